@@ -1,0 +1,138 @@
+//! The loop of a Rust program: it owns a poller and timers, and nothing of the application.
+//!
+//! The application keeps its objects in its own [`Slots`](super::Slots), registers their descriptors under their
+//! tokens, and is told in [`Turn`] what happened. Descriptors are edge-triggered: drain, or remember that you did not.
+
+use super::poller::{Interest, KernelWaker, Poller, Ready};
+use super::slots::Token;
+use crate::timer::{TimerId, Timers};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a loop tells its application. The reactor is handed in, so a handler may watch, unwatch and arm freely.
+pub trait Turn {
+    /// The descriptor registered under `token` is ready.
+    fn ready(&mut self, reactor: &mut Reactor, token: Token, ready: Ready);
+    /// The timer armed with `key` has expired (once; it is gone).
+    fn expired(&mut self, reactor: &mut Reactor, key: u64);
+    /// Another thread called [`Waker::wake`] at least once since the last time: look into the mailboxes.
+    fn woken(&mut self, reactor: &mut Reactor);
+}
+
+/// Wakes a reactor from any thread; many wakes before the loop gets to run cost one system call.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    inner: Arc<Wake>,
+}
+
+#[derive(Debug)]
+struct Wake {
+    pending: AtomicBool,
+    kernel: KernelWaker,
+}
+
+/// A loop that belongs to the thread that turns it.
+pub struct Reactor {
+    poller: Poller,
+    timers: Timers,
+    waker: Waker,
+    now: Instant,
+    ready: Vec<(Token, Ready)>,
+    due: Vec<u64>,
+}
+
+impl Reactor {
+    /// A loop with nothing in it.
+    pub fn new() -> io::Result<Reactor> {
+        let poller = Poller::new(1024)?;
+        let waker = Waker { inner: Arc::new(Wake { pending: AtomicBool::new(false), kernel: poller.waker(Token::WAKER)? }) };
+        let now = Instant::now();
+        Ok(Reactor { poller, timers: Timers::new(now), waker, now, ready: Vec::with_capacity(1024), due: Vec::new() })
+    }
+
+    /// A handle with which other threads wake this loop.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// The time at which this turn began; one clock reading per turn serves everything in it.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Watches `fd`, edge-triggered, under `token`. The caller keeps the descriptor open until [`Reactor::unwatch`].
+    pub fn watch(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+        self.poller.add_edge(fd.as_fd(), token, interest)
+    }
+
+    /// Changes what is watched; re-arms the edge, so what is ready now is reported again.
+    pub fn rewatch(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
+        self.poller.change_edge(fd.as_fd(), token, interest)
+    }
+
+    /// Stops watching `fd`.
+    pub fn unwatch(&self, fd: impl AsFd) -> io::Result<()> {
+        self.poller.remove(fd.as_fd())
+    }
+
+    /// Arms a one-shot timer; `key` comes back in [`Turn::expired`].
+    pub fn arm(&mut self, after: Duration, key: u64) -> TimerId {
+        self.timers.arm(self.now + after, key)
+    }
+
+    /// Disarms a timer; false when it has already fired.
+    pub fn disarm(&mut self, timer: TimerId) -> bool {
+        self.timers.disarm(timer)
+    }
+
+    /// Waits for the next thing to happen and tells `app` everything that had happened by then, each thing once.
+    /// `longest` bounds the wait.
+    pub fn turn(&mut self, app: &mut impl Turn, longest: Option<Duration>) -> io::Result<()> {
+        let next = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = match (next, longest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mut ready = std::mem::take(&mut self.ready);
+        let waited = self.poller.wait(timeout, &mut ready);
+        self.now = Instant::now();
+        for &(token, what) in &ready {
+            if token == Token::WAKER {
+                self.waker.clear();
+                app.woken(self);
+            } else {
+                app.ready(self, token, what);
+            }
+        }
+        self.ready = ready;
+        self.expire(app);
+        waited
+    }
+
+    fn expire(&mut self, app: &mut impl Turn) {
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.expire(self.now, &mut due);
+        for key in due.drain(..) {
+            app.expired(self, key);
+        }
+        self.due = due;
+    }
+}
+
+impl Waker {
+    /// Wakes the loop; never blocks.
+    pub fn wake(&self) {
+        if !self.inner.pending.swap(true, Ordering::AcqRel) {
+            self.inner.kernel.wake();
+        }
+    }
+
+    /// To be called before the mailboxes are read: whoever posts afterwards wakes the loop again.
+    fn clear(&self) {
+        self.inner.pending.swap(false, Ordering::AcqRel);
+    }
+}
+

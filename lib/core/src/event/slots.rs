@@ -1,0 +1,149 @@
+//! Slots with generations: a [`Token`] outlives its slot harmlessly, so a stale event finds nobody.
+//!
+//! 20 bits of slot and 12 bits of generation fit the 32-bit epoll word of every target.
+
+use slab::Slab;
+
+const SLOT_BITS: u32 = 20;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+const GENERATIONS: u16 = 1 << (32 - SLOT_BITS);
+
+/// Index and generation of one registered object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(u32);
+
+impl Token {
+    /// The slot no [`Slots`] ever hands out; the reactor's own waker uses it.
+    pub(super) const WAKER: Token = Token(u32::MAX);
+
+    fn new(slot: usize, generation: u16) -> Token {
+        Token(u32::from(generation) << SLOT_BITS | (slot as u32 & SLOT_MASK))
+    }
+
+    /// The slot half.
+    pub fn slot(self) -> usize {
+        (self.0 & SLOT_MASK) as usize
+    }
+
+    fn generation(self) -> u16 {
+        (self.0 >> SLOT_BITS) as u16
+    }
+
+    /// The whole token as one word, as the kernel keeps it.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The token a word stands for; any word is a token, though perhaps one that finds nobody.
+    pub fn from_bits(bits: u32) -> Token {
+        Token(bits)
+    }
+}
+
+/// A table of `T` found by [`Token`].
+#[derive(Debug)]
+pub struct Slots<T> {
+    entries: Slab<T>,
+    generations: Vec<u16>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { entries: Slab::new(), generations: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    /// Puts the value that `make` builds for its own token into a free slot; `None` when all 2^20 - 1 are taken.
+    pub fn insert_with(&mut self, make: impl FnOnce(Token) -> T) -> Option<Token> {
+        let entry = self.entries.vacant_entry();
+        let slot = entry.key();
+        if slot >= SLOT_MASK as usize {
+            return None;
+        }
+        if slot >= self.generations.len() {
+            self.generations.resize(slot + 1, 0);
+        }
+        let token = Token::new(slot, self.generations[slot]);
+        entry.insert(make(token));
+        Some(token)
+    }
+
+    /// Puts `value` into a free slot; `None` when all are taken.
+    pub fn insert(&mut self, value: T) -> Option<Token> {
+        self.insert_with(|_| value)
+    }
+
+    fn live(&self, token: Token) -> bool {
+        self.generations.get(token.slot()) == Some(&token.generation())
+    }
+
+    /// The value `token` names, if it still lives.
+    pub fn get(&self, token: Token) -> Option<&T> {
+        if !self.live(token) {
+            return None;
+        }
+        self.entries.get(token.slot())
+    }
+
+    /// The value `token` names, if it still lives, to change.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
+        if !self.live(token) {
+            return None;
+        }
+        self.entries.get_mut(token.slot())
+    }
+
+    /// Takes the value out; from here on `token` finds nobody.
+    pub fn remove(&mut self, token: Token) -> Option<T> {
+        if !self.live(token) {
+            return None;
+        }
+        let value = self.entries.try_remove(token.slot())?;
+        self.generations[token.slot()] = (token.generation() + 1) % GENERATIONS;
+        Some(value)
+    }
+
+    /// How many live.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none lives.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All that live, with their tokens.
+    pub fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
+        self.entries.iter().map(|(slot, value)| (Token::new(slot, self.generations[slot]), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_of_a_removed_value_finds_nobody_in_the_reused_slot() {
+        let mut slots = Slots::default();
+        let first = slots.insert("a").unwrap();
+        assert_eq!(slots.remove(first), Some("a"));
+        let second = slots.insert("b").unwrap();
+        assert_eq!(first.slot(), second.slot());
+        assert_ne!(first, second);
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(second), Some(&"b"));
+    }
+
+    #[test]
+    fn generation_wraps_without_touching_the_slot_bits() {
+        let mut slots = Slots::default();
+        for _ in 0..=usize::from(GENERATIONS) {
+            let token = slots.insert(()).unwrap();
+            assert_eq!(token.slot(), 0);
+            slots.remove(token).unwrap();
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The one crate with process state: it exists exactly once per process, as `libmsf.so` or inside a program that
+//! links it statically and hosts no plugins (`msf_agent`, `msf_daemon`).
+//!
+//! The rooms, each using only those before it:
+//! `sys, error < log, mem < timer < event < thread, process < svc`.
+
+pub mod event;
+pub mod timer;
