@@ -1,1 +1,13 @@
-//! stub
+//! Configuration: bytes of a file in, checked settings or a sentence that says what is wrong out.
+//!
+//! Pure: reads the files it is given and nothing else, keeps no state, starts nothing. Formats are [`json`] and
+//! [`keyvalue`]; each program's settings have a file of their own.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod error;
+pub mod json;
+pub mod keyvalue;
+pub mod nearest;
+
+pub use error::ConfError;
