@@ -1,5 +1,5 @@
 //! The librpc codec against the vectors of the specification, against every cut of every frame, and against noise.
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod vectors;
 
