@@ -1,1 +1,3 @@
-//! stub
+//! What the long tests are made of; the programs in `bin/` and the scripts beside them run it.
+
+pub mod soak;
