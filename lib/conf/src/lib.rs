@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod daemon;
 pub mod error;
 pub mod json;
 pub mod keyvalue;
