@@ -1,1 +1,9 @@
-//! stub
+//! libmsf.so: the C doorways of `msf_core`, and nothing else.
+//!
+//! A doorway checks, translates, calls one Rust function and translates back (see [`guard`]). It never lets a panic
+//! out, never touches errno on success, and refuses with EALREADY when another libmsf.so came first (see
+//! [`instance`]). The headers in `include/` are the contract; where a header and a doorway disagree, the header is right.
+#![allow(non_camel_case_types, non_upper_case_globals)]
+
+pub(crate) mod guard;
+mod instance;

@@ -1,0 +1,55 @@
+//! What every doorway goes through: the instance check, the catch of panics, the translation into −1/NULL and errno.
+//!
+//! On success errno is what it was before the call: C code reports `errno` after calls that worked, too.
+
+use crate::instance;
+use nix::errno::Errno;
+use std::ffi::{CStr, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+/// Runs the body of an `int` doorway: 0, or −1 and errno.
+pub(crate) fn guard(call: impl FnOnce() -> Result<(), Errno>) -> c_int {
+    guard_or(-1, || call().map(|()| 0))
+}
+
+/// Runs the body of a doorway that returns a pointer: NULL and errno when it fails.
+pub(crate) fn guard_ptr<T>(call: impl FnOnce() -> Result<*mut T, Errno>) -> *mut T {
+    guard_or(ptr::null_mut(), call)
+}
+
+/// Runs the body of a doorway whose failure is told by `failed` (and errno).
+pub(crate) fn guard_or<T>(failed: T, call: impl FnOnce() -> Result<T, Errno>) -> T {
+    let before = Errno::last_raw();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        instance::check()?;
+        call()
+    }));
+    match outcome {
+        Ok(Ok(value)) => {
+            Errno::set_raw(before);
+            value
+        }
+        Ok(Err(errno)) => {
+            errno.set();
+            failed
+        }
+        // The panic hook has logged it; what the call worked on may be half done.
+        Err(_) => {
+            Errno::ENOTRECOVERABLE.set();
+            failed
+        }
+    }
+}
+
+/// The bytes of a C string, without the NUL.
+///
+/// # Safety
+/// `text` is null or points to a NUL-terminated string that stays unchanged for `'a`.
+pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> Result<&'a [u8], Errno> {
+    if text.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: not null (checked above); the caller vouches for the NUL and for the lifetime.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
