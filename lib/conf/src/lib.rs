@@ -10,5 +10,6 @@ pub mod error;
 pub mod json;
 pub mod keyvalue;
 pub mod nearest;
+pub mod shell;
 
 pub use error::ConfError;
