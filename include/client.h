@@ -1,0 +1,114 @@
+/*
+ * client.h - libipc: how a service calls others, and is called, through the agent.
+ *
+ * A process is one client: init logs in under an id, service makes calls, deinit logs out. When the
+ * connection to the agent is lost, libipc connects and logs in again by itself, within 50 ms at first, backing
+ * off to 2 s; calls made meanwhile fail at once with -1, ENOTCONN. libipc ignores SIGPIPE and touches no
+ * other signal. Link with -lipc -lmsf.
+ */
+#ifndef MSF_CLIENT_H
+#define MSF_CLIENT_H
+
+#include <dirent.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <msf_atomic.h>
+#include <msf_errno.h>
+#include <msf_event.h>
+#include <msf_list.h>
+#include <msf_log.h>
+#include <msf_mem.h>
+#include <msf_mempool.h>
+#include <msf_network.h>
+#include <msf_thread.h>
+#include <msf_utils.h>
+
+#include <conn.h>
+#include <protocol.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Who we are. Everything must be set; the strings are copied. */
+struct client_param {
+    u32 cid;        /* our service id, see protocol.h */
+    const s8 *name; /* at most 31 bytes, e.g. "UPNP" */
+    const s8 *host; /* LOCAL_HOST_V4 or LOCAL_HOST_V6: the agent's unix socket; else where its TCP port is */
+    const s8 *port; /* a number in text, e.g. "9999"; not looked at for the unix socket */
+    srvcb req_scb;  /* somebody calls us */
+    srvcb ack_scb;  /* an answer to a call made with MSF_NO_WAIT; also one without payload to any call */
+};
+
+/* client.state */
+enum client_state {
+    CLIENT_UNINIT = 0, /* not logged in: calls fail with ENOTCONN */
+    CLIENT_INITED = 1
+};
+
+/* The client of this process. Programs may read it, and use evt_conn and the six handles below it for an
+ * event loop of their own: libipc sets up evt_conn.fd (an eventfd nobody else reads) in init and leaves the
+ * handles alone. */
+struct client {
+    msf_atomic_t stop_flag; /* 1 once client_agent_deinit has begun */
+    msf_atomic_t state;     /* enum client_state */
+    struct conn evt_conn;
+    struct conn cli_conn;   /* the connection to the agent */
+    pthread_t rx_tid;
+    pthread_t tx_tid;
+    struct msf_event_base *rx_evt_base;
+    struct msf_event_base *tx_evt_base;
+    struct msf_event *rx_evt;
+    struct msf_event *tx_evt;
+};
+
+/* Never NULL; what it points at is zeroed before the first init. */
+MSF_EXPORT extern struct client *rpc;
+
+/* A log record under the client's own name. */
+#define MSF_RPC_LOG(level, ...) msf_log_write(level, rpc->cli_conn.name, MSF_FUNC_FILE_LINE, __VA_ARGS__)
+
+/*
+ * Connects to the agent, logs in and returns once the agent has said yes. Waits for an agent that is not
+ * there yet (client_agent_wait). 0; -1 with errno:
+ *   EINVAL     a NULL in the parameters, a name of more than 31 bytes, or an id that is the agent's
+ *   EEXIST     another live process is logged in under this id
+ *   EALREADY   this process has a client already
+ *   ETIMEDOUT, ECONNREFUSED, ENOENT ...   no agent within the time, and why the last attempt failed
+ * After fork the child has no client: calls fail with ENOTCONN there until it calls init itself.
+ */
+MSF_EXPORT s32 client_agent_init(struct client_param *param);
+
+/*
+ * Logs out and ends libipc's threads; calls still waiting in other threads fail with -1, ECANCELED. Not
+ * from inside a callback (-1, EDEADLK). 0; -1 ENOTCONN when there is no client. init may follow.
+ */
+MSF_EXPORT s32 client_agent_deinit(void);
+
+/*
+ * Makes one call. Any thread, also from inside a callback (where it goes on serving incoming requests while
+ * it waits, at most 8 deep; then -1, EDEADLK).
+ *   pdu->timeout MSF_NO_WAIT: 0 as soon as the request is queued; the answer goes to ack_scb.
+ *   else: enum RPC_ERRCODE_ID (0 and up) when an answer came; *restload is written on RPC_EXEC_SUCC only;
+ *   -2 with errno ETIMEDOUT when none came in time (a late one is dropped);
+ *   -1 with errno: EINVAL NULL, or a length without its pointer; EMSGSIZE payload or restlen above the agent's
+ *   limit (1 MiB unless configured); ENOTCONN not logged in, or the connection was lost while waiting; ENOMEM.
+ */
+MSF_EXPORT s32 client_agent_service(struct basic_pdu *pdu);
+
+/*
+ * How long client_agent_init waits for the agent, in milliseconds; 0 makes one attempt. Default 5000, or
+ * MSF_AGENT_WAIT_MS in the environment. For the next init; 0.
+ */
+MSF_EXPORT s32 client_agent_wait(u32 ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MSF_CLIENT_H */

@@ -1,0 +1,60 @@
+/*
+ * msf_errno.h - errno under the names of 2019.
+ *
+ * Every MSF_E name is the errno of the same name, so either may be compared with the other.
+ */
+#ifndef MSF_ERRNO_H
+#define MSF_ERRNO_H
+
+#include <errno.h>
+
+#define msf_errno errno
+#define msf_set_errno(err) (errno = (err))
+#define msf_socket_errno errno
+#define msf_set_socket_errno(err) (errno = (err))
+
+#define MSF_EPERM EPERM
+#define MSF_ENOENT ENOENT
+#define MSF_ENOPATH ENOENT
+#define MSF_ESRCH ESRCH
+#define MSF_EINTR EINTR
+#define MSF_ECHILD ECHILD
+#define MSF_ENOMEM ENOMEM
+#define MSF_EACCES EACCES
+#define MSF_EBUSY EBUSY
+#define MSF_EEXIST EEXIST
+#define MSF_EXDEV EXDEV
+#define MSF_ENOTDIR ENOTDIR
+#define MSF_EISDIR EISDIR
+#define MSF_EINVAL EINVAL
+#define MSF_ENFILE ENFILE
+#define MSF_EMFILE EMFILE
+#define MSF_ENOSPC ENOSPC
+#define MSF_EPIPE EPIPE
+#define MSF_ESHUTDOWN ESHUTDOWN
+#define MSF_EINPROGRESS EINPROGRESS
+#define MSF_ENOPROTOOPT ENOPROTOOPT
+#define MSF_EOPNOTSUPP EOPNOTSUPP
+#define MSF_EADDRINUSE EADDRINUSE
+#define MSF_EADDRNOTAVAIL EADDRNOTAVAIL
+#define MSF_ECONNABORTED ECONNABORTED
+#define MSF_ECONNRESET ECONNRESET
+#define MSF_ENOTCONN ENOTCONN
+#define MSF_ETIMEDOUT ETIMEDOUT
+#define MSF_ECONNREFUSED ECONNREFUSED
+#define MSF_ENAMETOOLONG ENAMETOOLONG
+#define MSF_ENETDOWN ENETDOWN
+#define MSF_ENETUNREACH ENETUNREACH
+#define MSF_EHOSTDOWN EHOSTDOWN
+#define MSF_EHOSTUNREACH EHOSTUNREACH
+#define MSF_ENOSYS ENOSYS
+#define MSF_ECANCELED ECANCELED
+#define MSF_EILSEQ EILSEQ
+#define MSF_ELOOP ELOOP
+#define MSF_EBADF EBADF
+#define MSF_EMLINK EMLINK
+#define MSF_EAGAIN EAGAIN
+#define MSF_EWOULDBLOCK EWOULDBLOCK
+#define MSF_ENOMOREFILES 0
+
+#endif /* MSF_ERRNO_H */

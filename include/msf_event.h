@@ -1,0 +1,78 @@
+/*
+ * msf_event.h - the event loop: one base, one thread that dispatches it, callbacks on descriptors.
+ *
+ * Readiness is level-triggered: a callback runs again on the next pass while its descriptor is still
+ * ready. Unread data is delivered (read callback) before hang-up and errors (error callback).
+ *
+ * Threads: msf_event_base_dispatch and _wait run on one thread at a time (a second one gets -1, EBUSY).
+ * msf_event_add, _del, _free, msf_event_base_signal and _loopexit may be called from any thread, also
+ * from inside a callback, where an event may delete and free itself.
+ */
+#ifndef MSF_EVENT_H
+#define MSF_EVENT_H
+
+#include <msf_utils.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct msf_event_base;
+struct msf_event;
+
+/* A new, empty base; NULL and errno (EMFILE, ENOMEM; EALREADY in a second copy of libmsf). */
+MSF_EXPORT struct msf_event_base *msf_event_base_new(void);
+
+/*
+ * Ends the dispatch that runs, waits for it unless called from one of its own callbacks, and frees the
+ * base. Its events are taken out but stay yours to free. NULL is allowed.
+ */
+MSF_EXPORT void msf_event_base_free(struct msf_event_base *base);
+
+/*
+ * Runs callbacks until msf_event_base_loopexit. A loopexit that came while nothing dispatched ends the
+ * next dispatch at once; the one after that blocks again. Dispatching an empty base blocks.
+ * 0, or -1 with errno (EINVAL NULL, EBUSY another thread is inside).
+ */
+MSF_EXPORT s32 msf_event_base_dispatch(struct msf_event_base *base);
+
+/* One pass: waits without limit until something is ready or the base is signalled, runs what is. 0 / -1. */
+MSF_EXPORT s32 msf_event_base_wait(struct msf_event_base *base);
+
+/* Wakes the thread inside dispatch (which goes on) or wait (which returns). NULL is ignored. */
+MSF_EXPORT void msf_event_base_signal(struct msf_event_base *base);
+
+/* Makes dispatch return as soon as the callback that runs now, if any, has returned. NULL is ignored. */
+MSF_EXPORT void msf_event_base_loopexit(struct msf_event_base *base);
+
+/*
+ * An event for fd. It is interested in what it has callbacks for; all of them get args. It stays armed
+ * until msf_event_del, does nothing before msf_event_add, and does not own fd: delete the event before
+ * closing the descriptor. error_cb runs on errors and hang-up; without one read_cb runs and sees end of
+ * file. NULL and errno (EINVAL: fd below zero or no callback at all; ENOMEM).
+ */
+MSF_EXPORT struct msf_event *msf_event_new(s32 fd, void (*read_cb)(void *), void (*write_cb)(void *),
+                                           void (*error_cb)(void *), void *args);
+
+/*
+ * Arms the event in the base. Adding it again is allowed and returns 0. -1 with errno: EINVAL (NULL, or
+ * the event is in another base), EBADF (closed descriptor), EPERM (a regular file), EEXIST (another
+ * event of this base has the descriptor).
+ */
+MSF_EXPORT s32 msf_event_add(struct msf_event_base *base, struct msf_event *ev);
+
+/*
+ * Takes the event out. No callback of it starts after this returns, and none is still running - unless
+ * it is called from that very callback. Do not call it holding a lock the callback takes. 0; -1 with
+ * errno (EINVAL NULL, ENOENT the event is not in this base).
+ */
+MSF_EXPORT s32 msf_event_del(struct msf_event_base *base, struct msf_event *ev);
+
+/* Takes the event out if it is in a base and frees it. The descriptor stays open. NULL is allowed. */
+MSF_EXPORT void msf_event_free(struct msf_event *ev);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MSF_EVENT_H */
