@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""The front door of libmsf: builds, tests, demonstrates, installs.
+
+    ./build.py              build the stage tree build/<target>/{bin,lib,include}
+    ./build.py demo         build, then run the whole house once
+    ./build.py test         build, then run every test
+    ./build.py --help       the rest
+
+Python 3.9, standard library only. What is missing is installed when we are root on Debian, else named.
+"""
+
+import argparse
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "script"))
+
+from builder import machine, suite, target                              # noqa: E402
+from builder.command import BuildError, fail, run, say                  # noqa: E402
+from builder.installation import Installation                           # noqa: E402
+from builder.stage import Stage, version                                # noqa: E402
+from builder.suite import Step                                          # noqa: E402
+
+ACTIONS = {
+    "build": "build the stage tree (the default)",
+    "demo": "build, then run agent, shell and daemon together and watch them survive",
+    "test": "build, then run every check and test",
+    "check": "formatting, clippy, layers and the C ABI only",
+    "bench": "the benchmarks: event loop, echo through the agent",
+    "soak": "the long load tests",
+    "install": "install the stage tree under --prefix",
+    "uninstall": "remove what install put there",
+    "package": "a tarball of the stage tree",
+    "clean": "remove the stage trees and cargo's output",
+}
+
+
+def main():
+    options = arguments().parse_args()
+    if options.debug:
+        options.profile = "dev"
+    try:
+        return ACTION[options.action](options) or 0
+    except BuildError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def arguments():
+    actions = "\n".join(f"  {name:<11}{what}" for name, what in ACTIONS.items())
+    parser = argparse.ArgumentParser(prog="build.py", usage="./build.py [action] [options]", epilog=f"actions:\n{actions}",
+                                     description="Builds, tests, demonstrates and installs libmsf.",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", nargs="?", default="build", choices=ACTIONS, metavar="action")
+    parser.add_argument("--target", help=f"one of {', '.join(target.TARGETS)}; this machine's by default")
+    parser.add_argument("--profile", default="release", choices=("release", "gateway"), help="gateway is the small one")
+    parser.add_argument("--debug", action="store_true", help="unoptimised, with assertions")
+    parser.add_argument("--prefix", default="/usr/local", help="where install puts things (default /usr/local)")
+    parser.add_argument("--destdir", default="", help="install into this root folder instead of /")
+    parser.add_argument("--only", action="append", metavar="STEP", help="test, check: run this step only; may repeat")
+    return parser
+
+
+def built(options):
+    """The stage tree, made anew where anything changed."""
+    machine.prepare("build")
+    stage = Stage(target.named(options.target), options.profile)
+    stage.build(machine.Rust())
+    return stage
+
+
+def native(options):
+    if options.target and not target.named(options.target).native:
+        raise BuildError(f"{options.action} runs programs of this machine; {options.target} is another")
+    return built(options)
+
+
+def build(options):
+    built(options).report()
+
+
+def demo(options):
+    run([sys.executable, "script/demo.py", native(options).root])
+
+
+def check(options):
+    stage = native(options)
+    machine.Rust().components()
+    return suite.run_all(chosen(check_steps(stage), options))
+
+
+def test(options):
+    machine.prepare("build", "test")
+    machine.Rust().components()
+    stage = native(options)
+    stage.report()
+    return suite.run_all(chosen(check_steps(stage) + test_steps(stage), options))
+
+
+def check_steps(stage):
+    python = sys.executable
+    return [
+        Step("format", ["cargo", "fmt", "--all", "--check"]),
+        Step("layers", [python, "script/check_layers.py"]),
+        Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
+        Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
+        Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),
+    ]
+
+
+def test_steps(stage):
+    python, env = sys.executable, staged(stage)
+    return [
+        # Test programs of the crates that use libmsf.so find the staged one.
+        Step("cargo", ["cargo", "test", "--workspace"], env={**env, "LD_LIBRARY_PATH": str(stage.lib)}, limit=1200),
+        Step("c", [python, "test/c/run.py"], env=env),
+        Step("script", [python, "-m", "unittest", "discover", "-v", "-s", "script", "-p", "test_*.py"], env=env),
+        Step("system", [python, "-m", "unittest", "discover", "-v", "-s", "test/system", "-p", "test_*.py"], env=env),
+        Step("demo", [python, "script/demo.py", stage.root], env=env, limit=60),
+        Step("pair", [python, "script/demo_pair.py", stage.root], env=env, limit=60),
+        Step("soak", [python, "test/soak/run.py", "--quick"], env=env),
+    ]
+
+
+def staged(stage):
+    """How a test learns where the tree under test lies."""
+    return {"MSF_STAGE": str(stage.root)}
+
+
+def chosen(steps, options):
+    if not options.only:
+        return steps
+    unknown = set(options.only) - {step.name for step in steps}
+    if unknown:
+        raise BuildError(f"no step named {', '.join(unknown)}; there are {', '.join(step.name for step in steps)}")
+    return [step for step in steps if step.name in options.only]
+
+
+def bench(options):
+    machine.prepare("build", "test", "bench")
+    stage = native(options)
+    for script in sorted((ROOT / "test/bench").glob("*/run.py")):
+        run([sys.executable, script], env=staged(stage))
+
+
+def soak(options):
+    machine.prepare("build", "test")
+    run([sys.executable, "test/soak/run.py"], env=staged(native(options)))
+
+
+def install(options):
+    stage = Stage(target.named(options.target), options.profile)
+    # `sudo make install` of a finished tree must not need, nor fetch, a toolchain for root.
+    if not stage.fresh():
+        stage = built(options)
+    Installation(options.prefix, options.destdir).install(stage)
+
+
+def uninstall(options):
+    Installation(options.prefix, options.destdir).uninstall()
+
+
+def package(options):
+    stage = built(options)
+    name = f"msf-{version()}-{stage.target.triple}"
+    path = ROOT / "build" / f"{name}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for folder in (stage.bin, stage.lib, stage.include):
+            archive.add(folder, f"{name}/{folder.name}", filter=visible)
+        for licence in ("LICENSE-APACHE", "LICENSE-MIT", "README.md"):
+            archive.add(ROOT / licence, f"{name}/{licence}", filter=visible)
+    say(f"packaged {path.relative_to(ROOT)} ({path.stat().st_size:,} bytes)")
+
+
+def visible(member):
+    """Half-written files stay out, and so does who built it."""
+    if Path(member.name).name.startswith("."):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def clean(_options):
+    shutil.rmtree(ROOT / "build", ignore_errors=True)
+    if shutil.which("cargo"):
+        run(["cargo", "clean"])
+    else:
+        shutil.rmtree(ROOT / "target", ignore_errors=True)
+
+
+ACTION = {name: globals()[name] for name in ACTIONS}
+
+if __name__ == "__main__":
+    sys.exit(main())
