@@ -3,12 +3,15 @@
 //! [`Reactor`] serves Rust programs (edge-triggered, the handler drains). The C event base stands beside it on the
 //! same [`poller`]: level-triggered, and callable from other threads.
 
+pub mod mailbox;
 mod poller;
 mod reactor;
 mod signal;
 mod slots;
+mod waker;
 
 pub use poller::{Interest, Ready};
-pub use reactor::{Reactor, Turn, Waker};
+pub use reactor::{Reactor, Turn};
 pub use signal::Signals;
 pub use slots::{Slots, Token};
+pub use waker::Waker;

@@ -5,6 +5,7 @@
 
 use super::slots::Token;
 use mio::unix::SourceFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -68,7 +69,8 @@ impl Poller {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        ready.extend(self.events.iter().map(|event| {
+        let awaited = self.events.iter().filter(|event| event.token().0 as u32 != Token::WAKER.bits());
+        ready.extend(awaited.map(|event| {
             let ready = Ready {
                 read: event.is_readable(),
                 write: event.is_writable(),
@@ -80,8 +82,9 @@ impl Poller {
         Ok(())
     }
 
-    pub fn waker(&self, token: Token) -> io::Result<KernelWaker> {
-        Ok(KernelWaker(mio::Waker::new(self.poll.registry(), mio::Token(token.bits() as usize))?))
+    /// Puts a loop's waker into the set; its readiness is not reported, it only ends the wait.
+    pub fn add_waker(&self, waker: &KernelWaker) -> io::Result<()> {
+        self.add_edge(waker.0.as_fd(), Token::WAKER, Interest::READ)
     }
 
     pub fn add_edge(&self, fd: BorrowedFd, token: Token, interest: Interest) -> io::Result<()> {
@@ -99,14 +102,22 @@ impl Poller {
     }
 }
 
-/// An eventfd in the poller's set.
+/// An eventfd whose edges end a wait; it is never read, only the edge matters.
 #[derive(Debug)]
-pub(super) struct KernelWaker(mio::Waker);
+pub(super) struct KernelWaker(EventFd);
 
 impl KernelWaker {
+    pub fn new() -> io::Result<KernelWaker> {
+        Ok(KernelWaker(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
+    }
+
+    /// Lets the set that holds it report an edge. Async-signal-safe.
     pub fn wake(&self) {
-        // Fails only when the counter is full, and then the loop is awake already.
-        let _ = self.0.wake();
+        if self.0.write(1).is_err() {
+            // Only a counter that is full after 2^64 - 2 wakes refuses: empty it and try once more.
+            let _ = self.0.read();
+            let _ = self.0.write(1);
+        }
     }
 }
 

@@ -5,11 +5,10 @@
 
 use super::poller::{Interest, KernelWaker, Poller, Ready};
 use super::slots::Token;
+use super::waker::Waker;
 use crate::timer::{TimerId, Timers};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a loop tells its application. The reactor is handed in, so a handler may watch, unwatch and arm freely.
@@ -20,18 +19,6 @@ pub trait Turn {
     fn expired(&mut self, reactor: &mut Reactor, key: u64);
     /// Another thread called [`Waker::wake`] at least once since the last time: look into the mailboxes.
     fn woken(&mut self, reactor: &mut Reactor);
-}
-
-/// Wakes a reactor from any thread; many wakes before the loop gets to run cost one system call.
-#[derive(Clone, Debug)]
-pub struct Waker {
-    inner: Arc<Wake>,
-}
-
-#[derive(Debug)]
-struct Wake {
-    pending: AtomicBool,
-    kernel: KernelWaker,
 }
 
 /// A loop that belongs to the thread that turns it.
@@ -48,7 +35,8 @@ impl Reactor {
     /// A loop with nothing in it.
     pub fn new() -> io::Result<Reactor> {
         let poller = Poller::new(1024)?;
-        let waker = Waker { inner: Arc::new(Wake { pending: AtomicBool::new(false), kernel: poller.waker(Token::WAKER)? }) };
+        let waker = Waker::new(KernelWaker::new()?);
+        poller.add_waker(waker.kernel())?;
         let now = Instant::now();
         Ok(Reactor { poller, timers: Timers::new(now), waker, now, ready: Vec::with_capacity(1024), due: Vec::new() })
     }
@@ -91,25 +79,32 @@ impl Reactor {
     /// Waits for the next thing to happen and tells `app` everything that had happened by then, each thing once.
     /// `longest` bounds the wait.
     pub fn turn(&mut self, app: &mut impl Turn, longest: Option<Duration>) -> io::Result<()> {
-        let next = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = match (next, longest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let timeout = self.longest_sleep(longest);
         let mut ready = std::mem::take(&mut self.ready);
         let waited = self.poller.wait(timeout, &mut ready);
+        let woken = self.waker.rouse();
         self.now = Instant::now();
+        if woken {
+            app.woken(self);
+        }
         for &(token, what) in &ready {
-            if token == Token::WAKER {
-                self.waker.clear();
-                app.woken(self);
-            } else {
-                app.ready(self, token, what);
-            }
+            app.ready(self, token, what);
         }
         self.ready = ready;
         self.expire(app);
         waited
+    }
+
+    /// How long the kernel may keep us: not at all when somebody left a note meanwhile.
+    fn longest_sleep(&self, longest: Option<Duration>) -> Option<Duration> {
+        if !self.waker.doze() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
+        match (next, longest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     fn expire(&mut self, app: &mut impl Turn) {
@@ -121,18 +116,3 @@ impl Reactor {
         self.due = due;
     }
 }
-
-impl Waker {
-    /// Wakes the loop; never blocks.
-    pub fn wake(&self) {
-        if !self.inner.pending.swap(true, Ordering::AcqRel) {
-            self.inner.kernel.wake();
-        }
-    }
-
-    /// To be called before the mailboxes are read: whoever posts afterwards wakes the loop again.
-    fn clear(&self) {
-        self.inner.pending.swap(false, Ordering::AcqRel);
-    }
-}
-

@@ -1,0 +1,296 @@
+//! A bounded mailbox between threads: many senders, one loop that receives. The only file that names
+//! crossbeam-channel.
+//!
+//! It never blocks and never grows. A message wakes the receiver's loop (which costs nothing while that loop is awake);
+//! a sender that finds the mailbox full keeps its message and is woken, on its own loop, when there is room again.
+//! Both wakes arrive as [`Turn::woken`](super::Turn::woken).
+
+use super::waker::Waker;
+use crossbeam_channel::TrySendError;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A mailbox for at most `capacity` messages whose receiver lives on the loop that `waker` wakes.
+pub fn bounded<T>(capacity: usize, waker: Waker) -> (Sender<T>, Receiver<T>) {
+    // A capacity of zero would be a rendezvous, which a loop that never blocks cannot keep.
+    let (into, from) = crossbeam_channel::bounded(capacity.max(1));
+    let shared = Arc::new(Shared {
+        receiver: waker,
+        closed: AtomicBool::new(false),
+        parked: AtomicBool::new(false),
+        senders: Mutex::new(Vec::new()),
+    });
+    (Sender { into, shared: Arc::clone(&shared), home: None }, Receiver { from, shared })
+}
+
+/// The message that found the mailbox full, given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Full<T>(pub T);
+
+/// The end that posts; every sending loop has its own clone, made with [`Sender::living_on`].
+pub struct Sender<T> {
+    into: crossbeam_channel::Sender<T>,
+    shared: Arc<Shared>,
+    home: Option<Waker>,
+}
+
+/// The end that reads; it belongs to one loop.
+pub struct Receiver<T> {
+    from: crossbeam_channel::Receiver<T>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The receiver's loop.
+    receiver: Waker,
+    /// The receiver is gone.
+    closed: AtomicBool,
+    /// `senders` is not empty; saves the receiver the lock.
+    parked: AtomicBool,
+    /// Loops that wait for room.
+    senders: Mutex<Vec<Waker>>,
+}
+
+impl<T> Sender<T> {
+    /// A clone for the loop that `home` wakes: after [`Full`], that loop is woken once there is room.
+    pub fn living_on(&self, home: Waker) -> Sender<T> {
+        Sender { into: self.into.clone(), shared: Arc::clone(&self.shared), home: Some(home) }
+    }
+
+    /// Posts, or gives the message back when the mailbox is full (or closed: full for ever). After `Full` the
+    /// sender's own loop is woken once as soon as the receiver has made room.
+    pub fn try_send(&self, message: T) -> Result<(), Full<T>> {
+        let refused = match self.post(message) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        let Some(home) = &self.home else { return Err(refused) };
+        self.shared.park(home);
+        // The receiver may have emptied the mailbox before it could see us parked: whoever of us looks last sees the
+        // other (both fences are sequentially consistent).
+        fence(Ordering::SeqCst);
+        self.post(refused.0)
+    }
+
+    fn post(&self, message: T) -> Result<(), Full<T>> {
+        match self.into.try_send(message) {
+            Ok(()) => {
+                self.shared.receiver.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Err(Full(message)),
+        }
+    }
+
+    /// Whether the receiver is gone, so that nothing posted will ever be read.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+}
+
+impl<T> Receiver<T> {
+    /// At most `limit` messages, oldest first. When it is dropped, senders that wait for room are woken, and if
+    /// messages remain so is the receiver's own loop, in its next turn.
+    pub fn drain(&self, limit: usize) -> Drain<'_, T> {
+        Drain { receiver: self, left: limit, taken: false }
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.from.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.from.is_empty()
+    }
+}
+
+/// Messages being taken out.
+pub struct Drain<'a, T> {
+    receiver: &'a Receiver<T>,
+    left: usize,
+    taken: bool,
+}
+
+impl<T> Iterator for Drain<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.left = self.left.checked_sub(1)?;
+        let message = self.receiver.from.try_recv().ok()?;
+        self.taken = true;
+        Some(message)
+    }
+}
+
+impl<T> Drop for Drain<'_, T> {
+    fn drop(&mut self) {
+        if self.taken {
+            fence(Ordering::SeqCst);
+            self.receiver.shared.unpark();
+        }
+        if !self.receiver.is_empty() {
+            self.receiver.shared.receiver.wake();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn park(&self, home: &Waker) {
+        let mut senders = self.lock();
+        if !senders.iter().any(|waiting| waiting.same(home)) {
+            senders.push(home.clone());
+        }
+        self.parked.store(true, Ordering::Relaxed);
+    }
+
+    fn unpark(&self) {
+        if !self.parked.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut senders = self.lock();
+        self.parked.store(false, Ordering::Relaxed);
+        for sender in senders.drain(..) {
+            sender.wake();
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Sender { into: self.into.clone(), shared: Arc::clone(&self.shared), home: self.home.clone() }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.unpark();
+    }
+}
+
+impl<T> fmt::Debug for Full<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the mailbox is full")
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("waiting", &self.into.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("waiting", &self.from.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Reactor, Ready, Token, Turn};
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    #[derive(Default)]
+    struct Woken(usize);
+
+    impl Turn for Woken {
+        fn ready(&mut self, _: &mut Reactor, _: Token, _: Ready) {}
+        fn expired(&mut self, _: &mut Reactor, _: u64) {}
+        fn woken(&mut self, _: &mut Reactor) {
+            self.0 += 1;
+        }
+    }
+
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+    #[test]
+    fn message_wakes_the_receiving_loop() {
+        let mut reactor = Reactor::new().unwrap();
+        let (sender, receiver) = bounded(4, reactor.waker());
+        let poster = thread::spawn(move || sender.try_send(7).unwrap());
+        let mut app = Woken::default();
+        while app.0 == 0 {
+            reactor.turn(&mut app, PATIENCE).unwrap();
+        }
+        poster.join().unwrap();
+        assert_eq!(receiver.drain(10).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn full_mailbox_gives_the_message_back_and_wakes_the_sender_when_there_is_room() {
+        let receiving = Reactor::new().unwrap();
+        let mut sending = Reactor::new().unwrap();
+        let (sender, receiver) = bounded(2, receiving.waker());
+        let sender = sender.living_on(sending.waker());
+        sender.try_send(1).unwrap();
+        sender.try_send(2).unwrap();
+        assert_eq!(sender.try_send(3), Err(Full(3)));
+        assert_eq!(receiver.drain(1).collect::<Vec<_>>(), [1]);
+        let mut app = Woken::default();
+        sending.turn(&mut app, PATIENCE).unwrap();
+        assert_eq!(app.0, 1);
+        sender.try_send(3).unwrap();
+        assert_eq!(receiver.drain(9).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn what_a_limited_drain_leaves_wakes_the_receiver_again() {
+        let mut reactor = Reactor::new().unwrap();
+        let (sender, receiver) = bounded(4, reactor.waker());
+        (0..3).for_each(|n| sender.try_send(n).unwrap());
+        let mut app = Woken::default();
+        reactor.turn(&mut app, PATIENCE).unwrap();
+        assert_eq!(receiver.drain(2).count(), 2);
+        reactor.turn(&mut app, PATIENCE).unwrap();
+        assert_eq!((app.0, receiver.drain(2).count()), (2, 1));
+    }
+
+    #[test]
+    fn sender_learns_that_the_receiver_is_gone() {
+        let reactor = Reactor::new().unwrap();
+        let (sender, receiver) = bounded(1, reactor.waker());
+        assert!(!sender.is_closed());
+        drop(receiver);
+        assert!(sender.is_closed());
+        assert_eq!(sender.try_send(1), Err(Full(1)));
+    }
+
+    #[test]
+    fn nothing_is_lost_or_stuck_between_two_loops_and_a_tiny_mailbox() {
+        const COUNT: u64 = 20_000;
+        let mut receiving = Reactor::new().unwrap();
+        let (sender, receiver) = bounded(3, receiving.waker());
+        let poster = thread::spawn(move || {
+            let mut reactor = Reactor::new().unwrap();
+            let sender = sender.living_on(reactor.waker());
+            let mut app = Woken::default();
+            for n in 0..COUNT {
+                let mut message = n;
+                while let Err(Full(back)) = sender.try_send(message) {
+                    message = back;
+                    reactor.turn(&mut app, PATIENCE).unwrap();
+                }
+            }
+        });
+        let mut expected = 0;
+        let mut app = Woken::default();
+        while expected < COUNT {
+            receiving.turn(&mut app, PATIENCE).unwrap();
+            for got in receiver.drain(2) {
+                assert_eq!(got, expected);
+                expected += 1;
+            }
+        }
+        poster.join().unwrap();
+    }
+}
