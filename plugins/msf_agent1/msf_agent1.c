@@ -83,7 +83,7 @@ static s32 agent1_init(void *data, u32 len)
     stats.answered = 0;
     if (client_agent_init(&client) < 0) {
         if (errno == EALREADY)
-            AGENT1_LOG(DBG_ERROR, "another plugin of this process has the client already; list msf_agent1 before it.");
+            AGENT1_LOG(DBG_ERROR, "another plugin of this process has the client; list msf_agent1 before it.");
         else
             AGENT1_LOG(DBG_ERROR, "cannot log in to msf_agent as 0x%x: %s", AGENT1_ID, strerror(errno));
         return -1;

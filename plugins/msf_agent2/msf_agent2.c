@@ -121,7 +121,8 @@ static int call_once(uint64_t calls, int quiet)
                        (unsigned long long)calls, reason(rc), RETRY_MS);
         return -1;
     }
-    AGENT2_LOG(DBG_INFO, "call %llu answered: nonce 0x%016llx -> 0x%016llx in %llu us, agent1 has answered %llu.",
+    AGENT2_LOG(DBG_INFO,
+               "call %llu answered: nonce 0x%016llx -> 0x%016llx in %llu us, agent1 has answered %llu.",
                (unsigned long long)calls, (unsigned long long)nonce.value,
                (unsigned long long)answer.value, (unsigned long long)took,
                (unsigned long long)stats.answered);

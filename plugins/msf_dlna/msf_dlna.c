@@ -98,7 +98,7 @@ static int first_call(const sigset_t *stop, struct upnp_param *got)
     s32 rc, last = 0;
     struct basic_pdu get = {
         .dstid = RPC_UPNP_ID,
-        .cmd = RPC_UPNP_GET,
+        .cmd = UPNP_GET_PARAM,
         .timeout = FIRST_CALL_TIMEOUT_MS,
         .restload = (s8 *)got,
         .restlen = sizeof(*got),
@@ -123,14 +123,14 @@ static void set_and_get(struct upnp_param *param)
 {
     struct basic_pdu set = {
         .dstid = RPC_UPNP_ID,
-        .cmd = RPC_UPNP_SET,
+        .cmd = UPNP_SET_PARAM,
         .timeout = MSF_NO_WAIT,
         .payload = (s8 *)param,
         .paylen = sizeof(*param),
     };
     struct basic_pdu get = {
         .dstid = RPC_UPNP_ID,
-        .cmd = RPC_UPNP_GET,
+        .cmd = UPNP_GET_PARAM,
         .timeout = MSF_NO_WAIT,
         .restlen = sizeof(*param),
     };

@@ -1,6 +1,6 @@
 /*
  * msf_upnp: a service of its own process. It keeps one struct upnp_param and
- * answers RPC_UPNP_GET and RPC_UPNP_SET until SIGTERM or SIGINT.
+ * answers UPNP_GET_PARAM and UPNP_SET_PARAM until SIGTERM or SIGINT.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -58,9 +58,9 @@ static s32 set(const s8 *data, u32 len)
 static s32 answer(s8 *data, u32 len, u32 cmd)
 {
     switch (cmd) {
-    case RPC_UPNP_GET:
+    case UPNP_GET_PARAM:
         return get(data, len);
-    case RPC_UPNP_SET:
+    case UPNP_SET_PARAM:
         return set(data, len);
     default:
         UPNP_LOG(DBG_ERROR, "UPnP has no command 0x%x.", cmd);

@@ -1,6 +1,6 @@
 /*
  * What callers of the UPNP service need to know of it: one record, read by
- * RPC_UPNP_GET and replaced by RPC_UPNP_SET.
+ * UPNP_GET_PARAM and replaced by UPNP_SET_PARAM.
  */
 #ifndef MSF_UPNP_H
 #define MSF_UPNP_H
