@@ -4,5 +4,11 @@
 //! The rooms, each using only those before it:
 //! `sys, error < log, mem < timer < event < thread, process < svc`.
 
+pub mod error;
 pub mod event;
+pub mod log;
+pub mod process;
+pub mod sys;
 pub mod timer;
+
+pub use error::Error;

@@ -1,0 +1,120 @@
+//! What can go wrong in the core: one sentence per variant, saying what was attempted and on what.
+
+use nix::errno::Errno;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A failure of the core, as a sentence for people and as an errno for C.
+#[derive(Debug)]
+pub enum Error {
+    /// A file or folder could not be created, opened, renamed or read.
+    File {
+        /// What was attempted: "open the log", "create the folder".
+        doing: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder exists, but it is not safe to put sockets and locks into it.
+    Unsafe {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        reason: String,
+    },
+    /// None of the places a run directory may be in could be used.
+    NoPlace {
+        /// Each place that was tried, with the reason against it.
+        tried: Vec<Error>,
+    },
+    /// An argument is not what the call expects.
+    Argument {
+        /// What was given.
+        given: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A log record was written from inside the writing of another one (a signal handler, most likely).
+    Reentered,
+    /// A call of the operating system failed.
+    System {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        source: Errno,
+    },
+}
+
+impl Error {
+    /// The number a C caller finds in `errno`.
+    pub fn errno(&self) -> Errno {
+        match self {
+            Error::File { source, .. } => raw(source),
+            Error::Unsafe { .. } => Errno::EPERM,
+            Error::NoPlace { tried } => tried.last().map_or(Errno::ENOENT, Error::errno),
+            Error::Argument { .. } => Errno::EINVAL,
+            Error::Reentered => Errno::EDEADLK,
+            Error::System { source, .. } => *source,
+        }
+    }
+
+    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Error {
+        Error::File { doing, path: path.into(), source: source.into() }
+    }
+
+    pub(crate) fn system(doing: &'static str) -> impl FnOnce(Errno) -> Error {
+        move |source| Error::System { doing, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::File { doing, path, source } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Error::Unsafe { path, reason } => write!(f, "{} is not safe to use: {reason}", path.display()),
+            Error::NoPlace { tried } => {
+                write!(f, "there is no place for the run directory (set MSF_RUN_DIR)")?;
+                tried.iter().try_for_each(|error| write!(f, "; {error}"))
+            }
+            Error::Argument { given, expected } => write!(f, "\"{given}\" is not {expected}"),
+            Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
+            Error::System { doing, source } => write!(f, "cannot {doing}: {}", source.desc()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::File { source, .. } => Some(source),
+            Error::System { source, .. } => Some(source),
+            Error::Unsafe { .. } | Error::NoPlace { .. } | Error::Argument { .. } | Error::Reentered => None,
+        }
+    }
+}
+
+/// The errno inside an I/O error; EIO for those that were made up in user space.
+fn raw(error: &io::Error) -> Errno {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number),
+        None => match error.kind() {
+            io::ErrorKind::InvalidInput => Errno::EINVAL,
+            io::ErrorKind::WriteZero => Errno::ENOSPC,
+            _ => Errno::EIO,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_what_was_attempted_and_keeps_its_errno() {
+        let error = Error::file("open the log", "/nowhere/x.log", io::Error::from_raw_os_error(libc::ENOENT));
+        assert_eq!(error.errno(), Errno::ENOENT);
+        assert!(error.to_string().starts_with("cannot open the log /nowhere/x.log: "), "{error}");
+    }
+}

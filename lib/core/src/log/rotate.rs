@@ -1,0 +1,113 @@
+//! Rotation by renaming: x.log becomes x.log.1, x.log.1 becomes x.log.2, and the oldest is replaced.
+//!
+//! Several processes may share the file and find it full at the same moment. Whoever rotates holds a lock on the very
+//! file he is about to rename; the others wait for it, find another file under the name, and are done.
+
+use nix::fcntl::{Flock, FlockArg};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// When a file is full and how many full ones are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// Bytes after which a new file is begun; 0 for never.
+    pub bytes: u64,
+    /// How many renamed files are kept, at least 1.
+    pub files: u32,
+}
+
+impl Limit {
+    pub const DEFAULT: Limit = Limit { bytes: 10 * 1024 * 1024, files: 5 };
+
+    /// Whether a file of `size` bytes must give way before `more` are added. One record alone never does that.
+    pub fn is_reached(&self, size: u64, more: u64) -> bool {
+        self.bytes > 0 && size > 0 && size + more > self.bytes
+    }
+}
+
+/// Renames the chain if the file under `path` is still too full for `more` bytes. Afterwards `path` may be missing.
+pub(super) fn rotate(path: &Path, limit: &Limit, more: u64) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        // Another process has renamed it and not begun the next one yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    let (ours, current) = (held.metadata()?, fs::metadata(path));
+    let still_full = match current {
+        Ok(current) => same_file(&ours, &current) && limit.is_reached(current.len(), more),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if still_full { shift(path, limit.files) } else { Ok(()) }
+}
+
+pub(super) fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Moves each file one number up, the oldest first, so that no name is overwritten before it was moved.
+fn shift(path: &Path, files: u32) -> io::Result<()> {
+    for number in (1..files).rev() {
+        match fs::rename(numbered(path, number), numbered(path, number + 1)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    fs::rename(path, numbered(path, 1))
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_moves_up_and_the_oldest_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("msf-rotate-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.log");
+        let limit = Limit { bytes: 1, files: 2 };
+        for text in ["one", "two", "three", "four"] {
+            fs::write(&path, text).unwrap();
+            rotate(&path, &limit, 1).unwrap();
+        }
+        assert!(!path.exists());
+        assert_eq!(fs::read_to_string(numbered(&path, 1)).unwrap(), "four");
+        assert_eq!(fs::read_to_string(numbered(&path, 2)).unwrap(), "three");
+        assert!(!numbered(&path, 3).exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_has_rotated_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("msf-rotated-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.log");
+        let limit = Limit { bytes: 100, files: 2 };
+        rotate(&path, &limit, 10).unwrap();
+        fs::write(&path, "fresh").unwrap();
+        rotate(&path, &limit, 10).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "fresh");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_record_larger_than_the_limit_gets_a_file_of_its_own() {
+        let limit = Limit { bytes: 100, files: 5 };
+        assert!(!limit.is_reached(0, 500));
+        assert!(limit.is_reached(1, 500));
+        assert!(!limit.is_reached(50, 50));
+        assert!(!Limit { bytes: 0, files: 5 }.is_reached(u64::MAX / 2, 1));
+    }
+}

@@ -1,0 +1,246 @@
+//! One live process per name: a lock file that the kernel gives back when its holder dies, and a pid file for people.
+//!
+//! R/<name>.lock is locked with flock, R/<name>.pid holds the number; both are removed when the claim is dropped. After
+//! a crash both files stay, and the next claim takes them over, because the lock is what counts.
+
+use crate::error::Error;
+use crate::sys::place;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The exclusive right to a name, until it is dropped or the process ends.
+///
+/// It survives a fork in which the parent ends ([`daemonize`](super::daemonize)) if [`Claim::renew`] is called in the
+/// child; a child that does not call it leaves the files alone.
+#[derive(Debug)]
+pub struct Claim {
+    lock: Flock<File>,
+    lock_path: PathBuf,
+    pid_path: PathBuf,
+    owner: u32,
+}
+
+/// Why a name could not be claimed.
+#[derive(Debug)]
+pub enum Held {
+    /// Another live process has it.
+    By {
+        /// The name.
+        name: String,
+        /// Its process; 0 when it has not written its number down.
+        pid: i32,
+    },
+    /// The lock could not be made.
+    Failed(Error),
+}
+
+/// Claims `name` in the run directory for this process. Fails with [`Held::By`] when another live process has it.
+pub fn claim(name: &str) -> Result<Claim, Held> {
+    check_name(name)?;
+    claim_in(&place::run_dir()?, name)
+}
+
+/// The live process that holds `name`, in whichever run directory; `None` when nobody does.
+pub fn holder(name: &str) -> Option<i32> {
+    check_name(name).ok()?;
+    place::run_dirs().iter().find_map(|folder| holder_in(folder, name))
+}
+
+impl Claim {
+    /// Makes the calling process the owner, after a fork in which the old one is about to end.
+    pub fn renew(&mut self) -> Result<(), Error> {
+        self.owner = std::process::id();
+        write_pid(&self.pid_path)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // A forked child has a copy of this value; the files are its parent's.
+        if self.owner == std::process::id() {
+            let _ = fs::remove_file(&self.pid_path);
+            // While the lock is still held: who waits for it sees that the name leads elsewhere and starts over.
+            let _ = fs::remove_file(&self.lock_path);
+            let _ = self.lock.relock(FlockArg::Unlock);
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Held::By { name, pid: 0 } => write!(f, "{name} is running already"),
+            Held::By { name, pid } => write!(f, "{name} is running already, as process {pid}"),
+            Held::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Held {}
+
+impl From<Error> for Held {
+    fn from(error: Error) -> Held {
+        Held::Failed(error)
+    }
+}
+
+fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
+    let (lock_path, pid_path) = paths(folder, name);
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        if let Some(lock) = try_lock(&lock_path)? {
+            write_pid(&pid_path)?;
+            return Ok(Claim { lock, lock_path, pid_path, owner: std::process::id() });
+        }
+        // Somebody has the lock: its holder, perhaps before writing his pid down, or a `holder` looking for one.
+        let pid = read_pid(&pid_path);
+        if pid.is_some() || Instant::now() >= patience {
+            return Err(Held::By { name: name.to_owned(), pid: pid.unwrap_or(0) });
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The lock, or `None` when somebody else has it.
+fn try_lock(path: &Path) -> Result<Option<Flock<File>>, Error> {
+    let failed = |error: io::Error| Error::file("lock", path, error);
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(path).map_err(failed)?;
+        let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => held,
+            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+            Err((_, errno)) => return Err(failed(errno.into())),
+        };
+        // The former holder removes the file before he lets go: then this is a lock on a file without a name.
+        let ours = held.metadata().map_err(failed)?.ino();
+        if fs::metadata(path).is_ok_and(|current| current.ino() == ours) {
+            return Ok(Some(held));
+        }
+    }
+}
+
+fn holder_in(folder: &Path, name: &str) -> Option<i32> {
+    let (lock_path, pid_path) = paths(folder, name);
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let file = File::open(&lock_path).ok()?;
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            // Nobody has it: what is there was left by a crash.
+            Ok(_) => return None,
+            Err(_) if Instant::now() >= patience => return None,
+            Err(_) => {}
+        }
+        if let Some(pid) = read_pid(&pid_path) {
+            return Some(pid);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn paths(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    (folder.join(format!("{name}.lock")), folder.join(format!("{name}.pid")))
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.');
+    if fits && !name.bytes().any(|byte| byte == b'/' || byte.is_ascii_control()) {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        given: name.to_owned(),
+        expected: "a process name (1 to 200 bytes, no '/', no dot in front)",
+    })
+}
+
+/// Written aside and renamed, so that a reader never sees half a number.
+fn write_pid(path: &Path) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::file("write the pid file", path, error);
+    let aside = path.with_extension(format!("pid.{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+    let mut file = options.open(&aside).map_err(failed)?;
+    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    fs::rename(&aside, path).map_err(failed)
+}
+
+/// The live process named by the pid file.
+fn read_pid(path: &Path) -> Option<i32> {
+    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+    let alive = pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH));
+    alive.then_some(pid)
+}
+
+const LONGEST_NAME: usize = 200;
+/// How long a holder may take between locking and writing its pid down.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("msf-claim-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_second_claim_is_refused_and_names_the_holder() {
+        let folder = fresh("second");
+        let first = claim_in(&folder, "agent").unwrap();
+        assert_eq!(holder_in(&folder, "agent"), Some(std::process::id() as i32));
+        match claim_in(&folder, "agent") {
+            Err(Held::By { pid, .. }) => assert_eq!(pid, std::process::id() as i32),
+            other => panic!("{other:?}"),
+        }
+        drop(first);
+        assert_eq!(holder_in(&folder, "agent"), None);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        claim_in(&folder, "agent").unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn files_left_by_a_crash_are_taken_over() {
+        let folder = fresh("crash");
+        fs::write(folder.join("agent.lock"), "").unwrap();
+        fs::write(folder.join("agent.pid"), "999999999\n").unwrap();
+        assert_eq!(holder_in(&folder, "agent"), None);
+        let claim = claim_in(&folder, "agent").unwrap();
+        assert_eq!(fs::read_to_string(folder.join("agent.pid")).unwrap(), format!("{}\n", std::process::id()));
+        drop(claim);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn names_that_would_leave_the_folder_are_refused() {
+        for name in ["", "../x", "a/b", ".hidden", "a\nb"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        assert!(check_name("msf_shell.msf_agent").is_ok());
+    }
+
+    #[test]
+    fn of_many_who_claim_at_once_exactly_one_succeeds() {
+        let folder = fresh("many");
+        let claims: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| claim_in(&folder, "agent"))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1);
+        drop(claims);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
