@@ -2,7 +2,24 @@
 //! programs use.
 //!
 //! This crate links stubs (see `build.rs`), never the libraries' Rust code: a program built on it asks the
-//! dynamic linker for `libmsf.so.1`, so that it and the C plugins it loads share one log, one event loop per
-//! thread, one state. It owns no state itself.
+//! dynamic linker for `libmsf.so.1`, so that it and the C plugins it loads share one log, one set of loops,
+//! one state. It owns no state itself.
 
+pub mod event;
 pub mod ffi;
+pub mod log;
+pub mod process;
+pub mod service;
+pub mod thread;
+
+mod outcome;
+
+use std::ffi::CStr;
+
+/// "major.minor.patch" of the libmsf.so that is loaded.
+pub fn version() -> &'static str {
+    // SAFETY: the function takes nothing.
+    let version = unsafe { ffi::msf::msf_version() };
+    // SAFETY: the header promises a terminated string in static storage, never null.
+    unsafe { CStr::from_ptr(version) }.to_str().unwrap_or("?")
+}
