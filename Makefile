@@ -6,12 +6,12 @@ PYTHON  ?= python3
 
 BUILD = $(PYTHON) ./build.py $(if $(TARGET),--target $(TARGET)) $(if $(PROFILE),--profile $(PROFILE))
 
-.PHONY: all demo test check bench soak package clean help install uninstall
+.PHONY: all demo test check bench soak pair package clean help install uninstall
 
 all:
 	@$(BUILD)
 
-demo test check bench soak package clean:
+demo test check bench soak pair package clean:
 	@$(BUILD) $@
 
 install uninstall:

@@ -31,6 +31,7 @@ ACTIONS = {
     "check": "formatting, clippy, layers and the C ABI only",
     "bench": "the benchmarks: event loop, echo through the agent",
     "soak": "the long load tests",
+    "pair": "agent, msf_upnp and msf_dlna together; with --target under qemu-user",
     "install": "install the stage tree under --prefix",
     "uninstall": "remove what install put there",
     "package": "a tarball of the stage tree",
@@ -106,6 +107,7 @@ def check_steps(stage):
     return [
         Step("format", ["cargo", "fmt", "--all", "--check"]),
         Step("layers", [python, "script/check_layers.py"]),
+        Step("licences", [python, "script/check_licences.py"]),
         Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
         Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
         Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),
@@ -122,7 +124,7 @@ def test_steps(stage):
         Step("system", [python, "-m", "unittest", "discover", "-v", "-s", "test/system", "-p", "test_*.py"], env=env),
         Step("demo", [python, "script/demo.py", stage.root], env=env, limit=60),
         Step("pair", [python, "script/demo_pair.py", stage.root], env=env, limit=60),
-        Step("soak", [python, "test/soak/run.py", "--quick"], env=env),
+        Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "4"], env=env),
     ]
 
 
@@ -149,7 +151,14 @@ def bench(options):
 
 def soak(options):
     machine.prepare("build", "test")
-    run([sys.executable, "test/soak/run.py"], env=staged(native(options)))
+    stage = native(options)
+    run([sys.executable, "test/soak/run.py", "--stage", stage.root], env=staged(stage))
+
+
+def pair(options):
+    stage = built(options)
+    stage.report()
+    run([sys.executable, "script/demo_pair.py", stage.root, *stage.target.runner()])
 
 
 def install(options):
