@@ -6,9 +6,10 @@
 use super::record::{self, Source};
 use super::rotate::Limit;
 use super::sink::Sink;
-use super::{Level, rotate};
+use super::Level;
 use crate::error::Error;
 use crate::sys::{fork, place, wall::Stamp};
+use nix::errno::Errno;
 use nix::unistd;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -55,21 +56,23 @@ pub fn close() {
     }
 }
 
-/// Opens the log's name again after somebody else has renamed the file. Does nothing when no log is open.
+/// Opens the log's name again after somebody else has renamed the file. Fails with ENOENT when no log is open.
 pub fn reopen() -> Result<(), Error> {
     let _inside = Inside::enter()?;
     let mut logger = lock();
     logger.stamp.forget();
-    logger.sink.as_mut().map_or(Ok(()), Sink::reopen)
+    match logger.sink.as_mut() {
+        Some(sink) => sink.reopen(),
+        None => Err(Error::System { doing: "reopen the log: none is open", source: Errno::ENOENT }),
+    }
 }
 
-/// Begins a new file after `bytes` (0: never) and keeps `files` renamed ones (at least 1). Default: 10 MiB, 5 files.
+/// Begins a new file after `bytes` (at least 4096) and keeps `files` renamed ones (at most 99; with 0 a full file is
+/// removed). Default: 10 MiB, 5 files.
 pub fn limit(bytes: u64, files: u32) -> Result<(), Error> {
-    if files == 0 {
-        return Err(Error::Argument { given: files.to_string(), expected: "a number of kept log files, at least 1" });
-    }
+    let limit = Limit::checked(bytes, files)?;
     let _inside = Inside::enter()?;
-    lock().limit = rotate::Limit { bytes, files };
+    lock().limit = limit;
     Ok(())
 }
 
@@ -186,7 +189,7 @@ fn to_stderr(line: &[u8]) {
     while !rest.is_empty() {
         match unistd::write(std::io::stderr(), rest) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             Err(_) => return,
         }
     }

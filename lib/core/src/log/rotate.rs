@@ -3,6 +3,7 @@
 //! Several processes may share the file and find it full at the same moment. Whoever rotates holds a lock on the very
 //! file he is about to rename; the others wait for it, find another file under the name, and are done.
 
+use crate::error::Error;
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,18 +14,28 @@ use std::path::{Path, PathBuf};
 /// When a file is full and how many full ones are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
-    /// Bytes after which a new file is begun; 0 for never.
+    /// Bytes after which a new file is begun.
     pub bytes: u64,
-    /// How many renamed files are kept, at least 1.
+    /// How many renamed files are kept.
     pub files: u32,
 }
 
 impl Limit {
     pub const DEFAULT: Limit = Limit { bytes: 10 * 1024 * 1024, files: 5 };
 
+    /// The limits an operator may ask for.
+    pub fn checked(bytes: u64, files: u32) -> Result<Limit, Error> {
+        let refused = |given: String, expected| Err(Error::Argument { given, expected });
+        match (bytes, files) {
+            (..4096, _) => refused(bytes.to_string(), "a size of log files in bytes, at least 4096"),
+            (_, 100..) => refused(files.to_string(), "a number of kept log files, at most 99"),
+            _ => Ok(Limit { bytes, files }),
+        }
+    }
+
     /// Whether a file of `size` bytes must give way before `more` are added. One record alone never does that.
     pub fn is_reached(&self, size: u64, more: u64) -> bool {
-        self.bytes > 0 && size > 0 && size + more > self.bytes
+        size > 0 && size + more > self.bytes
     }
 }
 
@@ -52,6 +63,9 @@ pub(super) fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 
 /// Moves each file one number up, the oldest first, so that no name is overwritten before it was moved.
 fn shift(path: &Path, files: u32) -> io::Result<()> {
+    if files == 0 {
+        return fs::remove_file(path);
+    }
     for number in (1..files).rev() {
         match fs::rename(numbered(path, number), numbered(path, number + 1)) {
             Ok(()) => {}
@@ -108,6 +122,5 @@ mod tests {
         assert!(!limit.is_reached(0, 500));
         assert!(limit.is_reached(1, 500));
         assert!(!limit.is_reached(50, 50));
-        assert!(!Limit { bytes: 0, files: 5 }.is_reached(u64::MAX / 2, 1));
     }
 }

@@ -1,0 +1,146 @@
+//! msf_log.h: the doorways of the logger.
+//!
+//! Rust cannot define a function with `...`, so `msf_log_write` is one jump to the C function in `write.c`, which
+//! formats the text and calls back [`log_text`]. The jump leaves registers and stack as the caller made them.
+
+use crate::guard::{bytes, guard, guard_or};
+use crate::instance;
+use msf_core::log::{self, Level, Source};
+use nix::errno::Errno;
+use std::ffi::{OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::slice;
+
+unsafe extern "C" {
+    fn msf_log_write_c(
+        level: c_int,
+        module: *const c_char,
+        func: *const c_char,
+        file: *const c_char,
+        line: c_int,
+        fmt: *const c_char,
+        ...
+    ) -> c_int;
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! jump {
+    () => {
+        "jmp {}"
+    };
+}
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+macro_rules! jump {
+    () => {
+        "b {}"
+    };
+}
+
+/// `s32 msf_log_write(level, mod, func, file, line, fmt, ...)`: the arguments behind `fmt` stay where they are.
+///
+/// # Safety
+/// Strings are null or NUL-terminated; what follows `fmt` is what `fmt` says, as for printf.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn msf_log_write(
+    level: c_int,
+    module: *const c_char,
+    func: *const c_char,
+    file: *const c_char,
+    line: c_int,
+    fmt: *const c_char,
+) -> c_int {
+    core::arch::naked_asm!(jump!(), sym msf_log_write_c)
+}
+
+// `write.c` finds `log_text` under this name; hidden, it is no symbol of the finished library.
+core::arch::global_asm!(
+    ".globl msf_log_text",
+    ".hidden msf_log_text",
+    ".set msf_log_text, {}",
+    sym log_text
+);
+
+/// What `write.c` calls with the formatted text: 0, −1, or −2 in a second copy of the library. It restores errno.
+///
+/// # Safety
+/// `module` is NUL-terminated, `func` and `file` are null or NUL-terminated, `text` points to `length` bytes.
+unsafe extern "C" fn log_text(
+    level: c_int,
+    module: *const c_char,
+    func: *const c_char,
+    file: *const c_char,
+    line: c_int,
+    text: *const c_char,
+    length: usize,
+) -> c_int {
+    if instance::check().is_err() {
+        return -2;
+    }
+    guard(|| {
+        // SAFETY: `write.c` has refused a null module; C callers vouch for the NUL.
+        let module = unsafe { bytes(module) }?;
+        // SAFETY: null or NUL-terminated, says our caller.
+        let func = unsafe { bytes(func) }.unwrap_or(b"?");
+        // SAFETY: null or NUL-terminated, says our caller.
+        let file = unsafe { bytes(file) }.unwrap_or(b"?");
+        // SAFETY: `write.c` has just formatted `length` bytes there.
+        let text = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) };
+        log::write_bytes(clamped(level), &Source { module, func, file, line: i64::from(line) }, text)
+            .map_err(|error| error.errno())
+    })
+}
+
+/// # Safety
+/// `log_path` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_init(log_path: *const c_char) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let path = unsafe { bytes(log_path) }?;
+        log::open(Path::new(OsStr::from_bytes(path))).map_err(|error| error.errno())
+    })
+}
+
+/// # Safety
+/// `name` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_init_default(name: *const c_char) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let name = str::from_utf8(unsafe { bytes(name) }?).map_err(|_| Errno::EINVAL)?;
+        log::open_default(name).map_err(|error| error.errno())
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_reopen() -> c_int {
+    guard(|| log::reopen().map_err(|error| error.errno()))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_limit(bytes: u64, files: u32) -> c_int {
+    guard(|| log::limit(bytes, files).map_err(|error| error.errno()))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_level(level: c_int) -> c_int {
+    guard(|| {
+        log::set_level(Level::from_number(level).ok_or(Errno::EINVAL)?);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_free() {
+    guard_or((), || {
+        log::close();
+        Ok(())
+    });
+}
+
+/// Numbers outside the levels count as the nearest one: a record is not lost for it.
+fn clamped(level: c_int) -> Level {
+    Level::from_number(level).unwrap_or(if level < 0 { Level::Fatal } else { Level::Info })
+}
