@@ -6,6 +6,9 @@
 #![allow(non_camel_case_types, non_upper_case_globals)]
 #![allow(missing_docs, reason = "the headers document every doorway")]
 
+mod event;
 pub(crate) mod guard;
+#[path = "../../sys/src/ffi/msf.rs"]
+mod header;
 mod instance;
 mod log;

@@ -3,13 +3,19 @@
 //! [`Reactor`] serves Rust programs (edge-triggered, the handler drains). The C event base stands beside it on the
 //! same [`poller`]: level-triggered, and callable from other threads.
 
+mod base;
+mod call;
 pub mod mailbox;
 mod poller;
 mod reactor;
 mod signal;
 mod slots;
+mod table;
+mod waits;
 mod waker;
 
+pub use base::{Base, Event};
+pub use call::{Call, Handler};
 pub use poller::{Interest, Ready};
 pub use reactor::{Reactor, Turn};
 pub use signal::Signals;

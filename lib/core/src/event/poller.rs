@@ -3,11 +3,12 @@
 //! mio arms edge-triggered only; what must be level-triggered (the fds of C callers) is armed by `epoll_ctl` on mio's
 //! own epoll descriptor and comes back through the same events. An io_uring poller would stand here.
 
+use super::call::{Call, Handler, Report};
 use super::slots::Token;
 use mio::unix::SourceFd;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// What to be told about.
@@ -51,6 +52,7 @@ pub struct Ready {
 }
 
 /// An epoll descriptor and its event buffer.
+#[derive(Debug)]
 pub(super) struct Poller {
     poll: mio::Poll,
     events: mio::Events,
@@ -82,6 +84,36 @@ impl Poller {
         Ok(())
     }
 
+    /// Like [`Poller::wait`], for descriptors in the [`LevelSet`]. A signal is an error of kind `Interrupted`.
+    pub fn wait_level(&mut self, timeout: Option<Duration>, reports: &mut ReportBatch) -> io::Result<()> {
+        reports.clear();
+        self.poll.poll(&mut self.events, timeout)?;
+        for event in &self.events {
+            let token = Token::from_bits(event.token().0 as u32);
+            if token != Token::WAKER {
+                reports.push((token, report(event)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A second handle of the set, for level-triggered descriptors and for other threads.
+    pub fn level_set(&self) -> io::Result<LevelSet> {
+        Ok(LevelSet(self.poll.registry().try_clone()?))
+    }
+
+    /// Puts an empty set (but for `waker`) in the place of the one that `self` and `set` share.
+    pub fn renew(&self, set: &LevelSet, waker: &KernelWaker) -> io::Result<()> {
+        let fresh = mio::Poll::new()?;
+        for old in [self.poll.as_raw_fd(), set.0.as_raw_fd()] {
+            // SAFETY: both numbers are open epoll descriptors owned by `self` and `set`, which keep owning the numbers.
+            if unsafe { libc::dup3(fresh.as_raw_fd(), old, libc::O_CLOEXEC) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        self.add_waker(waker)
+    }
+
     /// Puts a loop's waker into the set; its readiness is not reported, it only ends the wait.
     pub fn add_waker(&self, waker: &KernelWaker) -> io::Result<()> {
         self.add_edge(waker.0.as_fd(), Token::WAKER, Interest::READ)
@@ -99,6 +131,63 @@ impl Poller {
 
     pub fn remove(&self, fd: BorrowedFd) -> io::Result<()> {
         self.poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()))
+    }
+}
+
+/// Reports of one poll, in the kernel's order.
+pub(super) type ReportBatch = Vec<(Token, Report)>;
+
+fn report(event: &mio::event::Event) -> Report {
+    // mio folds HUP and RDHUP into one answer for the reading side; only HUP and ERR show on the writing side, too.
+    let broken = event.is_error() || event.is_write_closed();
+    let report =
+        Report { read: event.is_readable(), write: event.is_writable(), half_closed: event.is_read_closed(), broken };
+    // mio does not show RDHUP without IN, so a report of nothing is that.
+    let nothing = report == Report::default();
+    Report { half_closed: nothing || report.half_closed && !broken, ..report }
+}
+
+/// The level-triggered side of a poller's set. mio cannot arm so, hence `epoll_ctl` on its descriptor.
+#[derive(Debug)]
+pub(super) struct LevelSet(mio::Registry);
+
+impl LevelSet {
+    pub fn add(&self, fd: RawFd, token: Token, handler: &impl Handler) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, interest(handler))
+    }
+
+    pub fn change(&self, fd: RawFd, token: Token, handler: &impl Handler) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, interest(handler))
+    }
+
+    pub fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, Token::WAKER, 0)
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, token: Token, events: u32) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: u64::from(token.bits()) };
+        // SAFETY: `event` is a local that the kernel only reads during the call; a wrong `fd` is an error, not harm.
+        match unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Hang-up and failure are always reported; half-closing only to who has an error callback, because a reader sees it
+/// as the end of data anyhow.
+fn interest(handler: &impl Handler) -> u32 {
+    let bits = [(Call::Read, libc::EPOLLIN), (Call::Write, libc::EPOLLOUT), (Call::Error, libc::EPOLLRDHUP)];
+    bits.iter().filter(|(call, _)| handler.wants(*call)).map(|(_, bit)| *bit as u32).sum()
+}
+
+/// Whether data waits on `fd`. Where the kernel cannot say, the next read will.
+pub(super) fn unread(fd: RawFd) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int to its argument, which is a local int; a wrong `fd` is an error, not harm.
+    match unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) } {
+        0 => count > 0,
+        _ => io::Error::last_os_error().raw_os_error() != Some(libc::EBADF),
     }
 }
 

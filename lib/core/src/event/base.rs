@@ -1,0 +1,408 @@
+//! The event base of C callers: persistent, level-triggered events whose callbacks run on the thread that turns the
+//! base, and which any thread may arm, remove and wake.
+//!
+//! What callers rely on:
+//! - Arming talks to the kernel in the caller's thread, so a bad descriptor is an error at once.
+//! - Removing bars new callbacks at once, and waits only while a callback of that very event runs on another thread.
+//!   From inside a callback it never waits for its own thread, nor in a ring of threads that wait for each other.
+//! - A callback may free its own event, arm and remove others, leave the loop, close the base, and turn it again
+//!   (8 deep; deeper is EDEADLK; another thread meanwhile gets EBUSY).
+//! - `loopexit` ends the dispatch that runs (the innermost one), after the callback that is running, or the next one
+//!   if none runs; `wait` is one pass and leaves the request alone.
+//!
+//! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
+//! looked up in one go), and never held while a callback or the kernel's wait runs.
+
+use super::call::{Call, Handler, calls};
+use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
+use super::slots::Token;
+use super::table::{Refused, Table};
+use super::waits::Wait;
+use super::waker::Waker;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+
+/// An event base. Clones are handles of the same one.
+#[derive(Debug)]
+pub struct Base<H: Handler> {
+    shared: Arc<Shared<H>>,
+}
+
+/// One descriptor's callbacks. It does not own the descriptor. Dropped while armed, it is removed first.
+#[derive(Debug)]
+pub struct Event<H: Handler> {
+    /// Unique in the process.
+    id: u64,
+    fd: RawFd,
+    handler: H,
+    /// Where it was armed last; it may have been removed since.
+    home: Mutex<Option<Home<H>>>,
+}
+
+#[derive(Debug)]
+struct Home<H: Handler> {
+    shared: Weak<Shared<H>>,
+    token: Token,
+}
+
+#[derive(Debug)]
+struct Shared<H: Handler> {
+    table: Mutex<Table<H>>,
+    /// A callback has ended, or the turning thread has left.
+    idle: Condvar,
+    set: LevelSet,
+    /// Locked only while the one turning thread polls.
+    poller: Mutex<Poller>,
+    waker: Waker,
+    exit: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// One poll's reports on their way to the callbacks.
+#[derive(Default)]
+struct Pass {
+    reports: ReportBatch,
+    next: usize,
+    /// The poll's number on the table's clock.
+    poll: u64,
+    /// A second call that the last report led to.
+    second: Option<(Token, Call)>,
+    /// A callback has been handed out and not been noted as ended yet.
+    calling: bool,
+    /// The kernel reports something that cannot be removed from its set any more.
+    stray: bool,
+}
+
+impl<H: Handler> Base<H> {
+    /// A base with no events.
+    pub fn new() -> io::Result<Base<H>> {
+        let poller = Poller::new(1024)?;
+        let waker = Waker::new(KernelWaker::new()?);
+        poller.add_waker(waker.kernel())?;
+        let shared = Shared {
+            table: Mutex::new(Table::new()),
+            idle: Condvar::new(),
+            set: poller.level_set()?,
+            poller: Mutex::new(poller),
+            waker,
+            exit: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        };
+        Ok(Base { shared: Arc::new(shared) })
+    }
+
+    /// Arms `event`; armed already, it is armed anew. EINVAL when it is armed (or still runs) on another base, EEXIST
+    /// when another event watches the same descriptor, otherwise what the kernel says (EBADF, EPERM for a regular file).
+    pub fn add(&self, event: &Event<H>) -> io::Result<()> {
+        let mut home = event.home();
+        let mut armed_as = None;
+        if let Some(old) = &*home
+            && let Some(shared) = old.shared.upgrade()
+        {
+            if Arc::ptr_eq(&shared, &self.shared) {
+                armed_as = Some(old.token);
+            } else if shared.is_busy_with(old.token, event.id) {
+                return Err(errno(libc::EINVAL));
+            }
+        }
+        let token = self.shared.arm(event, armed_as)?;
+        *home = Some(Home { shared: Arc::downgrade(&self.shared), token });
+        Ok(())
+    }
+
+    /// Removes `event`. ENOENT when it is not armed here; nothing of it runs any more all the same.
+    pub fn del(&self, event: &Event<H>) -> io::Result<()> {
+        let home = event.home();
+        let here = home.as_ref().filter(|home| home.shared.ptr_eq(&Arc::downgrade(&self.shared)));
+        let was_armed = here.is_some_and(|home| self.shared.disarm(home.token, event.id));
+        // Whoever runs the callback may be waiting for this very lock.
+        drop(home);
+        self.shared.settle(event.id);
+        if was_armed { Ok(()) } else { Err(errno(libc::ENOENT)) }
+    }
+
+    /// Runs callbacks until [`Base::loopexit`]. EBUSY while another thread turns the base.
+    pub fn dispatch(&self) -> io::Result<()> {
+        let inside = Inside::enter(&self.shared)?;
+        let mut pass = Pass::default();
+        loop {
+            if inside.exit.swap(false, Ordering::AcqRel) || inside.is_closed() {
+                return Ok(());
+            }
+            match inside.poll(&mut pass) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            inside.deliver(&mut pass, true);
+        }
+    }
+
+    /// One pass: sleeps until something is ready or the base is woken, and runs what is ready.
+    pub fn wait(&self) -> io::Result<()> {
+        let inside = Inside::enter(&self.shared)?;
+        let mut pass = Pass::default();
+        while let Err(e) = inside.poll(&mut pass) {
+            if e.kind() != io::ErrorKind::Interrupted {
+                return Err(e);
+            }
+        }
+        inside.deliver(&mut pass, false);
+        Ok(())
+    }
+
+    /// Wakes the loop without leaving it. Async-signal-safe, as is [`Base::loopexit`].
+    pub fn signal(&self) {
+        self.shared.waker.wake();
+    }
+
+    /// Ends the dispatch that runs, or the next one if none runs.
+    pub fn loopexit(&self) {
+        self.shared.exit.store(true, Ordering::Release);
+        self.shared.waker.wake();
+    }
+
+    /// Removes every event, ends a dispatch that runs on another thread and waits until that has left. The events
+    /// stay valid and may be armed elsewhere.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.table().clear();
+        self.shared.waker.wake();
+        self.shared.wait_while(|table| table.turner().is_some());
+    }
+}
+
+impl<H: Handler> Clone for Base<H> {
+    fn clone(&self) -> Self {
+        Base { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<H: Handler> Event<H> {
+    /// An event for `fd`; what `handler` wants is what is watched. EINVAL when it wants nothing, or `fd` is negative.
+    pub fn new(fd: RawFd, handler: H) -> io::Result<Event<H>> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if fd < 0 || ![Call::Read, Call::Write, Call::Error].iter().any(|&call| handler.wants(call)) {
+            return Err(errno(libc::EINVAL));
+        }
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Event { id, fd, handler, home: Mutex::new(None) })
+    }
+
+    fn home(&self) -> MutexGuard<'_, Option<Home<H>>> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: Handler> Drop for Event<H> {
+    fn drop(&mut self) {
+        let home = self.home().take();
+        if let Some((shared, token)) = home.as_ref().and_then(Home::reach) {
+            shared.disarm(token, self.id);
+            shared.settle(self.id);
+        }
+    }
+}
+
+impl<H: Handler> Home<H> {
+    fn reach(&self) -> Option<(Arc<Shared<H>>, Token)> {
+        Some((self.shared.upgrade()?, self.token))
+    }
+}
+
+impl<H: Handler> Shared<H> {
+    fn table(&self) -> MutexGuard<'_, Table<H>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn is_busy_with(&self, token: Token, event: u64) -> bool {
+        let table = self.table();
+        table.holds(token, event) || table.runs(event)
+    }
+
+    fn arm(&self, event: &Event<H>, armed_as: Option<Token>) -> io::Result<Token> {
+        let mut table = self.table();
+        if self.is_closed() {
+            return Err(errno(libc::EINVAL));
+        }
+        if let Some(token) = armed_as.filter(|&token| table.holds(token, event.id)) {
+            self.rearm(&mut table, event, token)?;
+            return Ok(token);
+        }
+        let token = table.insert(event.id, event.fd, event.handler).ok_or_else(|| errno(libc::ENOSPC))?;
+        if let Err(e) = self.set.add(event.fd, token, &event.handler) {
+            table.discard(token);
+            return Err(e);
+        }
+        table.own(token, event.fd);
+        Ok(token)
+    }
+
+    fn rearm(&self, table: &mut Table<H>, event: &Event<H>, token: Token) -> io::Result<()> {
+        if table.owns(token, event.fd) {
+            match self.set.change(event.fd, token, &event.handler) {
+                // The caller has closed the descriptor and opened another one under its number.
+                Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
+                changed => return changed,
+            }
+        }
+        self.set.add(event.fd, token, &event.handler)?;
+        table.own(token, event.fd);
+        Ok(())
+    }
+
+    /// From here on no callback of the event begins; false when it was not armed.
+    fn disarm(&self, token: Token, event: u64) -> bool {
+        let mut table = self.table();
+        let removed = table.remove(token, event);
+        if let Some((fd, true)) = removed
+            && self.set.remove(fd).is_err()
+        {
+            // The descriptor was closed first, which usually, but not always, has removed it from the kernel's set.
+            table.orphan();
+        }
+        removed.is_some()
+    }
+
+    /// Waits while a callback of `event` runs on another thread.
+    fn settle(&self, event: u64) {
+        self.wait_while(|table| table.runs(event));
+    }
+
+    fn wait_while(&self, mut busy: impl FnMut(&Table<H>) -> bool) {
+        let me = thread::current().id();
+        let mut table = self.table();
+        let Some(turner) = table.turner().filter(|&turner| turner != me && busy(&table)) else { return };
+        let Some(_wait) = Wait::begin(me, turner) else { return };
+        while busy(&table) && table.turner() == Some(turner) {
+            table.waiting += 1;
+            table = self.idle.wait(table).unwrap_or_else(PoisonError::into_inner);
+            table.waiting -= 1;
+        }
+    }
+
+    fn poll(&self, pass: &mut Pass) -> io::Result<()> {
+        pass.next = 0;
+        pass.poll = self.table().tick();
+        let timeout = if self.waker.doze() { None } else { Some(std::time::Duration::ZERO) };
+        let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
+        self.waker.rouse();
+        polled
+    }
+
+    /// Runs what the poll has found; what an early end leaves over is reported again, being level-triggered.
+    fn deliver(&self, pass: &mut Pass, until_exit: bool) {
+        while let Some((handler, call)) = self.next_call(pass, until_exit) {
+            handler.call(call);
+        }
+        if std::mem::take(&mut pass.stray) {
+            self.renew();
+        }
+    }
+
+    /// Notes the end of the previous callback and looks the next one up, under one lock.
+    #[inline]
+    fn next_call(&self, pass: &mut Pass, until_exit: bool) -> Option<(H, Call)> {
+        let mut table = self.table();
+        if std::mem::take(&mut pass.calling) {
+            table.end();
+            if table.waiting > 0 {
+                self.idle.notify_all();
+            }
+        }
+        if until_exit && self.exit.load(Ordering::Relaxed) {
+            pass.second = None;
+            return None;
+        }
+        let (event, handler, call) = pass.next_in(&mut table)?;
+        table.begin(event);
+        pass.calling = true;
+        Some((handler, call))
+    }
+
+    /// Replaces the kernel's set by a new one that holds only what is armed.
+    #[cold]
+    fn renew(&self) {
+        let mut table = self.table();
+        let poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if poller.renew(&self.set, self.waker.kernel()).is_err() {
+            // No descriptor to spare: the next pass tries again.
+            return;
+        }
+        for (token, fd, handler) in table.owned() {
+            if self.set.add(fd, token, &handler).is_err() {
+                // Closed meanwhile; the old set would have dropped it silently, too.
+                table.disown(fd);
+            }
+        }
+        table.adopt_new_set();
+    }
+}
+
+impl Pass {
+    #[inline]
+    fn next_in<H: Handler>(&mut self, table: &mut Table<H>) -> Option<(u64, H, Call)> {
+        if let Some((token, call)) = self.second.take()
+            && let Some(entry) = table.delivered(token, self.poll)
+        {
+            return Some((entry.event, entry.handler, call));
+        }
+        while let Some(&(token, report)) = self.reports.get(self.next) {
+            self.next += 1;
+            let Some(entry) = table.deliver(token, self.poll) else {
+                self.stray |= table.is_orphan(self.poll) && !table.knows(token);
+                continue;
+            };
+            let (first, second) = calls(&entry.handler, report, || unread(entry.fd));
+            self.second = second.map(|call| (token, call));
+            if let Some(call) = first {
+                return Some((entry.event, entry.handler, call));
+            }
+        }
+        None
+    }
+}
+
+/// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
+struct Inside<H: Handler>(Arc<Shared<H>>);
+
+impl<H: Handler> Inside<H> {
+    fn enter(shared: &Arc<Shared<H>>) -> io::Result<Inside<H>> {
+        match shared.table().enter(thread::current().id()) {
+            Ok(()) => Ok(Inside(Arc::clone(shared))),
+            Err(Refused::Busy) => Err(errno(libc::EBUSY)),
+            Err(Refused::TooDeep) => Err(errno(libc::EDEADLK)),
+        }
+    }
+}
+
+impl<H: Handler> std::ops::Deref for Inside<H> {
+    type Target = Shared<H>;
+
+    fn deref(&self) -> &Shared<H> {
+        &self.0
+    }
+}
+
+impl<H: Handler> Drop for Inside<H> {
+    fn drop(&mut self) {
+        let mut table = self.0.table();
+        table.leave();
+        if table.waiting > 0 {
+            self.0.idle.notify_all();
+        }
+    }
+}
+
+fn errno(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
+}
+
+#[cfg(test)]
+mod tests;
