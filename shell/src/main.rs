@@ -1,2 +1,127 @@
-//! stub
-fn main() {}
+//! msf_shell: hosts service plugins. Reads the JSON that names them, loads them, takes them through init, start, stop and
+//! deinit, and ends when told to.
+//!
+//! A client of libmsf.so like any C program: it holds no copy of the core.
+#![forbid(unsafe_code)]
+
+mod elf;
+mod host;
+mod life;
+mod ready;
+mod search;
+mod word;
+
+use host::Ending;
+use msf_conf::args::{Accepts, Args};
+use msf_conf::shell::Shell;
+use std::env;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let accepts = Accepts { signals: word::ALL, commands: &[] };
+    let status = match Args::parse(env::args_os().skip(1), accepts) {
+        Ok(args) => act(&args),
+        Err(usage) => misused(&usage),
+    };
+    ExitCode::from(status)
+}
+
+fn act(args: &Args) -> u8 {
+    if args.help {
+        return show(USAGE);
+    }
+    let config = match args.configs.as_slice() {
+        [config] => config,
+        [] if args.version => return show(&version()),
+        [] => return misused(&"-c FILE is missing"),
+        [_, second, ..] => return misused(&format!("one -c FILE is enough, \"{}\" is the second", second.display())),
+    };
+    // Absolute, because -d and plugins may change the current folder.
+    let config = std::path::absolute(config).unwrap_or_else(|_| PathBuf::from(config));
+    let settings = match Shell::read(&config) {
+        Ok(settings) => settings,
+        Err(e) => {
+            complain(&e);
+            return if args.word.as_deref() == Some(word::PARSE) { FAILED } else { MISUSED };
+        }
+    };
+    if args.version {
+        return show(&format!("{}{}", version(), describe(&settings)));
+    }
+    let outcome = match args.word.as_deref() {
+        Some(word::PARSE) => return parsed(&settings),
+        Some(word) => word::send(word, &settings.identity()).map(|()| Ending::Well),
+        None => host::run(&settings, args.daemon),
+    };
+    match outcome {
+        Ok(Ending::Well) => DONE,
+        Ok(Ending::Badly) => FAILED,
+        Err(why) => {
+            complain(&why);
+            FAILED
+        }
+    }
+}
+
+fn parsed(settings: &Shell) -> u8 {
+    for warning in &settings.warnings {
+        complain(warning);
+    }
+    show(&format!("{} is fine\n{}", settings.file.display(), describe(settings)))
+}
+
+fn version() -> String {
+    format!("msf_shell {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn describe(settings: &Shell) -> String {
+    let Shell { name, author, version, desc, .. } = settings;
+    let mut text = format!("name:    {name}\nauthor:  {author}\nversion: {version}\ndesc:    {desc}\n");
+    for service in &settings.services {
+        text += &format!("service: {} from {}\n", service.name, service.library);
+    }
+    text
+}
+
+/// Somebody who closed our stdout does not want to know.
+fn show(text: &str) -> u8 {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    DONE
+}
+
+fn misused(what: &dyn Display) -> u8 {
+    eprintln!("msf_shell: {what}; msf_shell -h shows the usage");
+    MISUSED
+}
+
+fn complain(what: &dyn Display) {
+    eprintln!("msf_shell: {what}");
+}
+
+const USAGE: &str = "\
+usage: msf_shell -c FILE [-d]
+       msf_shell -c FILE -k reload|rotate|shutdown|kill|parse
+       msf_shell [-c FILE] -v
+       msf_shell -h
+
+  -c FILE      the JSON file that names the process and its services
+  -d           detach from the terminal
+  -k reload    let the running copy read FILE again and tell what a restart would change
+  -k rotate    let it open its log file anew
+  -k shutdown  let it stop its services and end
+  -k kill      end it at once
+  -k parse     check FILE and show what it says
+  -v           the version, and with -c what FILE says about the process
+  -h, -?       this text
+
+Libraries are looked for as named, then in FILE's folder, the program's folder,
+its ../lib, and the folders of MSF_PLUGIN_PATH.
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+";

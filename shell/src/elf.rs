@@ -1,0 +1,266 @@
+//! Looks into a library before it is loaded: is it one for this machine, and is the service's symbol a variable large
+//! enough for `struct msf_svc`? The dynamic linker checks neither kind nor size, and a function taken for a table of
+//! slots would be called into.
+//!
+//! What the file does not tell (it has no section headers, or another library behind it defines the symbol) is left to
+//! the loader. Reads only the headers, the dynamic symbols and their names.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes of `struct msf_svc`: seven pointers.
+const TABLE: u64 = 7 * size_of::<usize>() as u64;
+
+/// Why a file cannot be the library of a service.
+#[derive(Debug)]
+pub enum Misfit {
+    /// It cannot be read.
+    Read(io::Error),
+    /// It is something else.
+    NotALibrary,
+    /// It is one, for another machine or word size.
+    OtherMachine,
+    /// The symbol is code.
+    Function,
+    /// The symbol is a variable of this many bytes.
+    TooSmall(u64),
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misfit::Read(e) => write!(f, "cannot be read: {e}"),
+            Misfit::NotALibrary => write!(f, "is not a shared library"),
+            Misfit::OtherMachine => write!(f, "is built for another machine"),
+            Misfit::Function => write!(f, "is a function; expected a variable of type struct msf_svc"),
+            Misfit::TooSmall(size) => {
+                write!(f, "is a variable of {size} bytes; expected a struct msf_svc, which has {TABLE}")
+            }
+        }
+    }
+}
+
+impl Misfit {
+    /// Whether it is about the symbol rather than the file.
+    pub fn is_symbol(&self) -> bool {
+        matches!(self, Misfit::Function | Misfit::TooSmall(_))
+    }
+}
+
+/// Checks `library` and its dynamic symbol `symbol`.
+pub fn inspect(library: &Path, symbol: &str) -> Result<(), Misfit> {
+    let file = File::open(library).map_err(Misfit::Read)?;
+    let header: [u8; 20] = array(&file, 0).ok_or(Misfit::NotALibrary)?;
+    if header[..4] != *b"\x7fELF" {
+        return Err(Misfit::NotALibrary);
+    }
+    if !same_machine(&header) {
+        return Err(Misfit::OtherMachine);
+    }
+    if u16::from_ne_bytes([header[16], header[17]]) != ET_DYN {
+        return Err(Misfit::NotALibrary);
+    }
+    match find(&file, symbol) {
+        Some(found) if matches!(found.kind, STT_FUNC | STT_IFUNC) => Err(Misfit::Function),
+        Some(found) if found.size != 0 && found.size < TABLE => Err(Misfit::TooSmall(found.size)),
+        _ => Ok(()),
+    }
+}
+
+/// Compares word size, byte order and processor with the running program's.
+fn same_machine(header: &[u8; 20]) -> bool {
+    let Some(own) = File::open("/proc/self/exe").ok().and_then(|exe| array::<20>(&exe, 0)) else {
+        return true; // without /proc the loader has to tell
+    };
+    header[4..6] == own[4..6] && header[18..20] == own[18..20]
+}
+
+/// A defined dynamic symbol.
+struct Symbol {
+    kind: u8,
+    size: u64,
+}
+
+fn find(file: &File, name: &str) -> Option<Symbol> {
+    let sections = Sections::of(file)?;
+    let table = (0..sections.count).filter_map(|i| sections.get(i)).find(|s| s.kind == SHT_DYNSYM)?;
+    let names = sections.get(table.link.try_into().ok()?)?.bytes(file)?;
+    let entries = table.bytes(file)?;
+    entries.chunks_exact(layout::SYMBOL).find_map(|entry| {
+        let symbol = layout::Symbol::parse(entry)?;
+        let tail = names.get(symbol.name as usize..)?;
+        let here = tail.strip_prefix(name.as_bytes())?.first() == Some(&0);
+        (here && symbol.section != 0).then_some(Symbol { kind: symbol.info & 0xf, size: symbol.size })
+    })
+}
+
+struct Sections {
+    bytes: Vec<u8>,
+    entry: usize,
+    count: usize,
+}
+
+struct Section {
+    kind: u32,
+    offset: u64,
+    size: u64,
+    link: u32,
+}
+
+impl Sections {
+    fn of(file: &File) -> Option<Sections> {
+        let header: [u8; layout::HEADER] = array(file, 0)?;
+        let offset = layout::word(&header, layout::SECTIONS_AT)?;
+        let entry = usize::from(half(&header, layout::SECTIONS_AT + layout::SECTION_SIZE_AFTER)?);
+        let count = usize::from(half(&header, layout::SECTIONS_AT + layout::SECTION_SIZE_AFTER + 2)?);
+        (entry >= layout::SECTION).then_some(())?;
+        Some(Sections { bytes: read(file, offset, (entry * count) as u64)?, entry, count })
+    }
+
+    fn get(&self, index: usize) -> Option<Section> {
+        let at = self.bytes.get(index.checked_mul(self.entry)?..)?;
+        Some(Section {
+            kind: int(at, 4)?,
+            offset: layout::word(at, layout::OFFSET_AT)?,
+            size: layout::word(at, layout::OFFSET_AT + size_of::<usize>())?,
+            link: int(at, layout::OFFSET_AT + 2 * size_of::<usize>())?,
+        })
+    }
+}
+
+impl Section {
+    fn bytes(&self, file: &File) -> Option<Vec<u8>> {
+        read(file, self.offset, self.size)
+    }
+}
+
+/// Refuses sizes the file does not have, so that a broken header costs no memory.
+fn read(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
+    let end = file.metadata().ok()?.len();
+    (offset.checked_add(size)? <= end).then_some(())?;
+    let mut bytes = vec![0; size.try_into().ok()?];
+    file.read_exact_at(&mut bytes, offset).ok()?;
+    Some(bytes)
+}
+
+fn array<const N: usize>(file: &File, offset: u64) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact_at(&mut bytes, offset).ok()?;
+    Some(bytes)
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn int(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+const ET_DYN: u16 = 3;
+const SHT_DYNSYM: u32 = 11;
+const STT_FUNC: u8 = 2;
+const STT_IFUNC: u8 = 10;
+
+/// The two layouts of the format; ours is the one of our word size, because [`same_machine`] came first.
+mod layout {
+    use super::{half, int};
+
+    #[cfg(target_pointer_width = "64")]
+    mod sizes {
+        pub const HEADER: usize = 64;
+        pub const SECTIONS_AT: usize = 40;
+        pub const SECTION_SIZE_AFTER: usize = 18;
+        pub const SECTION: usize = 64;
+        pub const OFFSET_AT: usize = 24;
+        pub const SYMBOL: usize = 24;
+        pub const INFO_AT: usize = 4;
+        pub const INDEX_AT: usize = 6;
+        pub const SIZE_AT: usize = 16;
+    }
+    #[cfg(target_pointer_width = "32")]
+    mod sizes {
+        pub const HEADER: usize = 52;
+        pub const SECTIONS_AT: usize = 32;
+        pub const SECTION_SIZE_AFTER: usize = 14;
+        pub const SECTION: usize = 40;
+        pub const OFFSET_AT: usize = 16;
+        pub const SYMBOL: usize = 16;
+        pub const INFO_AT: usize = 12;
+        pub const INDEX_AT: usize = 14;
+        pub const SIZE_AT: usize = 8;
+    }
+    pub use sizes::{HEADER, OFFSET_AT, SECTION, SECTION_SIZE_AFTER, SECTIONS_AT, SYMBOL};
+
+    pub struct Symbol {
+        pub name: u32,
+        pub info: u8,
+        pub section: u16,
+        pub size: u64,
+    }
+
+    impl Symbol {
+        pub fn parse(entry: &[u8]) -> Option<Symbol> {
+            Some(Symbol {
+                name: int(entry, 0)?,
+                info: *entry.get(sizes::INFO_AT)?,
+                section: half(entry, sizes::INDEX_AT)?,
+                size: word(entry, sizes::SIZE_AT)?,
+            })
+        }
+    }
+
+    /// A number as wide as a pointer.
+    pub fn word(bytes: &[u8], at: usize) -> Option<u64> {
+        Some(usize::from_ne_bytes(*bytes.get(at..)?.first_chunk()?) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> std::path::PathBuf {
+        std::env::current_exe().unwrap()
+    }
+
+    #[test]
+    fn text_and_emptiness_are_not_libraries() {
+        let folder = std::env::temp_dir().join(format!("msf_elf_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for text in [&b""[..], b"\x7fEL", b"#!/bin/sh\necho this is not a library at all\n"] {
+            let file = folder.join("a.so");
+            std::fs::write(&file, text).unwrap();
+            assert!(matches!(inspect(&file, "a"), Err(Misfit::NotALibrary)));
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(inspect(&folder.join("a.so"), "a"), Err(Misfit::Read(_))));
+    }
+
+    #[test]
+    fn a_library_of_another_machine_is_named_so() {
+        let folder = std::env::temp_dir().join(format!("msf_elf_other_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut head = std::fs::read(own()).unwrap()[..64].to_vec();
+        head[18] ^= 0x55;
+        std::fs::write(folder.join("a.so"), head).unwrap();
+        assert!(matches!(inspect(&folder.join("a.so"), "a"), Err(Misfit::OtherMachine)));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn every_truncation_of_a_library_is_survived() {
+        let whole = std::fs::read(own()).unwrap();
+        let folder = std::env::temp_dir().join(format!("msf_elf_cut_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.so");
+        for length in [20, 40, 63, 64, 65, 1000, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&file, &whole[..length]).unwrap();
+            let _ = inspect(&file, "a");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,262 @@
+//! The shell at work: claims its name, loads the services, takes them up, waits for signals, takes them down.
+//!
+//! Everything with state in this process (log, event loop, g_proc, the services' table) is libmsf.so's, reached
+//! through its C ABI, so that the plugins meet the same one. Signals arrive as readiness of a descriptor: they are
+//! blocked before the first thread exists, and every thread a plugin makes inherits that.
+
+use crate::elf;
+use crate::life::{self, Life, Table, Up};
+use crate::ready;
+use crate::search::{Found, Search};
+use msf_conf::shell::Shell;
+use msf_sys::event::Base;
+use msf_sys::log::{self, Level};
+use msf_sys::process::{self, About, Published, Refused};
+use msf_sys::service::{Answer, Services, Slot};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// How a shell ended whose log was open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Told to stop, and every service went down as it should.
+    Well,
+    /// Something failed; the log and stderr say what.
+    Badly,
+}
+
+const MODULE: &str = "SHELL";
+
+/// Runs the services of `settings` until SIGTERM or SIGINT. `Err` is what went wrong before there was a log.
+pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
+    let identity = settings.identity();
+    if detach {
+        // Told while there is a terminal to tell it to.
+        if let Some(pid) = process::holder(&identity).map_err(|e| format!("{identity}: {e}"))? {
+            return Err(format!("{identity}: {}", Refused::Held(pid)));
+        }
+        process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
+    }
+    let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
+    let _claim = process::claim(&identity).map_err(|e| format!("{identity}: {e}"))?;
+    log::init_default(&identity).map_err(|e| format!("cannot open the log {identity}.log: {e}"))?;
+    process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
+    for warning in &settings.warnings {
+        msf_sys::log!(Level::Warn, MODULE, "{warning}");
+    }
+    let ended = serve(settings, &signals, detach);
+    if let Err(why) = &ended {
+        msf_sys::log!(Level::Error, MODULE, "{why}");
+    }
+    msf_sys::log!(Level::Info, MODULE, "{identity} ends");
+    log::close();
+    Ok(if ended.is_ok() { Ending::Well } else { Ending::Badly })
+}
+
+fn serve(settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
+    let (version, file) = (env!("CARGO_PKG_VERSION"), settings.file.display());
+    msf_sys::log!(Level::Info, MODULE, "msf_shell {version} with libmsf {} runs {file}", msf_sys::version());
+    let mut services = load(settings)?;
+    let about =
+        About { name: &settings.name, author: &settings.author, desc: &settings.desc, version: &settings.version };
+    let published = process::publish(about, &mut services).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
+    let names = settings.services.iter().map(|service| service.name.clone()).collect();
+    let mut life = Life::new(Loaded { published, names });
+    let outcome = go(&mut life, settings, signals, detach);
+    say(ready::stopping());
+    let mut failures = life.down().into_iter().map(|failure| failure.to_string());
+    match (outcome, failures.next()) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(first)) | (Err(first), None) => Err(rest(first, failures)),
+        (Err(first), Some(second)) => Err(rest(first, std::iter::once(second).chain(failures))),
+    }
+}
+
+/// The first failure is the process' last word; the others are logged before it.
+fn rest(first: String, others: impl Iterator<Item = String>) -> String {
+    for other in others {
+        msf_sys::log!(Level::Error, MODULE, "{other}");
+    }
+    first
+}
+
+/// Up and at work, until told to stop.
+fn go(life: &mut Life<Loaded<'_>>, settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
+    let mut asked_to_stop = false;
+    let up = life.up(|| {
+        asked_to_stop = asked_to_stop || signals.stop_is_pending();
+        asked_to_stop
+    });
+    if up.map_err(|failure| failure.to_string())? == Up::Abandoned {
+        msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
+        return Ok(());
+    }
+    if detach {
+        silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
+    }
+    say(ready::ready());
+    msf_sys::log!(Level::Info, MODULE, "{} services are started", settings.services.len());
+    turn(settings, signals).map_err(|e| format!("the event loop failed: {e}"))
+}
+
+/// The event loop. It ends at SIGTERM and SIGINT.
+fn turn(settings: &Shell, signals: &Signals) -> io::Result<()> {
+    let base = Base::new()?;
+    let waker = base.clone();
+    let _event = base.on_read(signals.as_fd().try_clone_to_owned()?, move |_| waker.exit())?;
+    loop {
+        base.dispatch()?;
+        while let Some(signal) = signals.next()? {
+            match signal {
+                Signal::SIGHUP => reload(settings),
+                Signal::SIGUSR1 => rotate(),
+                signal => {
+                    msf_sys::log!(Level::Info, MODULE, "{signal}: stopping");
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Finds and loads every library before any service is called.
+fn load(settings: &Shell) -> Result<Services, String> {
+    let search = Search::new(&settings.file);
+    let mut wanted = Vec::with_capacity(settings.services.len());
+    for (at, service) in settings.services.iter().enumerate() {
+        let file = match search.find(&service.library) {
+            Found::File(file) => file,
+            Found::AskLoader => PathBuf::from(&service.library),
+            Found::Nowhere => return Err(nowhere(settings, at, &search)),
+        };
+        if file.is_absolute() {
+            elf::inspect(&file, &service.name).map_err(|misfit| match misfit.is_symbol() {
+                true => format!("service {0}: {1}: symbol \"{0}\" {misfit}", service.name, file.display()),
+                false => format!("service {}: {} {misfit}", service.name, file.display()),
+            })?;
+        }
+        wanted.push(file);
+    }
+    let table = settings.services.iter().zip(&wanted).map(|(service, file)| (service.name.as_str(), file.as_path()));
+    let mut services = Services::new(table).map_err(|e| e.to_string())?;
+    for (at, file) in wanted.iter().enumerate() {
+        services.load(at).map_err(|e| refused(settings, at, file, &search, &e))?;
+        msf_sys::log!(Level::Info, MODULE, "service {}: loaded {}", services.name(at), file.display());
+    }
+    Ok(services)
+}
+
+fn nowhere(settings: &Shell, at: usize, search: &Search) -> String {
+    let service = &settings.services[at];
+    format!(
+        "service {}: no library \"{}\" (proc_svcs[{at}].svc_libs in {}); looked for {}",
+        service.name,
+        service.library,
+        settings.file.display(),
+        search.tried(&service.library)
+    )
+}
+
+/// What libmsf's errno for a library says about this service.
+fn refused(settings: &Shell, at: usize, file: &Path, search: &Search, e: &io::Error) -> String {
+    let name = &settings.services[at].name;
+    let file = file.display();
+    match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
+        Errno::ENOENT => nowhere(settings, at, search),
+        Errno::ESRCH => format!("service {name}: {file} exports no symbol \"{name}\""),
+        Errno::ELIBBAD => format!("service {name}: {file} cannot be loaded (the record above says why)"),
+        _ => format!("service {name}: {file}: {e}"),
+    }
+}
+
+/// Reads the file again and says what a restart would change; the running services stay as they are.
+fn reload(settings: &Shell) {
+    match Shell::read(&settings.file) {
+        Err(e) => msf_sys::log!(Level::Error, MODULE, "reload: {e}; the running services stay"),
+        Ok(newer) => {
+            let changes = settings.changes(&newer);
+            if changes.is_empty() {
+                msf_sys::log!(Level::Info, MODULE, "reload: nothing has changed in {}", settings.file.display());
+            }
+            for change in changes {
+                msf_sys::log!(Level::Warn, MODULE, "reload: {change}; takes effect when this shell is restarted");
+            }
+        }
+    }
+}
+
+fn rotate() {
+    match log::reopen() {
+        Ok(()) => msf_sys::log!(Level::Info, MODULE, "the log is opened anew"),
+        Err(e) => msf_sys::log!(Level::Error, MODULE, "cannot open the log anew: {e}"),
+    }
+}
+
+fn say(told: Result<(), String>) {
+    if let Err(what) = told {
+        msf_sys::log!(Level::Warn, MODULE, "{what}");
+    }
+}
+
+/// A daemon's standard streams lead nowhere, once there is nothing left to complain about.
+fn silence() -> io::Result<()> {
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(&nowhere)?;
+    nix::unistd::dup2_stdout(&nowhere)?;
+    nix::unistd::dup2_stderr(&nowhere)?;
+    Ok(())
+}
+
+/// The services as plugins see them in g_proc.
+struct Loaded<'a> {
+    published: Published<'a>,
+    names: Vec<String>,
+}
+
+impl Table for Loaded<'_> {
+    fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    fn name(&self, at: usize) -> &str {
+        &self.names[at]
+    }
+
+    fn call(&mut self, at: usize, slot: Slot) -> Answer {
+        msf_sys::log!(Level::Info, MODULE, "service {}: {}", self.name(at), life::word(slot));
+        self.published.services().call(at, slot)
+    }
+}
+
+/// The signals the shell lives by, blocked for this thread and all it will make.
+struct Signals(SignalFd);
+
+impl Signals {
+    fn block() -> nix::Result<Signals> {
+        let set = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1]);
+        set.thread_block()?;
+        SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Signals)
+    }
+
+    fn next(&self) -> nix::Result<Option<Signal>> {
+        let Some(info) = self.0.read_signal()? else { return Ok(None) };
+        Signal::try_from(info.ssi_signo.cast_signed()).map(Some)
+    }
+
+    /// Whether the end was asked for while services were still going up. Other signals that came by then are void:
+    /// the log has just been opened and the file has just been read.
+    fn stop_is_pending(&self) -> bool {
+        std::iter::from_fn(|| self.next().ok().flatten()).any(|s| matches!(s, Signal::SIGTERM | Signal::SIGINT))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,397 @@
+"""msf_shell: options, the seed's JSON, the life of services, every way to fail, and one state per process."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import unittest
+from pathlib import Path
+
+from house import HERE, ROOT, STAGE, House, gone, program, wait_for
+
+SEED = {
+    "proc_name": "msf_agent",
+    "proc_author": "http://luotang.me",
+    "proc_version": "beta v1.0",
+    "proc_desc": "Micro agent service config file",
+    "proc_svcs": [{"svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so"},
+                  {"svc_name": "msf_agent2", "svc_libs": "libmsf_agent2.so"}],
+}
+
+
+class ShellCase(unittest.TestCase):
+    def setUp(self):
+        self.house = House(self)
+        self.diary_file = self.house.folder / "diary"
+        self.house.env["DIARY"] = str(self.diary_file)
+
+    def plugin(self, name, *defines, folder=None):
+        """lib<name>.so in the config's folder, and its entry for proc_svcs."""
+        folder = folder or self.house.folder
+        flags = [f"-DNAME={name}", *(f"-D{word}" for word in defines), "-shared", "-fPIC"]
+        self.house.compile(HERE / "diary_plugin.c", folder / f"lib{name}.so", *flags)
+        return {"svc_name": name, "svc_libs": f"lib{name}.so"}
+
+    def config(self, *services, name="svc.json", **changes):
+        """A file beside the plugins."""
+        document = {**SEED, "proc_name": "trial", "proc_svcs": list(services), **changes}
+        path = self.house.folder / name
+        path.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
+        return path
+
+    def shell(self, config, *words, **options):
+        """A shell that is up, or has ended."""
+        return self.house.start([program("msf_shell"), "-c", config, *words], ready=True, **options)
+
+    def call(self, *words, **options):
+        return self.house.call([program("msf_shell"), *words], **options)
+
+    def diary(self):
+        return self.diary_file.read_text().split("\n")[:-1] if self.diary_file.exists() else []
+
+    def fails(self, config, code, *said):
+        """Runs until it fails; every word of `said` is in one line of stderr."""
+        done = self.call("-c", config)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        lines = [line for line in done.stderr.splitlines() if all(str(word) in line for word in said)]
+        self.assertEqual(len(lines), 1, done.stderr)
+        return done
+
+
+class Options(ShellCase):
+    def test_usage_goes_to_stdout_when_asked_for(self):
+        for option in ("-h", "-?", "--help"):
+            done = self.call(option)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("-k reload|rotate|shutdown|kill|parse", done.stdout)
+
+    def test_a_command_line_that_makes_no_sense_exits_2(self):
+        for words in ([], ["-m"], ["-c"], ["stray"], ["-c", "a", "-c", "b"], ["-k", "reload"], ["-d"]):
+            done = self.call(*words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertEqual(done.stdout, "")
+            self.assertIn("msf_shell:", done.stderr)
+
+    def test_words_match_exactly(self):
+        for word, hint in (("r", "one of"), ("reloa", "reload"), ("shut", "one of")):
+            done = self.call("-k", word, "-c", self.config())
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(hint, done.stderr)
+
+    def test_version_shows_the_four_fields_of_the_config(self):
+        done = self.call("-v", "-c", ROOT / "script/config/msf_agent_svc.json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for key in ("proc_name", "proc_author", "proc_version", "proc_desc"):
+            self.assertIn(SEED[key], done.stdout)
+        self.assertRegex(done.stdout, r"^msf_shell \d+\.\d+\.\d+")
+        self.assertRegex(self.call("-v").stdout, r"^msf_shell \d+\.\d+\.\d+\n$")
+
+    def test_parse_accepts_the_seed_and_refuses_a_broken_file(self):
+        done = self.call("-k", "parse", "-c", ROOT / "script/config/msf_agent_svc.json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("msf_agent2 from libmsf_agent2.so", done.stdout)
+        broken = self.config(proc_author=None)
+        done = self.call("-k", "parse", "-c", broken)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, f"msf_shell: {broken}: proc_author: missing; expected a string\n")
+
+    def test_signals_need_a_running_copy(self):
+        config = self.config(self.plugin("a"))
+        for word in ("reload", "rotate", "shutdown", "kill"):
+            done = self.call("-k", word, "-c", config)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("msf_shell.trial is not running", done.stderr)
+
+
+class Configuration(ShellCase):
+    def test_a_missing_file_is_named(self):
+        self.fails(self.house.folder / "none.json", 2, "none.json", "No such file")
+
+    def test_text_that_is_not_json_is_named_with_its_place(self):
+        path = self.house.folder / "x.json"
+        path.write_text('{\n  "proc_name": ,\n}')
+        self.fails(path, 2, "x.json", "line 2")
+
+    def test_every_missing_key_and_wrong_type_is_named_with_its_path(self):
+        service = {"svc_name": "a", "svc_libs": "liba.so"}
+        cases = [({key: None}, f"{key}: missing") for key in SEED]
+        cases += [({key: 7}, f"{key}: expected") for key in SEED]
+        cases += [({"proc_svcs": []}, "proc_svcs: empty"), ({"proc_svcs": [3]}, "proc_svcs[0]: expected an object")]
+        for key in service:
+            cases.append(({"proc_svcs": [service, {**service, key: ["x"]}]}, f"proc_svcs[1].{key}: expected a string"))
+            without = {name: value for name, value in service.items() if name != key}
+            cases.append(({"proc_svcs": [without]}, f"proc_svcs[0].{key}: missing"))
+        for changes, said in cases:
+            with self.subTest(said=said):
+                self.fails(self.config(service, **changes), 2, "svc.json", said)
+
+    def test_an_unknown_key_is_a_warning_that_names_the_nearest(self):
+        child = self.shell(self.config(self.plugin("a"), proc_autor="me"))
+        status, _, err = self.house.end(child)
+        self.assertEqual(status, 0)
+        self.assertIn('proc_autor: unknown key; did you mean "proc_author"?', err)
+        self.assertIn("proc_autor", self.house.text("msf_shell.trial.log"))
+
+
+class Life(ShellCase):
+    def test_init_in_order_start_in_order_and_the_way_down_in_reverse(self):
+        config = self.config(*(self.plugin(name) for name in "abc"))
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            self.diary_file.unlink(missing_ok=True)
+            status, out, err = self.house.end(self.shell(config), sign)
+            self.assertEqual((status, out, err), (0, "", ""))
+            self.assertEqual(" ".join(self.diary()), "a.init b.init c.init a.start b.start c.start "
+                             "c.stop b.stop a.stop c.deinit b.deinit a.deinit")
+        self.assertEqual([path.name for path in self.house.run.iterdir()], [], "nothing is left behind")
+
+    def test_empty_slots_are_skipped(self):
+        config = self.config(self.plugin("a", "EMPTY"), self.plugin("b"))
+        self.assertEqual(self.house.end(self.shell(config))[0], 0)
+        self.assertEqual(" ".join(self.diary()), "a.init b.init b.start b.stop b.deinit")
+
+    def test_a_failing_init_takes_the_earlier_ones_down(self):
+        config = self.config(self.plugin("a"), self.plugin("b", "FAIL_INIT"), self.plugin("c"))
+        self.fails(config, 1, "service b: init failed", "-7")
+        self.assertEqual(" ".join(self.diary()), "a.init b.init a.deinit")
+
+    def test_a_failing_start_takes_everything_down(self):
+        config = self.config(self.plugin("a"), self.plugin("b", "FAIL_START"), self.plugin("c"))
+        self.fails(config, 1, "service b: start failed", "-7")
+        self.assertEqual(" ".join(self.diary()),
+                         "a.init b.init c.init a.start b.start a.stop c.deinit b.deinit a.deinit")
+
+    def test_a_failing_stop_is_told_and_the_others_go_down(self):
+        config = self.config(self.plugin("a"), self.plugin("b", "FAIL_STOP"))
+        status, _, err = self.house.end(self.shell(config))
+        self.assertEqual(status, 1)
+        self.assertIn("service b: stop failed", err)
+        self.assertEqual(self.diary()[-4:], ["b.stop", "a.stop", "b.deinit", "a.deinit"])
+
+    def test_sigterm_during_a_slow_init_takes_down_what_is_up(self):
+        config = self.config(self.plugin("a"), self.plugin("b", "SLOW_INIT"), self.plugin("c"))
+        child = self.house.start([program("msf_shell"), "-c", config])
+        wait_for("the slow init", lambda: "b.init begins" in self.diary())
+        status, _, _ = self.house.end(child)
+        self.assertEqual(status, 0)
+        self.assertEqual(" ".join(self.diary()), "a.init b.init begins b.init b.deinit a.deinit")
+
+    def test_threads_of_plugins_never_see_the_shells_signals(self):
+        child = self.shell(self.config(self.plugin("a", "THREAD")))
+        for task in Path(f"/proc/{child.pid}/task").iterdir():
+            blocked = int(re.search(r"^SigBlk:\s*(\w+)", (task / "status").read_text(), re.M)[1], 16)
+            for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+                self.assertTrue(blocked >> (sign - 1) & 1, f"thread {task.name} may be hit by {sign!r}")
+        self.assertEqual(self.house.end(child)[0], 0)
+
+    def test_services_and_their_process_are_described_to_the_plugins(self):
+        self.house.end(self.shell(self.config(self.plugin("a"), self.plugin("b"))))
+        self.assertIn("a.init in trial with 2 services", self.house.text("msf_shell.trial.log"))
+
+
+class Loading(ShellCase):
+    def test_a_missing_library_is_named_with_its_service_and_where_it_was_sought(self):
+        config = self.config(self.plugin("a"), {"svc_name": "b", "svc_libs": "libnone.so"})
+        self.fails(config, 1, "service b", "libnone.so", "proc_svcs[1].svc_libs", str(self.house.folder / "libnone.so"))
+        self.assertEqual(self.diary(), [], "all are loaded before one is initialised")
+
+    def test_a_missing_symbol_is_named_with_file_and_service(self):
+        entry = {**self.plugin("a"), "svc_name": "b"}
+        self.fails(self.config(entry), 1, 'service b', self.house.folder / "liba.so", 'symbol "b"')
+
+    def test_symbols_of_the_wrong_type_are_refused(self):
+        for define, said in (("FUNCTION", "is a function"), ("SMALL", "is a variable of 4 bytes")):
+            self.fails(self.config(self.plugin("a", define)), 1, "service a", "liba.so", 'symbol "a"', said)
+
+    def test_files_that_are_no_libraries_are_refused(self):
+        (self.house.folder / "liba.so").write_text("not a library, however long the text may be\n")
+        entry = {"svc_name": "a", "svc_libs": "liba.so"}
+        self.fails(self.config(entry), 1, "service a", "liba.so", "is not a shared library")
+
+    def test_a_library_that_cannot_be_linked_is_named(self):
+        source = self.house.folder / "a.c"
+        source.write_text("#include <msf_svc.h>\ns32 nowhere(void *data, u32 len);\n"
+                          "struct msf_svc a = { .init = nowhere };\n")
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
+        self.fails(self.config({"svc_name": "a", "svc_libs": "liba.so"}), 1, "service a", "liba.so", "cannot be loaded")
+
+    def test_libraries_are_sought_as_named_then_beside_config_and_program_then_in_the_plugin_path(self):
+        tree, extra = self.house.folder / "tree", self.house.folder / "extra"
+        for folder in (tree / "bin", tree / "lib", extra, self.house.folder / "etc", self.house.folder / "cwd"):
+            folder.mkdir(parents=True)
+        shutil.copy2(program("msf_shell"), tree / "bin/msf_shell")
+        for library in (STAGE / "lib").glob("lib*.so*"):
+            (tree / "lib" / library.name).symlink_to(library)
+        self.plugin("a")
+        built = self.house.folder / "liba.so"
+        config = self.house.folder / "etc/svc.json"
+        places = [("ld", {"LD_LIBRARY_PATH": str(extra)}, extra), ("as named", {}, self.house.folder / "cwd"),
+                  ("config", {}, config.parent), ("program", {}, tree / "bin"), ("../lib", {}, tree / "lib"),
+                  ("MSF_PLUGIN_PATH", {"MSF_PLUGIN_PATH": f"/nonexistent:{extra}"}, extra)]
+        config.write_text(self.config({"svc_name": "a", "svc_libs": "liba.so"}).read_text())
+        for where, env, folder in places:
+            with self.subTest(where=where):
+                there = folder / "liba.so"
+                shutil.copy2(built, there)
+                child = self.house.start([tree / "bin/msf_shell", "-c", config], ready=True,
+                                         cwd=self.house.folder / "cwd", env={**self.house.env, **env})
+                maps = Path(f"/proc/{child.pid}/maps").read_text() if child.poll() is None else ""
+                self.assertEqual(self.house.end(child)[0], 0)
+                self.assertIn(f"{there}\n", maps)
+                there.unlink()
+        absolute = self.config({"svc_name": "a", "svc_libs": str(built)}, name="etc/svc.json")
+        self.assertEqual(self.house.end(self.shell(absolute))[0], 0)
+
+
+class Process(ShellCase):
+    def test_the_title_names_the_process_and_the_short_name_stays(self):
+        child = self.shell(self.config(self.plugin("a")))
+        proc = Path(f"/proc/{child.pid}")
+        self.assertEqual((proc / "cmdline").read_bytes().rstrip(b"\0"), b"msf_shell: trial")
+        self.assertEqual((proc / "comm").read_text(), "msf_shell\n")
+        self.assertEqual((self.house.run / "msf_shell.trial.pid").read_text().strip(), str(child.pid))
+        self.assertTrue((self.house.run / "msf_shell.trial.lock").exists())
+        self.house.end(child)
+
+    def test_a_second_copy_refuses_and_names_the_first(self):
+        config = self.config(self.plugin("a"))
+        child = self.shell(config)
+        self.fails(config, 1, "msf_shell.trial", f"pid {child.pid}")
+        self.assertEqual(self.diary(), ["a.init", "a.start"])
+        other = self.shell(self.config(self.plugin("b"), proc_name="other", name="other.json"))
+        self.assertEqual(self.house.end(other)[0], 0)
+        self.assertEqual(self.house.end(child)[0], 0)
+
+    def test_the_name_is_free_again_after_a_kill(self):
+        config = self.config(self.plugin("a"))
+        self.house.end(self.shell(config), signal.SIGKILL)
+        self.assertEqual(self.house.end(self.shell(config))[0], 0)
+
+    def test_shutdown_and_kill_end_the_running_copy(self):
+        config = self.config(self.plugin("a"))
+        for word, status in (("shutdown", 0), ("kill", -signal.SIGKILL)):
+            child = self.shell(config)
+            self.assertEqual(self.call("-k", word, "-c", config).returncode, 0)
+            child.communicate(timeout=10)
+            self.assertEqual(child.returncode, status)
+
+    def test_rotate_opens_the_log_anew(self):
+        config = self.config(self.plugin("a"))
+        child = self.shell(config)
+        log = self.house.log / "msf_shell.trial.log"
+        log.rename(self.house.log / "moved")
+        self.assertEqual(self.call("-k", "rotate", "-c", config).returncode, 0)
+        wait_for("the new log", log.exists)
+        self.house.end(child)
+        self.assertIn("service a: stop", log.read_text())
+
+    def test_reload_tells_what_a_restart_would_change_and_refuses_a_broken_file(self):
+        config = self.config(self.plugin("a"))
+        child = self.shell(config)
+
+        def reload_says(text):
+            self.assertEqual(self.call("-k", "reload", "-c", config).returncode, 0)
+            wait_for(text, lambda: text in self.house.text("msf_shell.trial.log"))
+
+        reload_says("nothing has changed")
+        self.config(self.plugin("a"), self.plugin("b"))
+        reload_says("service b is new")
+        before = config.read_text()
+        config.write_text("{")
+        os.kill(child.pid, signal.SIGHUP)
+        wait_for("the complaint", lambda: "not JSON" in self.house.text("msf_shell.trial.log"))
+        config.write_text(before)
+        self.assertEqual(self.house.end(child)[0], 0)
+        self.assertNotIn("b.init", self.diary())
+
+    def test_readiness_is_told_to_systemd(self):
+        path = self.house.folder / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+            ear.bind(str(path))
+            ear.settimeout(10)
+            env = {**self.house.env, "NOTIFY_SOCKET": str(path)}
+            child = self.house.start([program("msf_shell"), "-c", self.config(self.plugin("a"))], env=env)
+            self.assertIn(b"READY=1", ear.recv(256))
+            child.terminate()
+            self.assertIn(b"STOPPING=1", ear.recv(256))
+            self.assertEqual(child.wait(10), 0)
+
+    def test_daemon_mode_detaches(self):
+        config = self.config(self.plugin("a"))
+        done = self.call("-d", "-c", config)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        pid = int(wait_for("the pid", lambda: (self.house.run / "msf_shell.trial.pid").read_text().strip()))
+        self.addCleanup(lambda: gone(pid) or os.kill(pid, signal.SIGKILL))
+        wait_for("the start", lambda: "a.start" in self.diary())
+        self.assertEqual(os.getsid(pid) == os.getsid(0), False)
+        self.assertEqual(self.call("-k", "shutdown", "-c", config).returncode, 0)
+        wait_for("the end", lambda: gone(pid))
+        self.assertEqual(self.diary()[-1], "a.deinit")
+
+    def test_daemon_mode_refuses_a_second_copy_before_it_detaches(self):
+        config = self.config(self.plugin("a"))
+        child = self.shell(config)
+        done = self.call("-d", "-c", config)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"pid {child.pid}", done.stderr)
+        self.house.end(child)
+
+
+class OneState(ShellCase):
+    def test_plugins_log_into_the_shells_own_file(self):
+        child = self.shell(self.config(self.plugin("a"), self.plugin("b")))
+        pid = child.pid
+        self.house.end(child)
+        text = self.house.text("msf_shell.trial.log")
+        for line in ("service a: init", "service b: start", "a.init in trial", "b.start in trial"):
+            self.assertRegex(text, rf"{re.escape(line)}.*\[pid:{pid},tid:\d+\]\n")
+        self.assertEqual([path.name for path in self.house.log.iterdir()], ["msf_shell.trial.log"])
+
+    def test_one_libmsf_is_mapped(self):
+        child = self.shell(self.config(self.plugin("a")))
+        mapped = set(re.findall(r"\S*/libmsf\.so\S*", Path(f"/proc/{child.pid}/maps").read_text()))
+        self.assertEqual(mapped, {str((STAGE / "lib/libmsf.so.1").resolve())})
+        self.house.end(child)
+
+    def test_the_shell_needs_libmsf_and_holds_no_copy_of_it(self):
+        needed = self.house.call(["readelf", "-dW", program("msf_shell")]).stdout
+        self.assertIn("[libmsf.so.1]", needed)
+        self.assertIn("$ORIGIN/../lib", needed)
+        self.assertNotIn("libipc", needed)
+        imports = self.house.call(["nm", "-D", "--undefined-only", program("msf_shell")]).stdout
+        self.assertIn("msf_log_write", imports)
+
+    def test_a_second_copy_of_libmsf_is_refused(self):
+        copy = self.house.folder / "second.so"
+        shutil.copy2((STAGE / "lib/libmsf.so.1").resolve(), copy)
+        source = self.house.folder / "a.c"
+        source.write_text("""
+            #include <dlfcn.h>
+            #include <errno.h>
+            #include <msf_event.h>
+            #include <msf_log.h>
+            #include <msf_svc.h>
+            static s32 on_init(void *data, u32 len)
+            {
+                void *second = dlopen(SECOND, RTLD_NOW | RTLD_LOCAL);
+                struct msf_event_base *(*make)(void);
+                (void)data, (void)len;
+                if (second == NULL)
+                    return -1;
+                *(void **)&make = dlsym(second, "msf_event_base_new");
+                errno = 0;
+                msf_log_write(DBG_INFO, "TWIN", MSF_FUNC_FILE_LINE, "second copy: %s",
+                              make() == NULL && errno == EALREADY ? "refused" : "runs");
+                return 0;
+            }
+            struct msf_svc a = { .init = on_init };
+        """)
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC", f'-DSECOND="{copy}"', "-ldl")
+        self.house.end(self.shell(self.config({"svc_name": "a", "svc_libs": "liba.so"})))
+        self.assertIn("second copy: refused", self.house.text("msf_shell.trial.log"))
+
+
+if __name__ == "__main__":
+    unittest.main()
