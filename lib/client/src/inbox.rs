@@ -1,0 +1,130 @@
+//! The bytes a client has received and not yet understood.
+
+use msf_wire::librpc::{HEADER_LEN, Step, WireError, decode};
+use std::collections::TryReserveError;
+
+/// A receive buffer. The driver reads into [`space`](Self::space), says how much by [`filled`](Self::filled), then
+/// looks at frames with [`step`](Self::step) and takes each out with [`consume`](Self::consume).
+#[derive(Debug, Default)]
+pub struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// Room for the next read: at least what the frame under way still lacks, if memory allows.
+    ///
+    /// # Errors
+    /// There is no memory for the frame under way.
+    pub fn space(&mut self, payload_limit: u32) -> Result<&mut [u8], TryReserveError> {
+        self.tidy();
+        let missing = match self.step(payload_limit) {
+            Ok(Step::NeedMore(missing)) => missing.max(HEADER_LEN),
+            // Frames that wait, or an error that `step` will tell: nothing has to grow for them.
+            Ok(Step::Frame(..)) | Err(_) => HEADER_LEN,
+        };
+        let wanted = (self.end + missing).max(USUAL);
+        if self.buffer.len() < wanted {
+            self.buffer.try_reserve_exact(wanted - self.buffer.len())?;
+            self.buffer.resize(wanted, 0);
+        }
+        Ok(self.buffer.get_mut(self.end..).unwrap_or_default())
+    }
+
+    /// The first `count` bytes of the space have been written.
+    pub fn filled(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.buffer.len());
+    }
+
+    /// Looks at what the buffer begins with.
+    ///
+    /// # Errors
+    /// What the peer sent is not librpc; see [`WireError`].
+    pub fn step(&self, payload_limit: u32) -> Result<Step<'_>, WireError> {
+        decode(self.buffer.get(self.start..self.end).unwrap_or_default(), payload_limit)
+    }
+
+    /// Takes the frame out that [`step`](Self::step) said uses `used` bytes.
+    pub fn consume(&mut self, used: usize) {
+        self.start = (self.start + used).min(self.end);
+    }
+
+    /// Forgets everything: the connection is a new one.
+    pub fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+        self.tidy();
+    }
+
+    /// Moves what is left to the front, and gives memory back that one large frame needed.
+    fn tidy(&mut self) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == 0 && self.buffer.len() > GENEROUS {
+            self.buffer.truncate(USUAL);
+            self.buffer.shrink_to_fit();
+        }
+    }
+}
+
+/// Enough for a few hundred small frames per read.
+const USUAL: usize = 32 << 10;
+/// More than this is given back as soon as it is empty.
+const GENEROUS: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msf_wire::librpc::{Frame, Header};
+
+    const LIMIT: u32 = 1 << 20;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let body = vec![7; len];
+        let head = Header { datalen: len as u32, ..Header::request(1, 2, 3, 4) };
+        let mut bytes = Vec::new();
+        Frame { head, body: &body }.append_to(&mut bytes);
+        bytes
+    }
+
+    /// Feeds a stream in reads of at most `chunk` bytes and returns the lengths of the payloads found.
+    fn lengths(stream: &[u8], chunk: usize) -> Vec<usize> {
+        let (mut inbox, mut rest, mut found) = (Inbox::default(), stream, Vec::new());
+        while !rest.is_empty() {
+            let space = inbox.space(LIMIT).unwrap();
+            let count = chunk.min(rest.len()).min(space.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            inbox.filled(count);
+            rest = &rest[count..];
+            while let Step::Frame(frame, used) = inbox.step(LIMIT).unwrap() {
+                found.push(frame.body.len());
+                inbox.consume(used);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn frames_come_out_whatever_the_reads_were() {
+        let sizes = [0, 1, 40_000, 0, 500_000, 36];
+        let stream: Vec<u8> = sizes.iter().flat_map(|len| frame(*len)).collect();
+        for chunk in [7, 56, 57, 4096, 1 << 20] {
+            assert_eq!(lengths(&stream, chunk), sizes, "reads of {chunk}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_large_frame_is_given_back() {
+        let mut inbox = Inbox::default();
+        let bytes = frame(900_000);
+        for part in bytes.chunks(20_000) {
+            inbox.space(LIMIT).unwrap()[..part.len()].copy_from_slice(part);
+            inbox.filled(part.len());
+        }
+        inbox.consume(bytes.len());
+        inbox.space(LIMIT).unwrap();
+        assert!(inbox.buffer.capacity() <= GENEROUS);
+    }
+}
