@@ -99,7 +99,7 @@ class Demo:
         pids = set()
         for step in ("init", "start"):
             for plugin in PLUGINS:
-                wanted = re.compile(rf"\b{plugin}\b.*\b{step}\b.*\[pid:(\d+),")
+                wanted = re.compile(rf"service {plugin}: {step}\[pid:(\d+),")
                 found = self.log.wait(wanted, 8, f"no record of the {step} of {plugin} in {self.log.path}", self.daemon)
                 pids.add(int(found[1]))
         if len(pids) != 1:
