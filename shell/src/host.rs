@@ -16,6 +16,8 @@ use msf_sys::service::{Answer, Services, Slot};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -87,11 +89,7 @@ fn rest(first: String, others: impl Iterator<Item = String>) -> String {
 
 /// Up and at work, until told to stop.
 fn go(life: &mut Life<Loaded<'_>>, settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
-    let mut asked_to_stop = false;
-    let up = life.up(|| {
-        asked_to_stop = asked_to_stop || signals.stop_is_pending();
-        asked_to_stop
-    });
+    let up = life.up(|| signals.stop_is_pending());
     if up.map_err(|failure| failure.to_string())? == Up::Abandoned {
         msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
         return Ok(());
@@ -110,7 +108,7 @@ fn turn(settings: &Shell, signals: &Signals) -> io::Result<()> {
     let waker = base.clone();
     let _event = base.on_read(signals.as_fd().try_clone_to_owned()?, move |_| waker.exit())?;
     loop {
-        base.dispatch()?;
+        // Before the first wait, too: some may have come while the services went up.
         while let Some(signal) = signals.next()? {
             match signal {
                 Signal::SIGHUP => reload(settings),
@@ -121,6 +119,7 @@ fn turn(settings: &Shell, signals: &Signals) -> io::Result<()> {
                 }
             }
         }
+        base.dispatch()?;
     }
 }
 
@@ -234,29 +233,42 @@ impl Table for Loaded<'_> {
 }
 
 /// The signals the shell lives by, blocked for this thread and all it will make.
-struct Signals(SignalFd);
+struct Signals {
+    fd: SignalFd,
+    /// Taken from the descriptor and not acted upon yet.
+    early: RefCell<VecDeque<Signal>>,
+}
 
 impl Signals {
     fn block() -> nix::Result<Signals> {
         let set = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1]);
         set.thread_block()?;
-        SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Signals)
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals { fd, early: RefCell::default() })
     }
 
     fn next(&self) -> nix::Result<Option<Signal>> {
-        let Some(info) = self.0.read_signal()? else { return Ok(None) };
+        match self.early.borrow_mut().pop_front() {
+            Some(signal) => Ok(Some(signal)),
+            None => self.read(),
+        }
+    }
+
+    fn read(&self) -> nix::Result<Option<Signal>> {
+        let Some(info) = self.fd.read_signal()? else { return Ok(None) };
         Signal::try_from(info.ssi_signo.cast_signed()).map(Some)
     }
 
-    /// Whether the end was asked for while services were still going up. Other signals that came by then are void:
-    /// the log has just been opened and the file has just been read.
+    /// Whether the end was asked for while services were still going up. Whatever else came is kept for the loop.
     fn stop_is_pending(&self) -> bool {
-        std::iter::from_fn(|| self.next().ok().flatten()).any(|s| matches!(s, Signal::SIGTERM | Signal::SIGINT))
+        let mut early = self.early.borrow_mut();
+        early.extend(std::iter::from_fn(|| self.read().ok().flatten()));
+        early.iter().any(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT))
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
