@@ -1,2 +1,170 @@
-//! stub
-fn main() {}
+//! `msf_daemon`: starts the processes of its configuration and keeps them alive.
+//!
+//! Parses no protocol and loads no plugins. `life` and `law` decide, `driver` does; see doc/daemon.md.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod chance;
+mod control;
+mod driver;
+mod law;
+mod life;
+mod notify;
+mod plan;
+mod reload;
+mod service;
+mod status;
+
+use control::{Control, Request};
+use driver::{Driver, Setting};
+use msf_conf::args::{Accepts, Args};
+use msf_conf::daemon::Settings;
+use msf_core::event::Reactor;
+use msf_core::process::{claim, daemonize, holder, title};
+use msf_core::sys::place::{log_dir, run_dir};
+use notify::Notify;
+use plan::{Surroundings, is_executable};
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("msf_daemon: {}", failure.what);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// A sentence for stderr, and the exit code.
+struct Failure {
+    what: Box<dyn Error>,
+    code: u8,
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure { what: error.into(), code: FAILED }
+    }
+}
+
+fn wrong<E: Into<Box<dyn Error>>>(error: E) -> Failure {
+    Failure { what: error.into(), code: WRONG }
+}
+
+fn command() -> Result<(), Failure> {
+    let args = Args::parse(env::args_os().skip(1), ACCEPTS).map_err(wrong)?;
+    if let Some(stray) = args.rest.first() {
+        return Err(wrong(format!("unexpected argument \"{stray}\"")));
+    }
+    if args.help {
+        print!("{HELP}");
+        return Ok(());
+    }
+    if args.version {
+        println!("msf_daemon {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    match args.word.as_deref() {
+        None => run(&config(&args)?, args.daemon),
+        Some("parse") => parse(&config(&args)?),
+        Some("kill") => print_answer(ask::kill_at_once()?),
+        Some(word) => {
+            // A reload of a file that cannot be used is refused here already.
+            if let [file] = args.configs.as_slice() {
+                Settings::read(file)?;
+            }
+            let line = if args.json && word == "status" { "status json" } else { word };
+            let request = Request::from_line(line).ok_or_else(|| wrong(format!("\"{word}\" cannot be asked for")))?;
+            print_answer(ask::ask(request)?)
+        }
+    }
+}
+
+fn print_answer(text: String) -> Result<(), Failure> {
+    print!("{text}");
+    Ok(())
+}
+
+/// The one configuration file, absolute: what is relative in it is relative to its folder.
+fn config(args: &Args) -> Result<PathBuf, Failure> {
+    match args.configs.as_slice() {
+        [file] => Ok(std::path::absolute(file)?),
+        [] => Err(wrong("no configuration; expected -c FILE (-h shows all options)")),
+        _ => Err(wrong("more than one -c FILE; expected one")),
+    }
+}
+
+/// `-k parse`: the effective configuration, and which program each process would be.
+fn parse(file: &Path) -> Result<(), Failure> {
+    let settings = Settings::read(file)?;
+    let surroundings = Surroundings::new(folder_of(file));
+    print!("{settings}");
+    for warning in &settings.warnings {
+        eprintln!("msf_daemon: warning: {warning}");
+    }
+    for process in &settings.processes {
+        match surroundings.find(&process.launch.path) {
+            Ok(program) if is_executable(&program) => println!("{} is {}", process.name, program.display()),
+            Ok(program) => eprintln!("msf_daemon: warning: {}: {} is not executable", process.name, program.display()),
+            Err(missing) => eprintln!("msf_daemon: warning: {}: {missing}", process.name),
+        }
+    }
+    Ok(())
+}
+
+fn run(file: &Path, background: bool) -> Result<(), Failure> {
+    let settings = Settings::read(file).map_err(wrong)?;
+    if let Some(pid) = holder(ask::NAME) {
+        return Err(format!("msf_daemon is running already, as process {pid}").into());
+    }
+    let surroundings = Surroundings::new(folder_of(file));
+    // The folder is kept: relative paths mean the same to the processes with and without -d.
+    let background = if background { Some(daemonize(true, false)?) } else { None };
+    let claim = claim(ask::NAME)?;
+    msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
+    let control = Control::listen(&run_dir()?)?;
+    // Only looks: ps shows the configuration instead of the command line.
+    let _ = title(&format!("msf_daemon: {}", file.display()));
+    let mut reactor = Reactor::new()?;
+    let setting = Setting { config: file.to_owned(), claim, control, surroundings, notify: Notify::from_environment() };
+    let mut driver = Driver::new(&reactor, setting)?;
+    driver.start(&mut reactor, settings);
+    if let Some(ready) = background {
+        ready.tell()?;
+    }
+    while !driver.done() {
+        reactor.turn(&mut driver, None)?;
+    }
+    msf_core::log!(msf_core::log::Level::Info, "DAEMON", "everything is stopped");
+    Ok(())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+const ACCEPTS: Accepts = Accepts {
+    signals: &["status", "reload", "rotate", "shutdown", "kill", "parse"],
+    commands: &["status", "reload", "rotate", "shutdown"],
+};
+const FAILED: u8 = 1;
+const WRONG: u8 = 2;
+const HELP: &str = "\
+usage: msf_daemon -c FILE [-d]
+       msf_daemon status [--json] | reload | rotate | shutdown
+       msf_daemon -k WORD [-c FILE]
+
+Starts the processes of FILE and keeps them alive.
+
+  -c FILE      the configuration (JSON)
+  -d           go into the background
+  -k WORD      tell the running copy: status, reload, rotate, shutdown, kill
+               parse: check FILE, show what it means, and end
+  --json       status as JSON
+  -h, -?       this text
+  -v           the version
+";

@@ -42,7 +42,7 @@ pub struct Process {
 }
 
 /// What is run, with what, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// `proc_path`: the executable, as written.
     pub path: String,
@@ -189,7 +189,7 @@ fn whole(object: &Object, key: &str, text: &str) -> Result<String, ConfError> {
 fn law(object: &Object, base: Restart, strangers: &mut Vec<ConfError>) -> Result<Restart, ConfError> {
     let Some(object) = object.object("restart")? else { return Ok(base) };
     strangers.extend(object.unknown(RESTART_KEYS));
-    let immediate = object.integer("immediate", 0..=1_000_000)?.and_then(|count| u32::try_from(count).ok());
+    let immediate = object.integer("immediate", 0..=1000)?.and_then(|count| u32::try_from(count).ok());
     let law = Restart {
         immediate: immediate.unwrap_or(base.immediate),
         refill: millis(&object, "refill_ms", 1)?.unwrap_or(base.refill),

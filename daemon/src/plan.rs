@@ -1,0 +1,159 @@
+//! From an entry of the configuration to something the kernel can start: which file, which words, which environment.
+//!
+//! Looked up anew for every start, so a program that is installed or replaced meanwhile is found.
+
+use msf_conf::daemon::Launch;
+use msf_core::process::{Child, Plan, SpawnError};
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where programs and their files are looked for, and what they inherit; fixed when the daemon starts.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The folder of the configuration file.
+    conf_folder: PathBuf,
+    /// The folder of the daemon's own executable.
+    own_folder: Option<PathBuf>,
+    /// The folders of `PATH`.
+    path: Vec<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub enum Unstartable {
+    /// No such program anywhere.
+    NotFound {
+        /// As written in the configuration.
+        path: String,
+        /// Every folder that was tried.
+        looked: Vec<PathBuf>,
+    },
+    /// A word with a NUL in it.
+    Word(io::Error),
+    /// The kernel refused.
+    Spawn {
+        /// The file.
+        program: PathBuf,
+        /// What it said.
+        source: SpawnError,
+    },
+}
+
+impl Surroundings {
+    /// Those of this process, for a configuration in `conf_folder`.
+    pub fn new(conf_folder: &Path) -> Surroundings {
+        // Where we are is no longer known once our own file has been replaced: asked now, kept from now on.
+        let own_folder = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+        let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+        let environment = env::vars_os().filter(|(key, _)| !OURS.iter().any(|ours| key == ours)).collect();
+        Surroundings { conf_folder: conf_folder.to_owned(), own_folder, path, environment }
+    }
+
+    /// Starts what `launch` says; a child returned has become the program.
+    pub fn start(&self, launch: &Launch) -> Result<Child, Unstartable> {
+        let program = self.find(&launch.path)?;
+        let plan = self.plan(&program, launch).map_err(Unstartable::Word)?;
+        plan.spawn().map_err(|source| Unstartable::Spawn { program, source })
+    }
+
+    /// The file that `path` means: itself when it is absolute, else the first executable of that name in the
+    /// configuration's folder, the daemon's own, and, for a bare name, `PATH`.
+    pub fn find(&self, path: &str) -> Result<PathBuf, Unstartable> {
+        if path.starts_with('/') {
+            return Ok(PathBuf::from(path));
+        }
+        let mut looked = vec![self.conf_folder.clone()];
+        looked.extend(self.own_folder.clone());
+        if !path.contains('/') {
+            looked.extend(self.path.iter().cloned());
+        }
+        let found = looked.iter().map(|folder| folder.join(path)).find(|file| is_executable(file));
+        found.ok_or_else(|| Unstartable::NotFound { path: path.to_owned(), looked })
+    }
+
+    fn plan(&self, program: &Path, launch: &Launch) -> io::Result<Plan> {
+        let mut words = vec![OsString::from(program)];
+        if let Some(conf) = launch.conf_in(&self.conf_folder) {
+            words.extend([OsString::from("-c"), conf.into_os_string()]);
+        }
+        words.extend(launch.args.iter().map(OsString::from));
+        let inherited = self.environment.iter().filter(|(key, _)| !launch.env.keys().any(|own| key == own.as_str()));
+        let own = launch.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+        let plan = Plan::new(program, words, inherited.cloned().chain(own))?;
+        match launch.working_directory_in(&self.conf_folder) {
+            Some(folder) => plan.in_folder(&folder),
+            None => Ok(plan),
+        }
+    }
+}
+
+/// Whether `file` is a file that somebody may execute.
+pub fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}
+
+impl fmt::Display for Unstartable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unstartable::NotFound { path, looked } => {
+                write!(f, "no executable \"{path}\" in ")?;
+                for (index, folder) in looked.iter().enumerate() {
+                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, folder.display())?;
+                }
+                Ok(())
+            }
+            Unstartable::Word(source) => write!(f, "cannot be put into a command line: {source}"),
+            Unstartable::Spawn { program, source } => write!(f, "{}: {source}", program.display()),
+        }
+    }
+}
+
+impl std::error::Error for Unstartable {}
+
+/// What a service manager tells us is for us alone.
+const OURS: &[&str] =
+    &["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn surroundings(conf: &str, own: &str, path: &[&str]) -> Surroundings {
+        Surroundings {
+            conf_folder: PathBuf::from(conf),
+            own_folder: Some(PathBuf::from(own)),
+            path: path.iter().map(PathBuf::from).collect(),
+            environment: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_absolute_path_is_taken_as_it_is_so_that_the_kernel_says_what_is_wrong_with_it() {
+        let found = surroundings("/a", "/b", &[]).find("/nowhere/at/all").unwrap();
+        assert_eq!(found, PathBuf::from("/nowhere/at/all"));
+    }
+
+    #[test]
+    fn a_bare_name_is_found_in_path_and_a_path_with_a_slash_is_not() {
+        let here = surroundings("/nowhere", "/nowhere", &["/nowhere", "/bin"]);
+        assert_eq!(here.find("sh").unwrap(), PathBuf::from("/bin/sh"));
+        assert!(here.find("./sh").is_err());
+    }
+
+    #[test]
+    fn the_configurations_folder_comes_before_the_daemons_own() {
+        assert_eq!(surroundings("/bin", "/usr/bin", &[]).find("sh").unwrap(), PathBuf::from("/bin/sh"));
+        assert_eq!(surroundings("/nowhere", "/usr/bin", &[]).find("sh").unwrap(), PathBuf::from("/usr/bin/sh"));
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_names_every_folder_tried() {
+        let error = surroundings("/nowhere/a", "/nowhere/b", &["/nowhere/c"]).find("x").unwrap_err();
+        assert_eq!(error.to_string(), "no executable \"x\" in /nowhere/a, /nowhere/b, /nowhere/c");
+    }
+}

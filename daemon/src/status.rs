@@ -1,0 +1,211 @@
+//! What `msf_daemon status` shows, for people and for programs. The only file that names serde_json.
+
+use crate::life::Phase;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// The daemon and its processes, at one moment.
+#[derive(Debug)]
+pub struct Status {
+    /// The daemon's own pid.
+    pub pid: u32,
+    /// How long it has been running.
+    pub uptime: Duration,
+    /// The configuration file.
+    pub config: String,
+    /// `msf_version` of that file.
+    pub version: String,
+    /// The processes, in order of starting.
+    pub processes: Vec<Row>,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Row {
+    /// `proc_idx`.
+    pub index: i64,
+    /// `proc_name`.
+    pub name: String,
+    /// What it is.
+    pub phase: Phase,
+    /// Its pid, while it has one.
+    pub pid: Option<i32>,
+    /// How long it has been up, while it is.
+    pub uptime: Option<Duration>,
+    /// How often it was started again by itself.
+    pub restarts: u64,
+    /// When it will be started again, while it waits for that.
+    pub next_start: Option<Duration>,
+    /// How it ended the last time, if it ever did.
+    pub last: Option<Last>,
+}
+
+/// One end of a process.
+#[derive(Clone, Debug)]
+pub struct Last {
+    /// In words: an exit code, a signal's name, or why it could not be started.
+    pub reason: String,
+    /// The exit code, if that was it.
+    pub code: Option<i32>,
+    /// The signal's number, if that was it.
+    pub signal: Option<i32>,
+    /// How long ago.
+    pub ago: Duration,
+}
+
+impl Status {
+    /// As one JSON document.
+    pub fn json(&self) -> String {
+        let processes: Vec<Value> = self.processes.iter().map(Row::json).collect();
+        let document = json!({
+            "pid": self.pid,
+            "uptime_ms": millis(self.uptime),
+            "config": self.config,
+            "msf_version": self.version,
+            "processes": processes,
+        });
+        format!("{document:#}\n")
+    }
+
+    /// As a table.
+    pub fn table(&self) -> String {
+        let mut rows = vec![HEADINGS.map(str::to_owned)];
+        rows.extend(self.processes.iter().map(Row::cells));
+        let mut text = format!("msf_daemon pid {}, up {}, {}\n", self.pid, span(self.uptime), self.config);
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; HEADINGS.len()] = std::array::from_fn(width);
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(widths) {
+                // Writing to a String cannot fail.
+                let _ = write!(line, "{cell:<width$}  ");
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "proc_idx": self.index,
+            "name": self.name,
+            "state": word(self.phase),
+            "pid": self.pid,
+            "uptime_ms": self.uptime.map(millis),
+            "restarts": self.restarts,
+            "next_start_ms": self.next_start.map(millis),
+            "last_exit": self.last.as_ref().map(|last| json!({
+                "reason": last.reason,
+                "code": last.code,
+                "signal": last.signal,
+                "ago_ms": millis(last.ago),
+            })),
+        })
+    }
+
+    fn cells(&self) -> [String; HEADINGS.len()] {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let state = match self.next_start {
+            Some(wait) => format!("{}, {}", word(self.phase), span(wait)),
+            None => word(self.phase).to_owned(),
+        };
+        [
+            self.index.to_string(),
+            self.name.clone(),
+            state,
+            or_dash(self.pid.map(|pid| pid.to_string())),
+            or_dash(self.uptime.map(span)),
+            self.restarts.to_string(),
+            or_dash(self.last.as_ref().map(|last| format!("{}, {} ago", last.reason, span(last.ago)))),
+        ]
+    }
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Down => "down",
+        Phase::Starting => "starting",
+        Phase::Up(_) => "up",
+        Phase::Waiting => "waiting",
+        Phase::Stopping { .. } => "stopping",
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A length of time with its two greatest units, as one would say it.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, 0) => format!("{} ms", span.as_millis()),
+        (0, 0, 0, s) => format!("{s}.{} s", span.subsec_millis() / 100),
+        (0, 0, m, s) => format!("{m} min {s} s"),
+        (0, h, m, _) => format!("{h} h {m} min"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+const HEADINGS: [&str; 7] = ["IDX", "NAME", "STATE", "PID", "UPTIME", "RESTARTS", "LAST EXIT"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn status() -> Status {
+        let row = |name: &str, phase| Row {
+            index: 0,
+            name: name.to_owned(),
+            phase,
+            pid: None,
+            uptime: None,
+            restarts: 0,
+            next_start: None,
+            last: None,
+        };
+        let last = Last { reason: "SIGKILL".to_owned(), code: None, signal: Some(9), ago: Duration::from_secs(61) };
+        let up = Row {
+            pid: Some(42),
+            uptime: Some(Duration::from_millis(3250)),
+            restarts: 1,
+            last: Some(last),
+            ..row("msf_agent", Phase::Up(Instant::now()))
+        };
+        let waiting = Row { next_start: Some(Duration::from_millis(80)), ..row("shell", Phase::Waiting) };
+        Status {
+            pid: 7,
+            uptime: Duration::from_secs(90_000),
+            config: "/etc/msf/d.json".to_owned(),
+            version: "v1".to_owned(),
+            processes: vec![up, waiting],
+        }
+    }
+
+    #[test]
+    fn the_table_lines_up() {
+        let expected = "\
+msf_daemon pid 7, up 1 d 1 h, /etc/msf/d.json
+IDX  NAME       STATE           PID  UPTIME  RESTARTS  LAST EXIT
+0    msf_agent  up              42   3.2 s   1         SIGKILL, 1 min 1 s ago
+0    shell      waiting, 80 ms  -    -       0         -
+";
+        assert_eq!(status().table(), expected);
+    }
+
+    #[test]
+    fn the_document_says_the_same_with_numbers() {
+        let document: Value = serde_json::from_str(&status().json()).unwrap();
+        assert_eq!(document["pid"], 7);
+        let agent = &document["processes"][0];
+        assert_eq!((&agent["state"], &agent["pid"], &agent["uptime_ms"]), (&json!("up"), &json!(42), &json!(3250)));
+        assert_eq!(agent["last_exit"], json!({"reason": "SIGKILL", "code": null, "signal": 9, "ago_ms": 61_000}));
+        assert_eq!(document["processes"][1]["next_start_ms"], 80);
+        assert_eq!(document["processes"][1]["last_exit"], Value::Null);
+    }
+}
