@@ -36,6 +36,17 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// A service could not be loaded from its library.
+    Service {
+        /// The library.
+        file: PathBuf,
+        /// The service, which is also the symbol it is found by.
+        service: String,
+        /// What the loader said.
+        reason: String,
+        /// ENOENT, ELIBBAD or ESRCH.
+        errno: Errno,
+    },
     /// A log record was written from inside the writing of another one (a signal handler, most likely).
     Reentered,
     /// A call of the operating system failed.
@@ -53,8 +64,9 @@ impl Error {
         match self {
             Error::File { source, .. } => raw(source),
             Error::Unsafe { .. } => Errno::EPERM,
-            Error::NoPlace { tried } => tried.last().map_or(Errno::ENOENT, Error::errno),
+            Error::NoPlace { .. } => Errno::EACCES,
             Error::Argument { .. } => Errno::EINVAL,
+            Error::Service { errno, .. } => *errno,
             Error::Reentered => Errno::EDEADLK,
             Error::System { source, .. } => *source,
         }
@@ -79,6 +91,9 @@ impl fmt::Display for Error {
                 tried.iter().try_for_each(|error| write!(f, "; {error}"))
             }
             Error::Argument { given, expected } => write!(f, "\"{given}\" is not {expected}"),
+            Error::Service { file, service, reason, .. } => {
+                write!(f, "cannot load the service {service} from {}: {reason}", file.display())
+            }
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
             Error::System { doing, source } => write!(f, "cannot {doing}: {}", source.desc()),
         }
@@ -90,7 +105,11 @@ impl std::error::Error for Error {
         match self {
             Error::File { source, .. } => Some(source),
             Error::System { source, .. } => Some(source),
-            Error::Unsafe { .. } | Error::NoPlace { .. } | Error::Argument { .. } | Error::Reentered => None,
+            Error::Unsafe { .. }
+            | Error::NoPlace { .. }
+            | Error::Argument { .. }
+            | Error::Service { .. }
+            | Error::Reentered => None,
         }
     }
 }

@@ -7,8 +7,11 @@
 pub mod error;
 pub mod event;
 pub mod log;
+pub mod mem;
 pub mod process;
+pub mod svc;
 pub mod sys;
+pub mod thread;
 pub mod timer;
 
 pub use error::Error;

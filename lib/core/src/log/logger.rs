@@ -3,10 +3,10 @@
 //! The time stamp is made and the line is written under one lock, so the lines of a file are in the order of their
 //! stamps, and a fork (which takes the lock before and gives it back on both sides after) never copies it held.
 
+use super::Level;
 use super::record::{self, Source};
 use super::rotate::Limit;
 use super::sink::Sink;
-use super::Level;
 use crate::error::Error;
 use crate::sys::{fork, place, wall::Stamp};
 use nix::errno::Errno;

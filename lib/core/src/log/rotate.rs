@@ -4,7 +4,6 @@
 //! file he is about to rename; the others wait for it, find another file under the name, and are done.
 
 use crate::error::Error;
-use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -47,8 +46,12 @@ pub(super) fn rotate(path: &Path, limit: &Limit, more: u64) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-    let (ours, current) = (held.metadata()?, fs::metadata(path));
+    while let Err(error) = file.lock() {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let (ours, current) = (file.metadata()?, fs::metadata(path));
     let still_full = match current {
         Ok(current) => same_file(&ours, &current) && limit.is_reached(current.len(), more),
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,

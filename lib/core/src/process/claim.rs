@@ -6,11 +6,10 @@
 use crate::error::Error;
 use crate::sys::place;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,7 +22,8 @@ use std::time::{Duration, Instant};
 /// child; a child that does not call it leaves the files alone.
 #[derive(Debug)]
 pub struct Claim {
-    lock: Flock<File>,
+    /// Open for as long as the lock is to last; the kernel drops it with the last descriptor.
+    lock: File,
     lock_path: PathBuf,
     pid_path: PathBuf,
     owner: u32,
@@ -56,6 +56,11 @@ pub fn holder(name: &str) -> Option<i32> {
 }
 
 impl Claim {
+    /// Whether the calling process is the owner, and not a fork of it.
+    pub fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
     /// Makes the calling process the owner, after a fork in which the old one is about to end.
     pub fn renew(&mut self) -> Result<(), Error> {
         self.owner = std::process::id();
@@ -66,11 +71,11 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // A forked child has a copy of this value; the files are its parent's.
-        if self.owner == std::process::id() {
+        if self.is_ours() {
             let _ = fs::remove_file(&self.pid_path);
             // While the lock is still held: who waits for it sees that the name leads elsewhere and starts over.
             let _ = fs::remove_file(&self.lock_path);
-            let _ = self.lock.relock(FlockArg::Unlock);
+            let _ = self.lock.unlock();
         }
     }
 }
@@ -111,21 +116,21 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
 }
 
 /// The lock, or `None` when somebody else has it.
-fn try_lock(path: &Path) -> Result<Option<Flock<File>>, Error> {
+fn try_lock(path: &Path) -> Result<Option<File>, Error> {
     let failed = |error: io::Error| Error::file("lock", path, error);
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(path).map_err(failed)?;
-        let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => held,
-            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
-            Err((_, errno)) => return Err(failed(errno.into())),
-        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
         // The former holder removes the file before he lets go: then this is a lock on a file without a name.
-        let ours = held.metadata().map_err(failed)?.ino();
+        let ours = file.metadata().map_err(failed)?.ino();
         if fs::metadata(path).is_ok_and(|current| current.ino() == ours) {
-            return Ok(Some(held));
+            return Ok(Some(file));
         }
     }
 }
@@ -135,9 +140,9 @@ fn holder_in(folder: &Path, name: &str) -> Option<i32> {
     let patience = Instant::now() + PATIENCE;
     loop {
         let file = File::open(&lock_path).ok()?;
-        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        match file.try_lock_shared() {
             // Nobody has it: what is there was left by a crash.
-            Ok(_) => return None,
+            Ok(()) => return None,
             Err(_) if Instant::now() >= patience => return None,
             Err(_) => {}
         }

@@ -1,6 +1,7 @@
-//! The operating system as the other rooms see it: places, the clock of the wall, fork.
+//! The operating system as the other rooms see it: places, the clock on the wall, fork, NUMA nodes.
 
 pub mod place;
 
 pub(crate) mod fork;
+pub(crate) mod node;
 pub(crate) mod wall;

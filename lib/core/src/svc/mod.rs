@@ -1,0 +1,5 @@
+//! Services that live in shared libraries.
+
+mod loader;
+
+pub use loader::{Loaded, load, unload};

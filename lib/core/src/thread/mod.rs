@@ -1,0 +1,5 @@
+//! Threads as C programs start them.
+
+mod spawn;
+
+pub use spawn::{Main, spawn};
