@@ -4,24 +4,20 @@
 //! through its C ABI, so that the plugins meet the same one. Signals arrive as readiness of a descriptor: they are
 //! blocked before the first thread exists, and every thread a plugin makes inherits that.
 
-use crate::elf;
+use crate::MODULE;
+use crate::libraries;
 use crate::life::{self, Life, Table, Up};
 use crate::ready;
-use crate::search::{Found, Search};
+use crate::signals::Signals;
 use msf_conf::shell::Shell;
 use msf_sys::event::Base;
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About, Published, Refused};
-use msf_sys::service::{Answer, Services, Slot};
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use msf_sys::service::{Answer, Slot};
+use nix::sys::signal::Signal;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
 
 /// How a shell ended whose log was open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +27,6 @@ pub enum Ending {
     /// Something failed; the log and stderr say what.
     Badly,
 }
-
-const MODULE: &str = "SHELL";
 
 /// Runs the services of `settings` until SIGTERM or SIGINT. `Err` is what went wrong before there was a log.
 pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
@@ -63,7 +57,7 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
 fn serve(settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
     let (version, file) = (env!("CARGO_PKG_VERSION"), settings.file.display());
     msf_sys::log!(Level::Info, MODULE, "msf_shell {version} with libmsf {} runs {file}", msf_sys::version());
-    let mut services = load(settings)?;
+    let mut services = libraries::load(settings)?;
     let about =
         About { name: &settings.name, author: &settings.author, desc: &settings.desc, version: &settings.version };
     let published = process::publish(about, &mut services).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
@@ -123,56 +117,6 @@ fn turn(settings: &Shell, signals: &Signals) -> io::Result<()> {
     }
 }
 
-/// Finds and loads every library before any service is called.
-fn load(settings: &Shell) -> Result<Services, String> {
-    let search = Search::new(&settings.file);
-    let mut wanted = Vec::with_capacity(settings.services.len());
-    for (at, service) in settings.services.iter().enumerate() {
-        let file = match search.find(&service.library) {
-            Found::File(file) => file,
-            Found::AskLoader => PathBuf::from(&service.library),
-            Found::Nowhere => return Err(nowhere(settings, at, &search)),
-        };
-        if file.is_absolute() {
-            elf::inspect(&file, &service.name).map_err(|misfit| match misfit.is_symbol() {
-                true => format!("service {0}: {1}: symbol \"{0}\" {misfit}", service.name, file.display()),
-                false => format!("service {}: {} {misfit}", service.name, file.display()),
-            })?;
-        }
-        wanted.push(file);
-    }
-    let table = settings.services.iter().zip(&wanted).map(|(service, file)| (service.name.as_str(), file.as_path()));
-    let mut services = Services::new(table).map_err(|e| e.to_string())?;
-    for (at, file) in wanted.iter().enumerate() {
-        services.load(at).map_err(|e| refused(settings, at, file, &search, &e))?;
-        msf_sys::log!(Level::Info, MODULE, "service {}: loaded {}", services.name(at), file.display());
-    }
-    Ok(services)
-}
-
-fn nowhere(settings: &Shell, at: usize, search: &Search) -> String {
-    let service = &settings.services[at];
-    format!(
-        "service {}: no library \"{}\" (proc_svcs[{at}].svc_libs in {}); looked for {}",
-        service.name,
-        service.library,
-        settings.file.display(),
-        search.tried(&service.library)
-    )
-}
-
-/// What libmsf's errno for a library says about this service.
-fn refused(settings: &Shell, at: usize, file: &Path, search: &Search, e: &io::Error) -> String {
-    let name = &settings.services[at].name;
-    let file = file.display();
-    match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
-        Errno::ENOENT => nowhere(settings, at, search),
-        Errno::ESRCH => format!("service {name}: {file} exports no symbol \"{name}\""),
-        Errno::ELIBBAD => format!("service {name}: {file} cannot be loaded (the record above says why)"),
-        _ => format!("service {name}: {file}: {e}"),
-    }
-}
-
 /// Reads the file again and says what a restart would change; the running services stay as they are.
 fn reload(settings: &Shell) {
     match Shell::read(&settings.file) {
@@ -229,46 +173,5 @@ impl Table for Loaded<'_> {
     fn call(&mut self, at: usize, slot: Slot) -> Answer {
         msf_sys::log!(Level::Info, MODULE, "service {}: {}", self.name(at), life::word(slot));
         self.published.services().call(at, slot)
-    }
-}
-
-/// The signals the shell lives by, blocked for this thread and all it will make.
-struct Signals {
-    fd: SignalFd,
-    /// Taken from the descriptor and not acted upon yet.
-    early: RefCell<VecDeque<Signal>>,
-}
-
-impl Signals {
-    fn block() -> nix::Result<Signals> {
-        let set = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1]);
-        set.thread_block()?;
-        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Signals { fd, early: RefCell::default() })
-    }
-
-    fn next(&self) -> nix::Result<Option<Signal>> {
-        match self.early.borrow_mut().pop_front() {
-            Some(signal) => Ok(Some(signal)),
-            None => self.read(),
-        }
-    }
-
-    fn read(&self) -> nix::Result<Option<Signal>> {
-        let Some(info) = self.fd.read_signal()? else { return Ok(None) };
-        Signal::try_from(info.ssi_signo.cast_signed()).map(Some)
-    }
-
-    /// Whether the end was asked for while services were still going up. Whatever else came is kept for the loop.
-    fn stop_is_pending(&self) -> bool {
-        let mut early = self.early.borrow_mut();
-        early.extend(std::iter::from_fn(|| self.read().ok().flatten()));
-        early.iter().any(|signal| matches!(signal, Signal::SIGTERM | Signal::SIGINT))
-    }
-}
-
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }

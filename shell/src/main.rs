@@ -6,9 +6,11 @@
 
 mod elf;
 mod host;
+mod libraries;
 mod life;
 mod ready;
 mod search;
+mod signals;
 mod word;
 
 use host::Ending;
@@ -19,6 +21,9 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Whose records these are, in the log all plugins share.
+const MODULE: &str = "SHELL";
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
