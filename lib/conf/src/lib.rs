@@ -4,6 +4,7 @@
 //! [`keyvalue`]; each program's settings have a file of their own.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod args;
 pub mod daemon;
 pub mod error;

@@ -1,0 +1,483 @@
+//! Settings of `msf_agent`: librpc's `msf_agent.conf` (`key=value`), or JSON that says `"version": 1`, with the same
+//! keys.
+//!
+//! Files are read in order and the later one wins, key by key. An unknown key is a warning in a `.conf` and an error
+//! in JSON. An empty value means "as if not written", as in the original's sample file.
+
+use crate::json::Doc;
+use crate::{ConfError, keyvalue, nearest};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything the files say, defaults filled in, every range checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `pid_file`: one more pid file beside the one in the run directory.
+    pub pid_file: Option<PathBuf>,
+    /// `daemon`: detach.
+    pub daemon: bool,
+    /// `verbose`: keep stdin, stdout and stderr when detached.
+    pub verbose: bool,
+    /// `backlog`: connections the kernel keeps while they are not accepted yet.
+    pub backlog: i32,
+    /// `node_ip`: the address of the TCP listener.
+    pub node_ip: IpAddr,
+    /// `unix_enable`: listen on unix sockets.
+    pub unix_enable: bool,
+    /// `unix_path`: one more unix socket beside the one in the run directory.
+    pub unix_path: Option<PathBuf>,
+    /// `unix_mask`: the mode of the unix sockets, if written.
+    pub unix_mask: Option<u32>,
+    /// `unix_group`: the group of the unix sockets, if written.
+    pub unix_group: Option<String>,
+    /// `allow_uids`: who may connect beside ourselves and root, if written.
+    pub allow_uids: Option<Vec<u32>>,
+    /// `net_enable` (`net_enbale` in the original): listen on TCP.
+    pub net_enable: bool,
+    /// `tcp_port`; 0 lets the kernel choose.
+    pub tcp_port: u16,
+    /// Whether a file asks for the TCP listener: then it is an error when it cannot be had.
+    pub net_configured: bool,
+    /// `max_conns`: connections at a time.
+    pub max_conns: usize,
+    /// `max_threads`: reactors; without it the agent chooses by the number of cores.
+    pub max_threads: Option<usize>,
+    /// `cpu_affinity`: the cores that reactors are pinned to, in turn; empty: not pinned.
+    pub cpu_affinity: Vec<usize>,
+    /// `log_level`: 0 fatal … 3 debug, 4 and above everything.
+    pub log_level: i32,
+    /// `log_size`: bytes after which the log is rotated.
+    pub log_size: u64,
+    /// `log_files`: rotated logs that are kept.
+    pub log_files: u32,
+    /// `payload_limit`: longest payload, in bytes.
+    pub payload_limit: u32,
+    /// `drain_ms`: how long a shutdown waits for unanswered requests.
+    pub drain: Duration,
+    /// `outbox_soft`: a service with this many bytes waiting for it gets no new requests.
+    pub outbox_soft: usize,
+    /// `outbox_hard`: a peer with more than this many bytes waiting for it is cut.
+    pub outbox_hard: usize,
+    /// `memory_limit`: bytes buffered in all sessions above which new requests are refused.
+    pub memory_limit: u64,
+    /// `pending_limit`: unanswered requests one service may have.
+    pub pending_limit: usize,
+    /// What is odd but not wrong, ready to be logged.
+    pub warnings: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            pid_file: None,
+            daemon: false,
+            verbose: true,
+            backlog: 128,
+            node_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            unix_enable: true,
+            unix_path: None,
+            unix_mask: None,
+            unix_group: None,
+            allow_uids: None,
+            net_enable: true,
+            tcp_port: 9999,
+            net_configured: false,
+            max_conns: 1024,
+            max_threads: None,
+            cpu_affinity: Vec::new(),
+            log_level: 4,
+            log_size: 10 << 20,
+            log_files: 5,
+            payload_limit: 1 << 20,
+            drain: Duration::from_millis(5000),
+            outbox_soft: 4 << 20,
+            outbox_hard: 16 << 20,
+            memory_limit: 64 << 20,
+            pending_limit: 65_536,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks `files`, later ones over earlier ones.
+    pub fn read(files: &[PathBuf]) -> Result<Settings, ConfError> {
+        let mut settings = Settings::default();
+        for file in files {
+            let text = std::fs::read_to_string(file);
+            let text = text.map_err(|source| ConfError::Read { file: file.clone(), source })?;
+            settings.merge(file, &text)?;
+        }
+        Ok(settings)
+    }
+
+    /// Puts what `text`, the contents of `file`, says over what is here. The format goes by the file's extension.
+    pub fn merge(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => self.merge_json(file, text)?,
+            Some("yaml" | "yml") => {
+                let what = "YAML is not understood; expected a .conf (key=value) or a .json file".to_owned();
+                return Err(ConfError::Syntax { file: file.to_owned(), what });
+            }
+            _ => self.merge_lines(file, text)?,
+        }
+        self.check(file)
+    }
+
+    fn merge_lines(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+        for entry in keyvalue::parse(file, text)? {
+            let Some((key, _)) = KEYS.iter().find(|(key, _)| *key == entry.key) else {
+                let what = format!("line {}: {}", entry.line, unknown(entry.key));
+                self.warnings.push(ConfError::key(file, entry.key, what).to_string());
+                continue;
+            };
+            self.set(file, key, entry.value)?;
+        }
+        Ok(())
+    }
+
+    fn merge_json(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+        let doc = Doc::parse(file, text)?;
+        let top = doc.top();
+        if top.integer("version", 1..=1)?.is_none() {
+            return Err(top.error("version", "missing; expected 1"));
+        }
+        for name in top.keys().filter(|name| *name != "version") {
+            let Some((key, kind)) = KEYS.iter().find(|(key, _)| *key == name) else {
+                return Err(top.error(name, unknown(name)));
+            };
+            let value = match kind {
+                Kind::Truth => top.boolean(key)?.map(|value| value.to_string()),
+                Kind::Number => top.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()),
+                Kind::Text => top.string(key)?.map(str::to_owned),
+                Kind::Size => match top.string(key) {
+                    Ok(value) => value.map(str::to_owned),
+                    Err(_) => top.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()),
+                },
+            };
+            self.set(file, key, value.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, file: &Path, key: &str, value: &str) -> Result<(), ConfError> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        let word = Word { file, key, value };
+        match key {
+            "pid_file" => self.pid_file = Some(PathBuf::from(value)),
+            "daemon" => self.daemon = word.truth()?,
+            "verbose" => self.verbose = word.truth()?,
+            "backlog" => self.backlog = word.number(1, 65_535)? as i32,
+            "node_ip" => {
+                self.node_ip = word.address()?;
+                self.net_configured = true;
+            }
+            "unix_enable" => self.unix_enable = word.truth()?,
+            "unix_path" => self.unix_path = Some(word.path()?),
+            "unix_mask" => self.unix_mask = Some(word.mode()?),
+            "unix_group" => self.unix_group = Some(value.to_owned()),
+            "allow_uids" => self.allow_uids = Some(word.list(u64::from(u32::MAX))?.iter().map(|uid| *uid as u32).collect()),
+            "net_enable" | "net_enbale" => {
+                self.net_enable = word.truth()?;
+                self.net_configured = true;
+            }
+            "tcp_port" => {
+                self.tcp_port = word.number(0, 65_535)? as u16;
+                self.net_configured = true;
+            }
+            "max_conns" => self.max_conns = word.number(1, 500_000)? as usize,
+            "max_threads" => self.max_threads = Some(word.number(1, 64)? as usize),
+            "cpu_affinity" => self.cpu_affinity = word.list(1023)?.iter().map(|cpu| *cpu as usize).collect(),
+            "log_level" => self.log_level = word.number(0, 1000)? as i32,
+            "log_size" => self.log_size = word.size(4096, 1 << 40)?,
+            "log_files" => self.log_files = word.number(1, 1000)? as u32,
+            "payload_limit" => self.payload_limit = word.size(8096, 1 << 30)? as u32,
+            "drain_ms" => self.drain = Duration::from_millis(word.number(0, 3_600_000)?),
+            "outbox_soft" => self.outbox_soft = word.size(4096, 1 << 30)? as usize,
+            "outbox_hard" => self.outbox_hard = word.size(4096, 1 << 30)? as usize,
+            "memory_limit" => self.memory_limit = word.size(1 << 20, 1 << 40)?,
+            "pending_limit" => self.pending_limit = word.number(1, 10_000_000)? as usize,
+            _ => self.set_inert(&word)?,
+        }
+        Ok(())
+    }
+
+    /// Keys of the original that have no effect here; each says so once.
+    fn set_inert(&mut self, word: &Word<'_>) -> Result<(), ConfError> {
+        let why = match word.key {
+            "udp_port" => {
+                word.number(0, 65_535)?;
+                return Ok(());
+            }
+            "auth_chap" if word.truth()? => {
+                return Err(word.error("CHAP does not exist yet; the agent does not start rather than run without it"));
+            }
+            "net_protocol" => match word.choice(&["TCP", "UDP"])? {
+                "UDP" => "UDP is not served; TCP is",
+                _ => return Ok(()),
+            },
+            "packet_type" => match word.choice(&["binary", "json"])? {
+                "json" => "payloads are passed through whatever they are; frames are binary",
+                _ => return Ok(()),
+            },
+            "svc_conf" => "the agent hosts no plugins; give this file to msf_shell",
+            _ => return Ok(()),
+        };
+        self.warnings.push(word.error(&format!("accepted without effect: {why}")).to_string());
+        Ok(())
+    }
+
+    fn check(&self, file: &Path) -> Result<(), ConfError> {
+        let frame = self.payload_limit as usize + HEADER;
+        if self.outbox_hard < frame {
+            let what = format!("{} is less than one frame of payload_limit ({frame} bytes)", self.outbox_hard);
+            return Err(ConfError::key(file, "outbox_hard", what));
+        }
+        if self.outbox_soft > self.outbox_hard {
+            let what = format!("{} is above outbox_hard ({})", self.outbox_soft, self.outbox_hard);
+            return Err(ConfError::key(file, "outbox_soft", what));
+        }
+        if self.memory_limit < frame as u64 {
+            let what = format!("{} is less than one frame of payload_limit ({frame} bytes)", self.memory_limit);
+            return Err(ConfError::key(file, "memory_limit", what));
+        }
+        Ok(())
+    }
+}
+
+/// The settings as a `.conf` that would give them again.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let list = |numbers: Vec<String>| numbers.join(",");
+        let uids = self.allow_uids.iter().flatten().map(u32::to_string).collect();
+        let cpus = self.cpu_affinity.iter().map(usize::to_string).collect();
+        let ip = if self.node_ip.is_unspecified() { "NULL".to_owned() } else { self.node_ip.to_string() };
+        writeln!(f, "pid_file={}", path(&self.pid_file))?;
+        writeln!(f, "daemon={}\nverbose={}", self.daemon, self.verbose)?;
+        writeln!(f, "backlog={}\nnode_ip={ip}", self.backlog)?;
+        writeln!(f, "unix_enable={}\nunix_path={}", self.unix_enable, path(&self.unix_path))?;
+        writeln!(f, "unix_mask={}", self.unix_mask.map_or_else(String::new, |mode| format!("{mode:04o}")))?;
+        writeln!(f, "unix_group={}", self.unix_group.as_deref().unwrap_or_default())?;
+        writeln!(f, "allow_uids={}", list(uids))?;
+        writeln!(f, "net_enable={}\ntcp_port={}", self.net_enable, self.tcp_port)?;
+        writeln!(f, "max_conns={}", self.max_conns)?;
+        writeln!(f, "max_threads={}", self.max_threads.map_or_else(String::new, |count| count.to_string()))?;
+        writeln!(f, "cpu_affinity={}", list(cpus))?;
+        writeln!(f, "log_level={}\nlog_size={}\nlog_files={}", self.log_level, self.log_size, self.log_files)?;
+        writeln!(f, "payload_limit={}\ndrain_ms={}", self.payload_limit, self.drain.as_millis())?;
+        writeln!(f, "outbox_soft={}\noutbox_hard={}", self.outbox_soft, self.outbox_hard)?;
+        write!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)
+    }
+}
+
+/// A value on its way into a setting.
+struct Word<'a> {
+    file: &'a Path,
+    key: &'a str,
+    value: &'a str,
+}
+
+impl Word<'_> {
+    fn error(&self, what: &str) -> ConfError {
+        ConfError::key(self.file, self.key, what)
+    }
+
+    fn expected(&self, what: impl fmt::Display) -> ConfError {
+        self.error(&format!("expected {what}, found \"{}\"", self.value))
+    }
+
+    fn truth(&self) -> Result<bool, ConfError> {
+        match self.value {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    fn number(&self, least: u64, most: u64) -> Result<u64, ConfError> {
+        let number = self.value.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| self.expected(format_args!("a whole number from {least} to {most}")))
+    }
+
+    /// A number of bytes, perhaps with K, M or G behind it.
+    fn size(&self, least: u64, most: u64) -> Result<u64, ConfError> {
+        let (digits, shift) = match self.value.as_bytes().last().map(u8::to_ascii_uppercase) {
+            Some(b'K') => (self.value.trim_end_matches(['k', 'K']), 10),
+            Some(b'M') => (self.value.trim_end_matches(['m', 'M']), 20),
+            Some(b'G') => (self.value.trim_end_matches(['g', 'G']), 30),
+            _ => (self.value, 0),
+        };
+        let bytes = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+        let bytes = bytes.filter(|bytes| (least..=most).contains(bytes));
+        bytes.ok_or_else(|| self.expected(format_args!("bytes from {least} to {most}, such as 64K or 1M")))
+    }
+
+    fn mode(&self) -> Result<u32, ConfError> {
+        let mode = u32::from_str_radix(self.value, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.ok_or_else(|| self.expected("an octal mode from 0 to 0777"))
+    }
+
+    fn address(&self) -> Result<IpAddr, ConfError> {
+        if self.value.eq_ignore_ascii_case("NULL") {
+            return Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        }
+        self.value.parse().map_err(|_| self.expected("an IP address or NULL for any"))
+    }
+
+    /// A path that fits the kernel's socket address.
+    fn path(&self) -> Result<PathBuf, ConfError> {
+        if self.value.len() > LONGEST_SOCKET {
+            return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes")));
+        }
+        Ok(PathBuf::from(self.value))
+    }
+
+    fn list(&self, most: u64) -> Result<Vec<u64>, ConfError> {
+        let items = self.value.split(',').map(|item| item.trim().parse().ok().filter(|number| *number <= most));
+        let numbers: Option<Vec<u64>> = items.collect();
+        numbers.ok_or_else(|| self.expected(format_args!("numbers from 0 to {most} with commas between them")))
+    }
+
+    fn choice(&self, known: &[&'static str]) -> Result<&'static str, ConfError> {
+        let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(self.value));
+        found.copied().ok_or_else(|| self.expected(known.join(" or ")))
+    }
+}
+
+fn unknown(key: &str) -> String {
+    nearest::unknown(key, KEYS.iter().map(|(key, _)| *key))
+}
+
+/// What a key's value is in JSON.
+#[derive(Clone, Copy)]
+enum Kind {
+    Truth,
+    Number,
+    Text,
+    /// A number, or a string such as "64K".
+    Size,
+}
+
+const KEYS: &[(&str, Kind)] = &[
+    ("pid_file", Kind::Text),
+    ("svc_conf", Kind::Text),
+    ("daemon", Kind::Truth),
+    ("verbose", Kind::Truth),
+    ("backlog", Kind::Number),
+    ("node_ip", Kind::Text),
+    ("unix_enable", Kind::Truth),
+    ("unix_path", Kind::Text),
+    ("unix_mask", Kind::Text),
+    ("unix_group", Kind::Text),
+    ("allow_uids", Kind::Text),
+    ("net_enable", Kind::Truth),
+    ("net_enbale", Kind::Truth),
+    ("net_protocol", Kind::Text),
+    ("tcp_port", Kind::Number),
+    ("udp_port", Kind::Number),
+    ("max_conns", Kind::Number),
+    ("max_threads", Kind::Number),
+    ("cpu_affinity", Kind::Text),
+    ("packet_type", Kind::Text),
+    ("auth_chap", Kind::Truth),
+    ("log_level", Kind::Number),
+    ("log_size", Kind::Size),
+    ("log_files", Kind::Number),
+    ("payload_limit", Kind::Size),
+    ("drain_ms", Kind::Number),
+    ("outbox_soft", Kind::Size),
+    ("outbox_hard", Kind::Size),
+    ("memory_limit", Kind::Size),
+    ("pending_limit", Kind::Number),
+];
+
+/// Bytes of a frame in front of its payload.
+const HEADER: usize = 56;
+/// `sun_path` without its terminating NUL.
+const LONGEST_SOCKET: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sample file of the original, as its users have it.
+    const SAMPLE: &str = "pid_file =\nsvc_conf =\ndaemon = false\nverbose = true\n# net\nbacklog = 8\nnode_ip = NULL\n\
+        unix_enable = true\nunix_path =\nunix_mask = 0766\nnet_enbale = true\nnet_protocol = TCP\ntcp_port = 9999\n\
+        udp_port = 8888\nmax_conns = 1024\nmax_threads = 4\npacket_type = binary\nauth_chap = false\nlog_level = 7\n";
+
+    fn conf(text: &str) -> Result<Settings, ConfError> {
+        let mut settings = Settings::default();
+        settings.merge(Path::new("msf_agent.conf"), text).map(|()| settings)
+    }
+
+    fn json(text: &str) -> Result<Settings, ConfError> {
+        let mut settings = Settings::default();
+        settings.merge(Path::new("agent.json"), text).map(|()| settings)
+    }
+
+    #[test]
+    fn the_originals_sample_is_applied_without_a_word() {
+        let settings = conf(SAMPLE).unwrap();
+        assert_eq!(settings.warnings, Vec::<String>::new());
+        assert_eq!((settings.backlog, settings.unix_mask, settings.max_threads), (8, Some(0o766), Some(4)));
+        assert!(settings.node_ip.is_unspecified() && settings.net_configured && settings.net_enable);
+    }
+
+    #[test]
+    fn the_misspelt_key_of_the_original_and_the_right_one_are_the_same() {
+        assert!(!conf("net_enbale=false").unwrap().net_enable);
+        assert!(!conf("net_enable=false").unwrap().net_enable);
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_in_a_conf_and_an_error_in_json() {
+        let settings = conf("max_cons=5\n").unwrap();
+        let expected = "msf_agent.conf: max_cons: line 1: unknown key; did you mean \"max_conns\"?";
+        assert_eq!(settings.warnings, [expected]);
+        let error = json(r#"{"version": 1, "max_cons": 5}"#).unwrap_err().to_string();
+        assert_eq!(error, "agent.json: max_cons: unknown key; did you mean \"max_conns\"?");
+    }
+
+    #[test]
+    fn json_without_its_version_is_refused() {
+        assert!(json(r#"{"max_conns": 5}"#).unwrap_err().to_string().contains("version: missing"));
+        let settings = json(r#"{"version": 1, "payload_limit": "2M", "outbox_hard": 33554432, "daemon": true}"#).unwrap();
+        assert_eq!((settings.payload_limit, settings.outbox_hard, settings.daemon), (2 << 20, 32 << 20, true));
+    }
+
+    #[test]
+    fn what_does_not_exist_warns_once_and_chap_refuses() {
+        let settings = conf("svc_conf=a.json\npacket_type=json\nnet_protocol=UDP\n").unwrap();
+        assert_eq!(settings.warnings.len(), 3);
+        assert!(conf("auth_chap=true").unwrap_err().to_string().contains("CHAP does not exist yet"));
+    }
+
+    #[test]
+    fn values_out_of_range_name_file_key_and_what_was_expected() {
+        let error = conf("tcp_port=70000").unwrap_err().to_string();
+        assert_eq!(error, "msf_agent.conf: tcp_port: expected a whole number from 0 to 65535, found \"70000\"");
+        let error = conf("unix_mask=9").unwrap_err().to_string();
+        assert_eq!(error, "msf_agent.conf: unix_mask: expected an octal mode from 0 to 0777, found \"9\"");
+        assert!(conf("payload_limit=20M").unwrap_err().to_string().contains("outbox_hard"));
+        assert!(conf("unix_path=/").is_ok() && conf(&format!("unix_path=/{}", "x".repeat(107))).is_err());
+    }
+
+    #[test]
+    fn a_later_file_wins_key_by_key() {
+        let mut settings = conf("max_conns=5\nbacklog=9\n").unwrap();
+        settings.merge(Path::new("b.json"), r#"{"version": 1, "max_conns": 6}"#).unwrap();
+        assert_eq!((settings.max_conns, settings.backlog), (6, 9));
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_the_same() {
+        let text = "unix_mask=0660\nallow_uids=5,6\ncpu_affinity=0,1\nnode_ip=NULL\npayload_limit=64K\nmax_threads=2\n";
+        let settings = conf(text).unwrap();
+        assert_eq!(conf(&settings.to_string()).unwrap(), settings);
+    }
+}
