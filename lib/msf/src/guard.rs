@@ -3,6 +3,7 @@
 //! On success errno is what it was before the call: C code reports `errno` after calls that worked, too.
 
 use crate::instance;
+use msf_core::log::Level;
 use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,4 +53,10 @@ pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> Result<&'a [u8], Errno> {
     }
     // SAFETY: not null (checked above); the caller vouches for the NUL and for the lifetime.
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// The errno of a failure that needs more words than a number: they go to the log.
+pub(crate) fn told(error: msf_core::Error) -> Errno {
+    msf_core::log!(Level::Error, "MSF", "{error}");
+    error.errno()
 }

@@ -23,6 +23,10 @@ fn decide() -> Result<(), Errno> {
     // SAFETY: `visit` has the signature the C library asks for, and `search` outlives the call that uses it.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     VERDICT.store(search.verdict, Ordering::Relaxed);
+    if search.verdict == FIRST {
+        // What the guards catch is told in the log.
+        msf_core::log::record_panics();
+    }
     check()
 }
 

@@ -4,6 +4,7 @@
 //! formats the text and calls back [`log_text`]. The jump leaves registers and stack as the caller made them.
 
 use crate::guard::{bytes, guard, guard_or};
+use crate::header;
 use crate::instance;
 use msf_core::log::{self, Level, Source};
 use nix::errno::Errno;
@@ -53,6 +54,11 @@ pub unsafe extern "C" fn msf_log_write(
 ) -> c_int {
     core::arch::naked_asm!(jump!(), sym msf_log_write_c)
 }
+
+// The jump's target is what the header says msf_log_write is (the jump itself cannot be declared so).
+const _: () = {
+    let _ = [msf_log_write_c, header::msf_log_write];
+};
 
 // `write.c` finds `log_text` under this name; hidden, it is no symbol of the finished library.
 core::arch::global_asm!(

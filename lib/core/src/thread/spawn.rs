@@ -4,11 +4,11 @@ use crate::error::Error;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 
 /// What a thread runs: it gets the argument, and whoever joins it gets what it returns.
-pub type Main = extern "C" fn(*mut c_void) -> *mut c_void;
+pub type Main = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// Starts a thread that runs `main(argument)`; it is to be joined with `pthread_join`, or detached.
 ///
@@ -24,6 +24,10 @@ pub unsafe fn spawn(main: Main, argument: *mut c_void) -> Result<libc::pthread_t
     // for this only since 2.32.
     let before =
         sigpipe.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(Error::system("block SIGPIPE for a new thread"))?;
+    // The C library runs the function itself, without a frame of ours below it: `pthread_exit` and cancellation unwind to
+    // the end of the stack, and must not meet Rust there.
+    // SAFETY: only the word `unsafe` is dropped from the type, because libc's declaration has none; our caller vouches.
+    let main = unsafe { mem::transmute::<Main, extern "C" fn(*mut c_void) -> *mut c_void>(main) };
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
     // SAFETY: the out-parameter is valid, null attributes mean the defaults (joinable), and our caller vouches for
     // function and argument.
