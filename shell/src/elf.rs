@@ -241,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn functions_and_small_variables_of_the_c_library_are_no_services() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let library = maps.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
+        let look = |symbol| inspect(Path::new(library), symbol);
+        assert!(matches!(look("malloc"), Err(Misfit::Function)));
+        assert!(matches!(look("stdout"), Err(Misfit::TooSmall(size)) if size == size_of::<usize>() as u64));
+        assert!(look("no_such_symbol").is_ok(), "left to the loader");
+    }
+
+    #[test]
     fn a_library_of_another_machine_is_named_so() {
         let folder = std::env::temp_dir().join(format!("msf_elf_other_{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
