@@ -13,14 +13,14 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// An open log file.
 pub(super) struct Sink {
     path: PathBuf,
     open: Open,
-    /// The last append failed half way: the file may not end with a newline.
-    torn: bool,
+    end: End,
     /// Rotation failed; not tried again before this.
     no_rotation_before: Option<Instant>,
 }
@@ -32,12 +32,20 @@ struct Open {
     _flush_at_the_end: FileLogWriterHandle,
 }
 
+/// How the file ends: an append that failed may have left half a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Torn,
+    Unknown,
+}
+
 impl Sink {
     /// Opens `path` for appending and creates what is missing, folders included.
     pub fn open(path: &Path) -> Result<Sink, Error> {
         let path = std::path::absolute(path).map_err(|error| Error::file("open the log", path, error))?;
         let open = Open::at(&path).map_err(|error| Error::file("open the log", &path, error))?;
-        Ok(Sink { path, open, torn: true, no_rotation_before: None })
+        Ok(Sink { path, open, end: End::Unknown, no_rotation_before: None })
     }
 
     /// Where the file is.
@@ -48,7 +56,7 @@ impl Sink {
     /// Opens the name again, for example after an outside tool has renamed the file.
     pub fn reopen(&mut self) -> Result<(), Error> {
         self.open = Open::at(&self.path).map_err(|error| Error::file("open the log", &self.path, error))?;
-        self.torn = true;
+        self.end = End::Unknown;
         Ok(())
     }
 
@@ -80,7 +88,7 @@ impl Sink {
         match Open::at(&self.path) {
             Ok(open) => {
                 self.open = open;
-                self.torn = true;
+                self.end = End::Whole;
                 self.open.identity.len()
             }
             Err(_) => 0,
@@ -93,13 +101,16 @@ impl Sink {
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.torn && !self.open.ends_with_newline() {
+        if self.end == End::Unknown {
+            self.end = if self.open.ends_with_newline() { End::Whole } else { End::Torn };
+        }
+        if self.end == End::Torn {
             self.open.writer.write_all(b"\n")?;
         }
         // Until the line is written whole, it may be there in part.
-        self.torn = true;
+        self.end = End::Unknown;
         self.open.writer.write_all(line)?;
-        self.torn = false;
+        self.end = End::Whole;
         Ok(())
     }
 }
@@ -127,11 +138,17 @@ impl Open {
         }
     }
 
+    /// While another process appends, the size runs ahead of a line's end for a moment: so it is looked at again.
     fn ends_with_newline(&self) -> bool {
-        let size = self.anchor.metadata().map_or(0, |metadata| metadata.size());
-        let mut last = [b'\n'];
-        // A file that cannot be read back (a pipe, a device) is taken as whole.
-        size == 0 || self.anchor.read_at(&mut last, size - 1).is_err() || last == [b'\n']
+        (0..3).any(|attempt| {
+            if attempt > 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let size = self.anchor.metadata().map_or(0, |metadata| metadata.size());
+            let mut last = [b'\n'];
+            // A file that cannot be read back (a pipe, a device) is taken as whole.
+            size == 0 || self.anchor.read_at(&mut last, size - 1).is_err() || last == [b'\n']
+        })
     }
 }
 
