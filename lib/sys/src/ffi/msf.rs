@@ -39,6 +39,12 @@ pub const MSF_CONF_UNSET_UINT: u32 = 0xffff_ffff;
 pub const MSF_INT32_LEN: c_int = 11;
 pub const MSF_INT64_LEN: c_int = 20;
 
+pub type sighandler_t = Option<unsafe extern "C" fn(sig: c_int)>;
+
+// msf_errno.h
+
+pub const MSF_ENOMOREFILES: c_int = 0;
+
 // msf_log.h
 
 pub const DBG_FATAL: c_int = 0;

@@ -1,0 +1,1 @@
+"""What check_abi.py compares: the headers, their Rust mirror, and the symbols of the finished libraries."""
