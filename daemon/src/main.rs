@@ -18,7 +18,7 @@ mod status;
 use control::{Control, Request};
 use driver::{Driver, Setting};
 use msf_conf::args::{Accepts, Args};
-use msf_conf::daemon::Settings;
+use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::process::{claim, daemonize, holder, title};
 use msf_core::sys::place::{log_dir, run_dir};
@@ -26,6 +26,7 @@ use notify::Notify;
 use plan::{Surroundings, is_executable};
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,17 +62,15 @@ fn command() -> Result<(), Failure> {
         return Err(wrong(format!("unexpected argument \"{stray}\"")));
     }
     if args.help {
-        print!("{HELP}");
-        return Ok(());
+        return show(HELP);
     }
     if args.version {
-        println!("msf_daemon {}", env!("CARGO_PKG_VERSION"));
-        return Ok(());
+        return version(&args);
     }
     match args.word.as_deref() {
         None => run(&config(&args)?, args.daemon),
         Some("parse") => parse(&config(&args)?),
-        Some("kill") => print_answer(ask::kill_at_once()?),
+        Some("kill") => show(&ask::kill_at_once()?),
         Some(word) => {
             // A reload of a file that cannot be used is refused here already.
             if let [file] = args.configs.as_slice() {
@@ -79,14 +78,25 @@ fn command() -> Result<(), Failure> {
             }
             let line = if args.json && word == "status" { "status json" } else { word };
             let request = Request::from_line(line).ok_or_else(|| wrong(format!("\"{word}\" cannot be asked for")))?;
-            print_answer(ask::ask(request)?)
+            show(&ask::ask(request)?)
         }
     }
 }
 
-fn print_answer(text: String) -> Result<(), Failure> {
-    print!("{text}");
+/// Somebody who closed our stdout does not want to know.
+fn show(text: &str) -> Result<(), Failure> {
+    let _ = io::stdout().write_all(text.as_bytes());
     Ok(())
+}
+
+/// Ours, and with a configuration what that says of itself.
+fn version(args: &Args) -> Result<(), Failure> {
+    let mut text = format!("msf_daemon {}\n", env!("CARGO_PKG_VERSION"));
+    if !args.configs.is_empty() {
+        let Settings { author, version, desc, .. } = Settings::read(&config(args)?).map_err(wrong)?;
+        text += &format!("author:  {author}\nversion: {version}\ndesc:    {desc}\n");
+    }
+    show(&text)
 }
 
 /// The one configuration file, absolute: what is relative in it is relative to its folder.
@@ -102,18 +112,18 @@ fn config(args: &Args) -> Result<PathBuf, Failure> {
 fn parse(file: &Path) -> Result<(), Failure> {
     let settings = Settings::read(file)?;
     let surroundings = Surroundings::new(folder_of(file));
-    print!("{settings}");
+    let mut text = settings.to_string();
     for warning in &settings.warnings {
         eprintln!("msf_daemon: warning: {warning}");
     }
-    for process in &settings.processes {
-        match surroundings.find(&process.launch.path) {
-            Ok(program) if is_executable(&program) => println!("{} is {}", process.name, program.display()),
-            Ok(program) => eprintln!("msf_daemon: warning: {}: {} is not executable", process.name, program.display()),
-            Err(missing) => eprintln!("msf_daemon: warning: {}: {missing}", process.name),
+    for Process { name, launch, .. } in &settings.processes {
+        match surroundings.find(&launch.path) {
+            Ok(program) if is_executable(&program) => text += &format!("{name} is {}\n", program.display()),
+            Ok(program) => eprintln!("msf_daemon: warning: {name}: {} is not executable", program.display()),
+            Err(missing) => eprintln!("msf_daemon: warning: {name}: {missing}"),
         }
     }
-    Ok(())
+    show(&text)
 }
 
 fn run(file: &Path, background: bool) -> Result<(), Failure> {
@@ -166,5 +176,8 @@ Starts the processes of FILE and keeps them alive.
                parse: check FILE, show what it means, and end
   --json       status as JSON
   -h, -?       this text
-  -v           the version
+  -v           the version, and with -c what FILE says of itself
+
+Programs are looked for in FILE's folder, the folder of msf_daemon, and PATH.
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
 ";
