@@ -1,2 +1,15 @@
-//! stub
-fn main() {}
+//! `msf_agent`: the broker through which a machine's services call each other.
+//!
+//! The rooms, each using only those before it: `observe::counter < core < edge, control < app`; edge and control
+//! never name each other.
+#![forbid(unsafe_code)]
+
+mod app;
+mod control;
+mod core;
+mod edge;
+mod observe;
+
+fn main() -> std::process::ExitCode {
+    app::main()
+}

@@ -1,0 +1,149 @@
+//! The program around the broker: options, settings, threads, and the way out.
+
+mod access;
+mod commands;
+mod errands;
+mod ready;
+mod sockets;
+mod threads;
+
+use msf_conf::agent::Settings;
+use msf_conf::args::{Accepts, Args};
+use msf_core::log::{self, Level};
+use msf_core::process;
+use msf_core::sys::place;
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What went wrong, in a sentence for a person.
+pub type Failure = Box<dyn Error>;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args_os().skip(1), ACCEPTS) {
+        Ok(args) => args,
+        Err(usage) => {
+            eprintln!("msf_agent: {usage}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if args.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    if args.version {
+        println!("msf_agent {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let configs = files(&args);
+    match args.word.as_deref() {
+        None => serve(&args, configs),
+        Some(word) => commands::run(word, &configs),
+    }
+}
+
+/// The files to read: those named, or the one that is there.
+fn files(args: &Args) -> Vec<PathBuf> {
+    let mut files = args.configs.clone();
+    if files.is_empty() {
+        files.extend(Some(PathBuf::from(DEFAULT_CONFIG)).filter(|file| file.exists()));
+    }
+    // A later change of folder must not move them.
+    files.into_iter().map(|file| std::path::absolute(&file).unwrap_or(file)).collect()
+}
+
+fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
+    let settings = match Settings::read(&configs) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("msf_agent: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(args, configs, settings) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            msf_core::log!(Level::Fatal, LOG, "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Claims the name, opens the log, starts everything, and comes back when it has ended; whether that was in order.
+fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, Failure> {
+    let mut claim = process::claim(NAME)?;
+    let detached = if args.daemon || settings.daemon {
+        // The folder stays: relative paths in the settings mean what they meant to whoever wrote them.
+        let word = process::daemonize(true, settings.verbose)?;
+        claim.renew()?;
+        Some(word)
+    } else {
+        None
+    };
+    open_log(&settings)?;
+    for warning in &settings.warnings {
+        msf_core::log!(Level::Warn, LOG, "{warning}");
+    }
+    let pid_file = PidFile::write(&settings)?;
+    let running = threads::start(&settings, configs)?;
+    msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
+    if let Some(word) = detached {
+        word.tell()?;
+    }
+    ready::tell();
+    let healthy = running.join();
+    drop(pid_file);
+    drop(claim);
+    msf_core::log!(Level::Info, LOG, "msf_agent has ended");
+    Ok(healthy)
+}
+
+fn open_log(settings: &Settings) -> Result<(), Failure> {
+    log::record_panics();
+    log::set_level(level(settings.log_level));
+    log::limit(settings.log_size, settings.log_files)?;
+    let path = place::log_dir()?.join(format!("{NAME}.log"));
+    log::open(&path)?;
+    Ok(())
+}
+
+/// The level a number in the settings means; the original's 7 and everything else above 4 is "everything".
+fn level(number: i32) -> Level {
+    Level::from_number(number.clamp(0, Level::Info as i32)).unwrap_or(Level::Info)
+}
+
+/// The additional pid file of the `pid_file` key.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(settings: &Settings) -> Result<PidFile, Failure> {
+        let Some(path) = &settings.pid_file else { return Ok(PidFile(None)) };
+        fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| format!("cannot write the pid file {}: {error}", path.display()))?;
+        Ok(PidFile(Some(std::path::absolute(path)?)))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// The name of the process, its lock, its log.
+pub const NAME: &str = "msf_agent";
+const LOG: &str = "AGENT";
+const DEFAULT_CONFIG: &str = "config/msf_agent.conf";
+const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[] };
+const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
+  -c FILE  read settings from FILE (.conf: key=value, .json); may be repeated, the later file wins;
+           without it config/msf_agent.conf, if there is one
+  -d       detach and run in the background
+  -k WORD  parse: check the settings and print them; reload, rotate, shutdown, kill: tell the running agent
+  -h, -?   this text
+  -v       the version";

@@ -1,0 +1,62 @@
+//! Where the agent listens.
+
+use super::{Failure, NAME, access};
+use crate::control::listener::Listener;
+use msf_conf::agent::Settings;
+use msf_core::log::Level;
+use msf_core::sys::place;
+use std::env;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// All listeners the settings ask for.
+pub fn open(settings: &Settings) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    if settings.unix_enable {
+        let rights = access::rights(settings)?;
+        for path in unix_paths(settings)? {
+            listeners.push(Listener::unix(&path, rights, settings.backlog)?);
+        }
+    }
+    if settings.net_enable {
+        listeners.extend(tcp(settings)?);
+    }
+    if listeners.is_empty() {
+        return Err("nowhere to listen: unix_enable and net_enable are both false, or the TCP port is taken".into());
+    }
+    Ok(listeners)
+}
+
+/// The usual place (or the one the environment names), and the one more of `unix_path`.
+fn unix_paths(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
+    let usual = match env::var_os("MSF_AGENT_SOCK").filter(|path| !path.is_empty()) {
+        Some(path) => std::path::absolute(PathBuf::from(path))?,
+        None => place::run_dir()?.join(format!("{NAME}.sock")),
+    };
+    let mut paths = vec![usual];
+    if let Some(path) = &settings.unix_path {
+        let path = std::path::absolute(path)?;
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// The TCP listener. Somebody else on the default port is no reason not to serve the machine itself.
+fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
+    let address = SocketAddr::new(settings.node_ip, settings.tcp_port);
+    match Listener::tcp(address, settings.backlog) {
+        Ok(listener) => {
+            if listener.is_public() {
+                msf_core::log!(Level::Warn, "AGENT", "{listener}: peers on the network are not authenticated");
+            }
+            Ok(Some(listener))
+        }
+        Err(error) if !settings.net_configured => {
+            msf_core::log!(Level::Warn, "AGENT", "{error}; going on without TCP (net_enable=false says so for good)");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! The threads: one for control, one per reactor, and what connects them.
+
+use super::errands::Program;
+use super::{Failure, LOG, access, sockets};
+use crate::control::thread::{self as control_thread, Control};
+use crate::core::admit::Limits;
+use crate::core::message::{Order, Report};
+use crate::edge::broker::{self, Broker};
+use crate::edge::lane::{self, Parcel};
+use crate::observe::counter::Counters;
+use msf_conf::agent::Settings;
+use msf_core::event::mailbox::{self, Receiver, Sender};
+use msf_core::event::{Reactor, Signals};
+use msf_core::log::Level;
+use nix::libc;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// An agent at work; its control thread is the one that calls [`Running::join`].
+pub struct Running {
+    control: Control<Program>,
+    reactor: Reactor,
+    reactors: Vec<JoinHandle<()>>,
+    counters: Arc<[Counters]>,
+    places: Vec<String>,
+}
+
+/// Opens the sockets and starts the reactors' threads.
+pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Failure> {
+    let signals = Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1])?;
+    let count = settings.max_threads.unwrap_or_else(default_reactors);
+    raise_descriptor_limit(settings.max_conns);
+    let listeners = sockets::open(settings)?;
+    let places = listeners.iter().map(ToString::to_string).collect();
+    let reactor = Reactor::new()?;
+    let loops = (0..count).map(|_| Reactor::new()).collect::<Result<Vec<_>, _>>()?;
+    let counters: Arc<[Counters]> = (0..count).map(|_| Counters::default()).collect();
+    let seed = RandomState::new().hash_one("the seed of this process");
+    let (control, reports) = mailbox::bounded(REPORTS, reactor.waker());
+    let mut wires = Wires::new(&loops, &reactor);
+    let control_wiring = control_thread::Wiring {
+        seed,
+        orders: wires.orders.iter().map(|(sender, _)| sender.living_on(reactor.waker())).collect(),
+        reports,
+        signals,
+        access: access::access(settings),
+        max_conns: settings.max_conns,
+        drain: settings.drain,
+    };
+    let program = Program { configs, settings: settings.clone() };
+    let mut controlling = Control::new(&reactor, control_wiring, program)?;
+    for listener in listeners {
+        controlling.listen(&reactor, listener)?;
+    }
+    let started = Instant::now();
+    let mut reactors = Vec::with_capacity(count);
+    for (index, event_loop) in loops.into_iter().enumerate() {
+        let (orders, siblings, parcels) = wires.of(index, &event_loop);
+        let control = control.living_on(event_loop.waker());
+        let broker = Broker::new(broker::Wiring {
+            me: index as u16,
+            seed,
+            started,
+            limits: limits(settings),
+            counters: Arc::clone(&counters),
+            siblings,
+            parcels,
+            orders,
+            control: control.clone(),
+        });
+        let cpu = settings.cpu_affinity.get(index % settings.cpu_affinity.len().max(1)).copied();
+        let thread = thread::Builder::new().name(format!("reactor_{index}"));
+        reactors.push(thread.spawn(move || turn(index as u16, broker, event_loop, cpu, &control))?);
+    }
+    Ok(Running { control: controlling, reactor, reactors, counters, places })
+}
+
+impl Running {
+    /// Where it listens and with how many reactors, for the log.
+    pub fn describe(&self) -> String {
+        format!("{} reactors, listening on {}", self.reactors.len(), self.places.join(", "))
+    }
+
+    /// Controls the agent until it has ended; whether it ended as it should.
+    pub fn join(self) -> bool {
+        let healthy = match self.control.run(self.reactor) {
+            Ok(healthy) => healthy,
+            Err(error) => {
+                msf_core::log!(Level::Fatal, LOG, "the control thread has failed: {error}");
+                false
+            }
+        };
+        if healthy {
+            self.reactors.into_iter().for_each(|thread| drop(thread.join()));
+        }
+        let totals = Counters::totals(self.counters.iter());
+        let counted = totals.iter().filter(|(_, value)| *value > 0);
+        let counted: Vec<String> = counted.map(|(name, value)| format!("{name}={value}")).collect();
+        msf_core::log!(Level::Info, LOG, "counted: {}", counted.join(" "));
+        healthy
+    }
+}
+
+/// The mailboxes of all reactors, until each has taken its own.
+struct Wires {
+    orders: Vec<(Sender<Order>, Option<Receiver<Order>>)>,
+    parcels: Vec<(Sender<Parcel>, Option<Receiver<Parcel>>)>,
+}
+
+impl Wires {
+    fn new(loops: &[Reactor], _control: &Reactor) -> Wires {
+        let orders = loops.iter().map(|each| mailbox::bounded(ORDERS, each.waker()));
+        let parcels = loops.iter().map(|each| mailbox::bounded(lane::MAILBOX * loops.len(), each.waker()));
+        Wires {
+            orders: orders.map(|(sender, receiver)| (sender, Some(receiver))).collect(),
+            parcels: parcels.map(|(sender, receiver)| (sender, Some(receiver))).collect(),
+        }
+    }
+
+    /// What the reactor number `index` reads, and its ways to the others.
+    fn of(&mut self, index: usize, home: &Reactor) -> (Receiver<Order>, Vec<Option<Sender<Parcel>>>, Receiver<Parcel>) {
+        let siblings = self.parcels.iter().enumerate();
+        let siblings =
+            siblings.map(|(other, (sender, _))| (other != index).then(|| sender.living_on(home.waker()))).collect();
+        let orders = self.orders.get_mut(index).and_then(|(_, receiver)| receiver.take());
+        let parcels = self.parcels.get_mut(index).and_then(|(_, receiver)| receiver.take());
+        match (orders, parcels) {
+            (Some(orders), Some(parcels)) => (orders, siblings, parcels),
+            _ => unreachable!("each reactor takes its mailboxes once"),
+        }
+    }
+}
+
+/// The life of one reactor's thread. Whatever ends it, the control thread hears of it.
+fn turn(me: u16, broker: Broker, reactor: Reactor, cpu: Option<usize>, control: &Sender<Report>) {
+    if let Some(cpu) = cpu {
+        pin(me, cpu);
+    }
+    let ended = catch_unwind(AssertUnwindSafe(|| broker.run(reactor)));
+    if let Ok(Err(error)) = &ended {
+        msf_core::log!(Level::Fatal, LOG, "reactor {me} has failed: {error}");
+    }
+    let mut report = Report::Ended(matches!(ended, Ok(Ok(()))));
+    // The loop that would be woken when there is room is gone, so this one message may wait for it.
+    while let Err(mailbox::Full(back)) = control.try_send(report) {
+        if control.is_closed() {
+            return;
+        }
+        report = back;
+        thread::yield_now();
+    }
+}
+
+fn pin(me: u16, cpu: usize) {
+    let mut set = CpuSet::new();
+    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(errno) = pinned {
+        msf_core::log!(Level::Warn, LOG, "cpu_affinity: cannot pin reactor {me} to core {cpu}: {errno}");
+    }
+}
+
+/// What the settings let in.
+pub fn limits(settings: &Settings) -> Limits {
+    Limits {
+        payload: settings.payload_limit,
+        outbox_soft: settings.outbox_soft,
+        outbox_hard: settings.outbox_hard,
+        memory: settings.memory_limit,
+        pending: settings.pending_limit,
+    }
+}
+
+/// One reactor for two cores, at most four.
+fn default_reactors() -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).clamp(1, MOST_REACTORS)
+}
+
+/// Lets the process have a descriptor for every connection it may have, as far as the hard limit goes.
+fn raise_descriptor_limit(max_conns: usize) {
+    let wanted = max_conns as u64 + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < wanted && soft < hard {
+        // Not being allowed to is no failure: the door turns away whom there is no descriptor for.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+    }
+    if hard < wanted {
+        msf_core::log!(Level::Warn, LOG, "max_conns={max_conns}, but at most {hard} descriptors may be open");
+    }
+}
+
+const MOST_REACTORS: usize = 4;
+/// Listeners, epoll sets, wakers, the log.
+const OTHER_DESCRIPTORS: u64 = 64;
+const REPORTS: usize = 1024;
+const ORDERS: usize = 1024;

@@ -1,0 +1,175 @@
+//! Takes connections from the listeners, turns away who may not or cannot be had, and survives the want of descriptors
+//! and memory.
+
+use super::listener::Listener;
+use crate::core::message::Peer;
+use msf_core::event::{Interest, Reactor, Slots, Token};
+use msf_core::log::Level;
+use nix::errno::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// The listeners and the rules at the door.
+pub struct Acceptor {
+    listeners: Slots<Listener>,
+    access: Access,
+    max_conns: usize,
+    open: usize,
+    /// Given up when there is no descriptor left, so that a connection can be taken and closed rather than left
+    /// ringing for ever: the edge that announced it comes once.
+    reserve: Option<File>,
+    /// When turned-away connections were last mentioned, and how many were not.
+    mentioned: Option<Instant>,
+    unmentioned: u64,
+}
+
+/// Who may connect to the unix sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Root, this user, and these.
+    Users(Vec<u32>),
+    /// Whoever the rights of the socket's file let in.
+    FileMode,
+}
+
+/// What came of accepting.
+pub enum Accepted {
+    /// Everybody who waited is in or turned away.
+    All,
+    /// Something is short; to be tried again later.
+    Later,
+}
+
+impl Acceptor {
+    /// For at most `max_conns` connections at a time.
+    pub fn new(access: Access, max_conns: usize) -> Acceptor {
+        Acceptor {
+            listeners: Slots::default(),
+            access,
+            max_conns,
+            open: 0,
+            reserve: reserve(),
+            mentioned: None,
+            unmentioned: 0,
+        }
+    }
+
+    /// Adds a listener and watches it.
+    pub fn add(&mut self, reactor: &Reactor, listener: Listener) -> io::Result<()> {
+        let Some(token) = self.listeners.insert(listener) else { return Err(io::ErrorKind::OutOfMemory.into()) };
+        match self.listeners.get(token) {
+            Some(listener) => reactor.watch(listener, token, Interest::READ),
+            None => Ok(()),
+        }
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// A connection has ended.
+    pub fn closed(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// Stops listening; the sockets' files go.
+    pub fn close(&mut self) {
+        self.listeners = Slots::default();
+    }
+
+    /// Changes how many connections there may be.
+    pub fn limit(&mut self, max_conns: usize) {
+        self.max_conns = max_conns;
+    }
+
+    /// Takes everybody who waits at any listener.
+    pub fn accept_all(&mut self, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
+        let tokens: Vec<Token> = self.listeners.iter().map(|(token, _)| token).collect();
+        let mut outcome = Accepted::All;
+        for token in tokens {
+            if matches!(self.accept(token, now, taken), Accepted::Later) {
+                outcome = Accepted::Later;
+            }
+        }
+        outcome
+    }
+
+    /// Takes everybody who waits at one listener.
+    pub fn accept(&mut self, token: Token, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
+        while let Some(listener) = self.listeners.get(token) {
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    if let Some(why) = self.objection(&peer) {
+                        self.mention(now, &format!("{peer} turned away: {why}"));
+                        continue;
+                    }
+                    self.open += 1;
+                    taken.push((socket, peer));
+                }
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EAGAIN) => return Accepted::All,
+                    Some(Errno::EMFILE | Errno::ENFILE) => {
+                        if !self.shed(token, now, &error) {
+                            return Accepted::Later;
+                        }
+                    }
+                    Some(Errno::ENOMEM | Errno::ENOBUFS) => {
+                        self.mention(now, &format!("cannot accept a connection: {error}"));
+                        return Accepted::Later;
+                    }
+                    // The peer gave up, or the network said so: the next one may be fine.
+                    _ => {}
+                },
+            }
+        }
+        Accepted::All
+    }
+
+    fn objection(&self, peer: &Peer) -> Option<String> {
+        if self.open >= self.max_conns {
+            return Some(format!("max_conns={} connections are open", self.max_conns));
+        }
+        let Peer::Local { uid, .. } = peer else { return None };
+        match &self.access {
+            Access::Users(users) if !users.contains(uid) => {
+                Some(format!("user {uid} may not connect; allow_uids, unix_group or unix_mask would let him"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the next connection with the reserved descriptor and closes it; false when not even that works.
+    fn shed(&mut self, token: Token, now: Instant, error: &io::Error) -> bool {
+        self.mention(now, &format!("a connection turned away: {error}; {} are open", self.open));
+        if self.reserve.take().is_none() {
+            self.reserve = reserve();
+            return false;
+        }
+        let shed = self.listeners.get(token).is_some_and(|listener| listener.shed().is_ok());
+        self.reserve = reserve();
+        shed
+    }
+
+    /// A line about somebody turned away, at most one per second: the door is where floods arrive.
+    fn mention(&mut self, now: Instant, what: &str) {
+        if self.mentioned.is_some_and(|last| now < last + MENTION) {
+            self.unmentioned += 1;
+            return;
+        }
+        match std::mem::take(&mut self.unmentioned) {
+            0 => msf_core::log!(Level::Warn, LOG, "{what}"),
+            others => msf_core::log!(Level::Warn, LOG, "{what} (and {others} more before)"),
+        }
+        self.mentioned = Some(now);
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+const LOG: &str = "AGENT";
+const MENTION: Duration = Duration::from_secs(1);

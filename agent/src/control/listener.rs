@@ -1,0 +1,250 @@
+//! Listening sockets: where, with which rights, and how a stale one is told from one in use.
+
+use crate::core::message::Peer;
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::{KeepAlive, PeerCredentials, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpNoDelay};
+use nix::sys::socket::{Backlog, getsockopt, listen, setsockopt};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, chown};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// A socket that accepts connections; a unix one takes its file away with it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    name: String,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix { socket: UnixListener, path: PathBuf, inode: u64 },
+    Tcp(TcpListener),
+}
+
+/// The rights of a unix socket's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Its mode.
+    pub mode: u32,
+    /// Its group, if it shall have another than ours.
+    pub group: Option<Gid>,
+}
+
+/// A listener that cannot be had.
+#[derive(Debug)]
+pub struct CannotListen {
+    place: String,
+    source: io::Error,
+}
+
+impl fmt::Display for CannotListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}: {}", self.place, self.source)
+    }
+}
+
+impl std::error::Error for CannotListen {}
+
+impl Listener {
+    /// Listens at `path`. A socket file that nobody listens behind is taken over; any other file is left alone.
+    pub fn unix(path: &Path, rights: Rights, backlog: i32) -> Result<Listener, CannotListen> {
+        let failed = |source| CannotListen { place: path.display().to_string(), source };
+        make_way(path).map_err(failed)?;
+        // Nobody may connect before the file has its rights: it is born without any.
+        let before = umask(Mode::from_bits_truncate(0o777));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let socket = bound.map_err(failed)?;
+        let inode = fs::metadata(path).map_err(failed)?.ino();
+        let listener = Listener {
+            socket: Socket::Unix { socket, path: path.to_owned(), inode },
+            name: path.display().to_string(),
+        };
+        if rights.group.is_some() {
+            chown(path, None, rights.group).map_err(|errno| failed(errno.into()))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(rights.mode)).map_err(failed)?;
+        listener.begin(backlog).map_err(failed)?;
+        Ok(listener)
+    }
+
+    /// Listens on TCP.
+    pub fn tcp(address: SocketAddr, backlog: i32) -> Result<Listener, CannotListen> {
+        let failed = |source| CannotListen { place: format!("TCP {address}"), source };
+        let socket = TcpListener::bind(address).map_err(failed)?;
+        let name = format!("TCP {}", socket.local_addr().map_err(failed)?);
+        let listener = Listener { socket: Socket::Tcp(socket), name };
+        listener.begin(backlog).map_err(failed)?;
+        Ok(listener)
+    }
+
+    fn begin(&self, backlog: i32) -> io::Result<()> {
+        let backlog = Backlog::new(backlog.min(MOST_BACKLOG)).unwrap_or(Backlog::MAXCONN);
+        match &self.socket {
+            Socket::Unix { socket, .. } => {
+                socket.set_nonblocking(true)?;
+                listen(socket, backlog)?;
+            }
+            Socket::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                listen(socket, backlog)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next connection, non-blocking, and who it is.
+    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
+        match &self.socket {
+            Socket::Unix { socket, .. } => {
+                let (stream, _) = socket.accept()?;
+                stream.set_nonblocking(true)?;
+                let peer = credentials(&stream)?;
+                Ok((stream.into(), peer))
+            }
+            Socket::Tcp(socket) => {
+                let (stream, address) = socket.accept()?;
+                prepare(&stream)?;
+                Ok((stream.into(), Peer::Remote(address)))
+            }
+        }
+    }
+
+    /// Takes the next connection and drops it; for when there is nothing to keep it with.
+    pub fn shed(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Unix { socket, .. } => socket.accept().map(drop),
+            Socket::Tcp(socket) => socket.accept().map(drop),
+        }
+    }
+
+    /// Whether peers come over the network from outside this machine.
+    pub fn is_public(&self) -> bool {
+        match &self.socket {
+            Socket::Unix { .. } => false,
+            Socket::Tcp(socket) => socket.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Unix { socket, .. } => socket.as_fd(),
+            Socket::Tcp(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Socket::Unix { path, inode, .. } = &self.socket
+            // Somebody may have put his own there meanwhile.
+            && fs::symlink_metadata(&*path).is_ok_and(|file| file.ino() == *inode)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a socket file behind which nobody listens.
+fn make_way(path: &Path) -> io::Result<()> {
+    let file = match fs::symlink_metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !file.file_type().is_socket() {
+        return Err(io::Error::other("a file that is not a socket is in the way"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+    }
+}
+
+fn credentials(stream: &UnixStream) -> io::Result<Peer> {
+    let credentials = getsockopt(stream, PeerCredentials)?;
+    Ok(Peer::Local { pid: credentials.pid(), uid: credentials.uid() })
+}
+
+/// Small frames leave at once, and a peer whose machine is gone is noticed within minutes.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let set = || -> Result<(), Errno> {
+        setsockopt(stream, TcpNoDelay, &true)?;
+        setsockopt(stream, KeepAlive, &true)?;
+        setsockopt(stream, TcpKeepIdle, &KEEP_ALIVE_IDLE)?;
+        setsockopt(stream, TcpKeepInterval, &KEEP_ALIVE_INTERVAL)?;
+        setsockopt(stream, TcpKeepCount, &KEEP_ALIVE_COUNT)
+    };
+    set().map_err(io::Error::from)
+}
+
+/// The original's RPC_KEEP_ALIVE_SECS.
+const KEEP_ALIVE_IDLE: u32 = 60;
+const KEEP_ALIVE_INTERVAL: u32 = 10;
+const KEEP_ALIVE_COUNT: u32 = 6;
+/// Above this `Backlog` refuses; the kernel's own maximum is lower in practice.
+const MOST_BACKLOG: i32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Rights = Rights { mode: 0o600, group: None };
+
+    fn fresh(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("msf-listener-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder.join("sock")
+    }
+
+    #[test]
+    fn the_file_has_its_mode_and_goes_with_the_listener() {
+        let path = fresh("mode");
+        let listener = Listener::unix(&path, OWN, 8).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        UnixStream::connect(&path).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert!(matches!(peer, Peer::Local { pid, .. } if pid == std::process::id() as i32));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_is_taken_over_and_a_living_one_is_not() {
+        let path = fresh("stale");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let first = Listener::unix(&path, OWN, 8).unwrap();
+        let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
+        assert!(error.contains("somebody listens there"), "{error}");
+        drop(first);
+    }
+
+    #[test]
+    fn a_plain_file_in_the_way_is_left_alone() {
+        let path = fresh("file");
+        fs::write(&path, "precious").unwrap();
+        let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
+        assert!(error.contains("not a socket"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,165 @@
+//! Who is who: which session has which id, and what happens when two want the same.
+//!
+//! The older session keeps its id as long as it lives; whether it does is asked of its process first (`liveness`), and
+//! then of its reactor. Pure: what has to be done is returned as [`Effect`]s, in order.
+
+use super::liveness::Process;
+use crate::core::message::{Address, Login};
+use std::collections::HashMap;
+
+/// The members, and the logins that wait for a verdict about an older one.
+#[derive(Debug, Default)]
+pub struct Registry {
+    members: HashMap<u32, Member>,
+    ids: HashMap<Address, u32>,
+    /// By id: who wants it while its holder is being probed.
+    contests: HashMap<u32, (Login, Process)>,
+    changed: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    address: Address,
+    process: Process,
+}
+
+/// Something to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// This session is who it says, once every reactor knows.
+    Grant(Address),
+    /// This session's login fails.
+    Refuse(Address),
+    /// Find out whether this session lives.
+    Probe(Address),
+    /// Close this session: it is dead and its id has a new holder.
+    Evict(Address),
+}
+
+impl Registry {
+    /// A session asks for an id. `lives` says whether a process does.
+    pub fn login(&mut self, login: Login, process: Process, lives: impl Fn(&Process) -> bool) -> Vec<Effect> {
+        let newer = login.address;
+        let Some(older) = self.members.get(&login.id) else {
+            return self.grant(login.id, newer, process);
+        };
+        if self.contests.contains_key(&login.id) {
+            return vec![Effect::Refuse(newer)];
+        }
+        if !lives(&older.process) {
+            return self.take_over(login.id, newer, process);
+        }
+        let older = older.address;
+        self.contests.insert(login.id, (login, process));
+        vec![Effect::Probe(older)]
+    }
+
+    /// A reactor has found out whether the session at `address` lives.
+    pub fn probed(&mut self, address: Address, lives: bool) -> Vec<Effect> {
+        let Some(id) = self.ids.get(&address).copied() else { return Vec::new() };
+        let Some((login, process)) = self.contests.remove(&id) else { return Vec::new() };
+        if lives { vec![Effect::Refuse(login.address)] } else { self.take_over(id, login.address, process) }
+    }
+
+    /// A session has ended.
+    pub fn left(&mut self, address: Address) -> Vec<Effect> {
+        self.contests.retain(|_, (login, _)| login.address != address);
+        let Some(id) = self.ids.remove(&address) else { return Vec::new() };
+        self.members.remove(&id);
+        self.changed = true;
+        match self.contests.remove(&id) {
+            Some((login, process)) => self.grant(id, login.address, process),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether the members are others than when this was last asked.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Everybody, for the routes.
+    pub fn services(&self) -> impl Iterator<Item = (u32, Address)> {
+        self.members.iter().map(|(id, member)| (*id, member.address))
+    }
+
+    fn grant(&mut self, id: u32, address: Address, process: Process) -> Vec<Effect> {
+        self.members.insert(id, Member { address, process });
+        self.ids.insert(address, id);
+        self.changed = true;
+        vec![Effect::Grant(address)]
+    }
+
+    fn take_over(&mut self, id: u32, newer: Address, process: Process) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Some(older) = self.members.remove(&id) {
+            self.ids.remove(&older.address);
+            effects.push(Effect::Evict(older.address));
+        }
+        effects.extend(self.grant(id, newer, process));
+        effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::message::Peer;
+
+    const OLD: Address = Address { reactor: 0, session: 1 };
+    const NEW: Address = Address { reactor: 1, session: 1 };
+    const THIRD: Address = Address { reactor: 1, session: 2 };
+
+    fn login(address: Address) -> Login {
+        Login { address, id: 0x12, name: "UPNP".to_owned(), peer: Peer::Local { pid: 5, uid: 0 } }
+    }
+
+    fn with_old() -> Registry {
+        let mut registry = Registry::default();
+        assert_eq!(registry.login(login(OLD), Process::Unknown, |_| true), [Effect::Grant(OLD)]);
+        assert!(registry.take_change());
+        registry
+    }
+
+    #[test]
+    fn a_living_holder_keeps_its_id() {
+        let mut registry = with_old();
+        assert_eq!(registry.login(login(NEW), Process::Unknown, |_| true), [Effect::Probe(OLD)]);
+        assert_eq!(registry.probed(OLD, true), [Effect::Refuse(NEW)]);
+        assert!(!registry.take_change());
+        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, OLD)]);
+    }
+
+    #[test]
+    fn a_dead_process_loses_its_id_at_once() {
+        let mut registry = with_old();
+        let effects = registry.login(login(NEW), Process::Unknown, |_| false);
+        assert_eq!(effects, [Effect::Evict(OLD), Effect::Grant(NEW)]);
+        assert_eq!(registry.left(OLD), [], "its end is no news");
+        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, NEW)]);
+    }
+
+    #[test]
+    fn a_dead_socket_loses_its_id_after_the_probe() {
+        let mut registry = with_old();
+        registry.login(login(NEW), Process::Unknown, |_| true);
+        assert_eq!(registry.probed(OLD, false), [Effect::Evict(OLD), Effect::Grant(NEW)]);
+    }
+
+    #[test]
+    fn a_holder_that_leaves_while_it_is_probed_makes_way() {
+        let mut registry = with_old();
+        registry.login(login(NEW), Process::Unknown, |_| true);
+        assert_eq!(registry.left(OLD), [Effect::Grant(NEW)]);
+        assert_eq!(registry.probed(OLD, false), []);
+    }
+
+    #[test]
+    fn a_third_is_refused_while_two_contend_and_a_contender_may_give_up() {
+        let mut registry = with_old();
+        registry.login(login(NEW), Process::Unknown, |_| true);
+        assert_eq!(registry.login(login(THIRD), Process::Unknown, |_| true), [Effect::Refuse(THIRD)]);
+        assert_eq!(registry.left(NEW), []);
+        assert_eq!(registry.probed(OLD, false), [], "nobody asks any longer");
+    }
+}

@@ -1,0 +1,320 @@
+//! The control thread itself: it turns a reactor of its own over the listeners, the signals, the reports of the
+//! brokers, and the steps of a shutdown.
+
+pub use super::acceptor::Access;
+use super::acceptor::{Accepted, Acceptor};
+use super::listener::Listener;
+use super::liveness::Process;
+use super::order_line::OrderLine;
+use super::publish::Publisher;
+use super::registry::{Effect, Registry};
+use crate::core::admit::Limits;
+use crate::core::message::{Address, Order, Report};
+use msf_core::event::mailbox::{Receiver, Sender};
+use msf_core::event::{Interest, Reactor, Ready, Signals, Token, Turn};
+use msf_core::log::Level;
+use nix::sys::signal::Signal;
+use std::io;
+use std::time::Duration;
+
+/// What the control thread starts with.
+pub struct Wiring {
+    /// For the hashes.
+    pub seed: u64,
+    /// The way to each reactor, in order.
+    pub orders: Vec<Sender<Order>>,
+    /// What the reactors say.
+    pub reports: Receiver<Report>,
+    /// The signals of the process.
+    pub signals: Signals,
+    /// Who may connect.
+    pub access: Access,
+    /// How many may.
+    pub max_conns: usize,
+    /// How long unanswered requests are waited for at the end.
+    pub drain: Duration,
+}
+
+/// What the program does when a signal asks for it: the control thread knows neither files nor loggers.
+pub trait Errands {
+    /// SIGHUP: reads the configuration again; what changed, if it can be used.
+    fn reload(&mut self) -> Option<Reloaded>;
+    /// SIGUSR1: opens the log file anew.
+    fn rotate(&mut self);
+}
+
+/// What a reload changes in the control thread and the reactors.
+#[derive(Clone, Copy, Debug)]
+pub struct Reloaded {
+    /// What is let in.
+    pub limits: Limits,
+    /// How many connections.
+    pub max_conns: usize,
+    /// How long the end takes.
+    pub drain: Duration,
+}
+
+/// The application of the control thread.
+pub struct Control<E> {
+    errands: E,
+    acceptor: Acceptor,
+    registry: Registry,
+    publisher: Publisher,
+    lines: Vec<OrderLine>,
+    reports: Receiver<Report>,
+    signals: Signals,
+    /// Holds the one place that the signals' token needs beside the listeners'.
+    signal_token: Option<Token>,
+    drain: Duration,
+    next_reactor: usize,
+    phase: Phase,
+    /// Reactors that have not reported yet what the phase waits for.
+    awaited: usize,
+    healthy: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Answers are still awaited.
+    Draining,
+    /// Those who still wait are being told.
+    Failing,
+    /// The reactors end.
+    Stopping,
+    /// All have.
+    Over,
+}
+
+impl<E: Errands> Control<E> {
+    /// A control thread on `reactor`, listening nowhere yet.
+    pub fn new(reactor: &Reactor, wiring: Wiring, errands: E) -> io::Result<Control<E>> {
+        let mut control = Control {
+            errands,
+            acceptor: Acceptor::new(wiring.access, wiring.max_conns),
+            registry: Registry::default(),
+            publisher: Publisher::new(wiring.orders.len(), wiring.seed),
+            lines: wiring.orders.into_iter().map(OrderLine::new).collect(),
+            reports: wiring.reports,
+            signals: wiring.signals,
+            signal_token: None,
+            drain: wiring.drain,
+            next_reactor: 0,
+            phase: Phase::Serving,
+            awaited: 0,
+            healthy: true,
+        };
+        // The highest slot: the acceptor's listeners are counted from the lowest.
+        let token = Token::from_bits(SIGNAL_TOKEN);
+        reactor.watch(&control.signals, token, Interest::READ)?;
+        control.signal_token = Some(token);
+        Ok(control)
+    }
+
+    /// Accepts connections from `listener` too.
+    pub fn listen(&mut self, reactor: &Reactor, listener: Listener) -> io::Result<()> {
+        self.acceptor.add(reactor, listener)
+    }
+
+    /// Turns `reactor` until the agent has ended; whether it ended as it should.
+    pub fn run(mut self, mut reactor: Reactor) -> io::Result<bool> {
+        while self.phase != Phase::Over {
+            reactor.turn(&mut self, None)?;
+            self.finish();
+        }
+        Ok(self.healthy)
+    }
+
+    fn finish(&mut self) {
+        if self.registry.take_change() {
+            let routes = self.publisher.publish(self.registry.services());
+            self.order_all(|| Order::Routes(routes.clone()));
+        }
+        self.lines.iter_mut().for_each(OrderLine::flush);
+    }
+
+    fn order(&mut self, reactor: u16, order: Order) {
+        if let Some(line) = self.lines.get_mut(usize::from(reactor)) {
+            line.give(order);
+        }
+    }
+
+    fn order_all(&mut self, order: impl Fn() -> Order) {
+        self.lines.iter_mut().for_each(|line| line.give(order()));
+    }
+
+    fn accept(&mut self, reactor: &mut Reactor, token: Option<Token>) {
+        let mut taken = Vec::new();
+        let now = reactor.now();
+        let outcome = match token {
+            Some(token) => self.acceptor.accept(token, now, &mut taken),
+            None => self.acceptor.accept_all(now, &mut taken),
+        };
+        for (socket, peer) in taken {
+            let reactor = self.next_reactor as u16;
+            self.next_reactor = (self.next_reactor + 1) % self.lines.len();
+            self.order(reactor, Order::Adopt(socket, peer));
+        }
+        if let Accepted::Later = outcome {
+            reactor.arm(ACCEPT_AGAIN, Timer::Accept as u64);
+        }
+    }
+
+    fn hear(&mut self, reactor: &mut Reactor, report: Report) {
+        match report {
+            Report::Login(login) => {
+                let process = Process::of(&login.peer);
+                let effects = self.registry.login(login, process, Process::lives);
+                self.apply(effects);
+            }
+            Report::Left(address) => {
+                self.acceptor.closed();
+                let effects = self.registry.left(address);
+                self.apply(effects);
+            }
+            Report::Lost => self.acceptor.closed(),
+            Report::Probed(address, lives) => {
+                let effects = self.registry.probed(address, lives);
+                self.apply(effects);
+            }
+            Report::Routes(reactor, version) => {
+                for Address { reactor, session } in self.publisher.seen(reactor, version) {
+                    self.order(reactor, Order::Joined(session));
+                }
+            }
+            Report::Drained => {
+                self.awaited = self.awaited.saturating_sub(1);
+                if self.awaited == 0 {
+                    self.next_phase(reactor);
+                }
+            }
+            Report::Ended(as_told) => self.ended(reactor, as_told),
+        }
+    }
+
+    fn apply(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Grant(address) => self.publisher.grant(address),
+                Effect::Refuse(address) => self.order(address.reactor, Order::Refused(address.session)),
+                Effect::Probe(address) => self.order(address.reactor, Order::Probe(address.session)),
+                Effect::Evict(address) => self.order(address.reactor, Order::Evict(address.session)),
+            }
+        }
+    }
+
+    fn ended(&mut self, reactor: &mut Reactor, as_told: bool) {
+        if !as_told {
+            // A broker without one of its reactors would leave its callers without an answer: better end, and be
+            // started again.
+            msf_core::log!(Level::Fatal, LOG, "a reactor has failed; the agent ends");
+            self.healthy = false;
+            self.phase = Phase::Over;
+            return;
+        }
+        self.awaited = self.awaited.saturating_sub(1);
+        if self.phase == Phase::Stopping && self.awaited == 0 {
+            self.next_phase(reactor);
+        }
+    }
+
+    fn signal(&mut self, reactor: &mut Reactor, number: i32) {
+        match Signal::try_from(number) {
+            Ok(Signal::SIGHUP) => {
+                if let Some(reloaded) = self.errands.reload() {
+                    self.acceptor.limit(reloaded.max_conns);
+                    self.drain = reloaded.drain;
+                    self.order_all(|| Order::Limits(reloaded.limits));
+                }
+            }
+            Ok(Signal::SIGUSR1) => self.errands.rotate(),
+            Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Serving => self.next_phase(reactor),
+            // Whoever asks twice is in a hurry.
+            Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Draining => self.next_phase(reactor),
+            _ => {}
+        }
+    }
+
+    /// One step nearer the end.
+    fn next_phase(&mut self, reactor: &mut Reactor) {
+        self.awaited = self.lines.len();
+        match self.phase {
+            Phase::Serving => {
+                msf_core::log!(
+                    Level::Info,
+                    LOG,
+                    "ending: {} services, {} connections, at most {:?} for unanswered requests",
+                    self.publisher.services(),
+                    self.acceptor.open(),
+                    self.drain
+                );
+                self.acceptor.close();
+                self.order_all(|| Order::Drain);
+                self.phase = Phase::Draining;
+                reactor.arm(self.drain, Timer::Drain as u64);
+            }
+            Phase::Draining => {
+                self.order_all(|| Order::Fail);
+                self.phase = Phase::Failing;
+                reactor.arm(LAST_WORDS, Timer::LastWords as u64);
+            }
+            Phase::Failing => {
+                self.order_all(|| Order::Stop);
+                self.phase = Phase::Stopping;
+                reactor.arm(LAST_WORDS, Timer::Stop as u64);
+            }
+            Phase::Stopping | Phase::Over => self.phase = Phase::Over,
+        }
+    }
+}
+
+impl<E: Errands> Turn for Control<E> {
+    fn ready(&mut self, reactor: &mut Reactor, token: Token, _ready: Ready) {
+        if Some(token) == self.signal_token {
+            for number in self.signals.take() {
+                self.signal(reactor, number);
+            }
+        } else {
+            self.accept(reactor, Some(token));
+        }
+    }
+
+    fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+        let phase = self.phase;
+        match key {
+            key if key == Timer::Accept as u64 => self.accept(reactor, None),
+            key if key == Timer::Drain as u64 && phase == Phase::Draining => self.next_phase(reactor),
+            key if key == Timer::LastWords as u64 && phase == Phase::Failing => self.next_phase(reactor),
+            key if key == Timer::Stop as u64 && phase == Phase::Stopping => {
+                msf_core::log!(Level::Error, LOG, "{} reactors did not end in time", self.awaited);
+                self.healthy = false;
+                self.phase = Phase::Over;
+            }
+            _ => {}
+        }
+    }
+
+    fn woken(&mut self, reactor: &mut Reactor) {
+        let reports: Vec<Report> = self.reports.drain(REPORTS_PER_TURN).collect();
+        for report in reports {
+            self.hear(reactor, report);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Timer {
+    Accept,
+    Drain,
+    LastWords,
+    Stop,
+}
+
+const LOG: &str = "AGENT";
+/// A slot the acceptor never reaches.
+const SIGNAL_TOKEN: u32 = 0xf_fff0;
+/// How long accepting rests when descriptors or memory are short.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How long peers that do not read may hold up the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const REPORTS_PER_TURN: usize = 1024;

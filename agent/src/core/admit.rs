@@ -1,0 +1,58 @@
+//! What is let in: limits, and the one decision each of them asks for.
+
+use super::message::Refusal;
+
+/// How much the agent takes. All in bytes, except `pending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest payload.
+    pub payload: u32,
+    /// A service with this much in its outbox gets no new requests.
+    pub outbox_soft: usize,
+    /// A peer with more than this in its outbox is cut.
+    pub outbox_hard: usize,
+    /// With this much buffered in all sessions together, new requests are refused.
+    pub memory: u64,
+    /// Unanswered requests one service may have.
+    pub pending: usize,
+}
+
+/// Whether a request of `frame` bytes may enter an outbox that holds `queued`, with `buffered` in the whole agent.
+pub fn call(limits: &Limits, queued: usize, frame: usize, buffered: u64) -> Result<(), Refusal> {
+    let over = queued >= limits.outbox_soft.max(1)
+        || queued + frame > limits.outbox_hard
+        || buffered + frame as u64 > limits.memory;
+    if over { Err(Refusal::Busy) } else { Ok(()) }
+}
+
+/// Whether an answer of `frame` bytes may enter an outbox that holds `queued`; if not, the peer does not read and is
+/// to be cut. An answer is never refused for want of memory: the request it belongs to was admitted.
+pub fn reply(limits: &Limits, queued: usize, frame: usize) -> bool {
+    queued == 0 || queued + frame <= limits.outbox_hard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { payload: 100, outbox_soft: 1000, outbox_hard: 4000, memory: 10_000, pending: 5 };
+
+    #[test]
+    fn a_service_over_its_soft_cap_gets_no_requests_but_a_caller_gets_its_answers() {
+        assert_eq!(call(&LIMITS, 999, 156, 0), Ok(()));
+        assert_eq!(call(&LIMITS, 1000, 56, 0), Err(Refusal::Busy));
+        assert!(reply(&LIMITS, 3844, 156));
+        assert!(!reply(&LIMITS, 3845, 156));
+    }
+
+    #[test]
+    fn above_the_ceiling_requests_are_refused() {
+        assert_eq!(call(&LIMITS, 0, 56, 9_945), Err(Refusal::Busy));
+        assert_eq!(call(&LIMITS, 0, 56, 9_944), Ok(()));
+    }
+
+    #[test]
+    fn an_empty_outbox_takes_any_answer() {
+        assert!(reply(&LIMITS, 0, 1 << 20));
+    }
+}

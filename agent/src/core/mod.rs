@@ -1,0 +1,14 @@
+//! The broker's mind: who serves what, who waits for whom, what is refused.
+//!
+//! No socket, no clock, no thread: time is an argument, chance a seed, and every rule here runs in a test. Protocols
+//! meet the core in [`message`]'s neutral words.
+
+pub mod admit;
+pub mod dispatch;
+pub mod hash;
+pub mod message;
+pub mod pending;
+pub mod routes;
+
+#[cfg(test)]
+mod simulation;

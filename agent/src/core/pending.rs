@@ -1,0 +1,285 @@
+//! Who waits for one service's answers.
+//!
+//! A [`Ledger`] belongs to one session of a service and lives on that session's reactor: when the session ends, its
+//! ledger says at once whom to tell. Entries are found by (caller, seq). A caller that reconnects starts its numbers
+//! again, so two entries may share a key; services answer in order, hence the older one is served first, and an entry
+//! stays for [`GRACE`] after its deadline, lest a late answer be taken for the one to the caller's next life.
+
+use super::hash::Mix;
+use super::message::{Address, Envelope, Moment, Patience};
+use std::collections::HashMap;
+use std::collections::hash_map;
+
+/// How long an entry outlives its deadline, in milliseconds.
+pub const GRACE: u64 = 2_000;
+
+/// The requests a service has not answered yet.
+#[derive(Debug)]
+pub struct Ledger {
+    waiting: HashMap<(u32, u32), Waiting, Mix>,
+    count: usize,
+}
+
+/// One request that awaits its answer.
+#[derive(Debug)]
+struct Waiting {
+    caller: Address,
+    call: Envelope,
+    /// `None`: forever.
+    deadline: Option<Moment>,
+    expired: bool,
+    /// The next one with the same key; hardly ever there.
+    next: Option<Box<Waiting>>,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// This caller waits for it.
+    Due(Address),
+    /// Its caller has stopped waiting, or nobody asked.
+    Late,
+}
+
+impl Ledger {
+    /// Nobody waits.
+    pub fn new(mix: Mix) -> Ledger {
+        Ledger { waiting: HashMap::with_hasher(mix), count: 0 }
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Notes that `caller` waits for the answer to `call`.
+    pub fn enter(&mut self, caller: Address, call: &Envelope, now: Moment) {
+        let deadline = match call.patience {
+            Patience::None => return,
+            Patience::Millis(wait) => Some(Moment(now.0 + u64::from(wait))),
+            Patience::Forever => None,
+        };
+        let entry = Waiting { caller, call: *call, deadline, expired: false, next: None };
+        self.count += 1;
+        match self.waiting.entry((call.from, call.seq)) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(entry);
+            }
+            hash_map::Entry::Occupied(mut place) => place.get_mut().append(entry),
+        }
+    }
+
+    /// Takes out the oldest entry that `reply` answers.
+    pub fn settle(&mut self, reply: &Envelope, now: Moment) -> Settled {
+        let hash_map::Entry::Occupied(mut place) = self.waiting.entry((reply.to, reply.seq)) else {
+            return Settled::Late;
+        };
+        let first = place.get_mut();
+        let taken = if first.call.command == reply.command {
+            match first.next.take() {
+                Some(next) => std::mem::replace(first, *next),
+                None => place.remove(),
+            }
+        } else {
+            match first.take_after(reply.command) {
+                Some(taken) => taken,
+                None => return Settled::Late,
+            }
+        };
+        self.count -= 1;
+        if taken.due(now) { Settled::Due(taken.caller) } else { Settled::Late }
+    }
+
+    /// Everybody who still waits; the ledger is closed.
+    pub fn close(self, now: Moment) -> impl Iterator<Item = (Address, Envelope)> {
+        let chains = self.waiting.into_values().flat_map(|first| Chain(Some(first)));
+        chains.filter(move |entry| entry.due(now)).map(|entry| (entry.caller, entry.call))
+    }
+
+    /// Whether anybody waits whose deadline has not passed.
+    pub fn is_awaited(&self, now: Moment) -> bool {
+        self.waiting.values().any(|first| first.due(now) || first.next.as_ref().is_some_and(|next| next.due(now)))
+    }
+
+    /// Drops what expired more than [`GRACE`] ago, lets what waits forever for a caller that `lives` no longer expire
+    /// now, and says how many deadlines passed since the last time.
+    pub fn sweep(&mut self, now: Moment, lives: impl Fn(u32, Address) -> bool) -> u64 {
+        let mut expired = 0;
+        let mut dropped = 0;
+        self.waiting.retain(|_, first| {
+            let mut kept: Option<Waiting> = None;
+            let placeholder = first.hollow();
+            for mut entry in Chain(Some(std::mem::replace(first, placeholder))) {
+                if entry.deadline.is_none() && !lives(entry.call.from, entry.caller) {
+                    entry.deadline = Some(now);
+                }
+                if !entry.due(now) && !entry.expired {
+                    entry.expired = true;
+                    expired += 1;
+                }
+                if entry.deadline.is_some_and(|at| at.0 + GRACE <= now.0) {
+                    dropped += 1;
+                } else if let Some(head) = &mut kept {
+                    head.append(entry);
+                } else {
+                    kept = Some(entry);
+                }
+            }
+            match kept {
+                Some(entry) => {
+                    *first = entry;
+                    true
+                }
+                None => false,
+            }
+        });
+        self.count -= dropped;
+        if self.waiting.len() * 8 < self.waiting.capacity() {
+            self.waiting.shrink_to(self.waiting.len() * 2);
+        }
+        expired
+    }
+}
+
+impl Waiting {
+    fn due(&self, now: Moment) -> bool {
+        self.deadline.is_none_or(|at| now < at)
+    }
+
+    fn append(&mut self, entry: Waiting) {
+        let mut place = &mut self.next;
+        while let Some(next) = place {
+            place = &mut next.next;
+        }
+        *place = Some(Box::new(entry));
+    }
+
+    /// Takes out the first entry after this one that asked for `command`.
+    fn take_after(&mut self, command: u32) -> Option<Waiting> {
+        let mut at = self;
+        while at.next.as_ref()?.call.command != command {
+            at = at.next.as_mut()?;
+        }
+        let mut taken = at.next.take()?;
+        at.next = taken.next.take();
+        Some(*taken)
+    }
+
+    /// Something to leave in place while the chain is looked through.
+    fn hollow(&self) -> Waiting {
+        Waiting { caller: self.caller, call: self.call, deadline: self.deadline, expired: true, next: None }
+    }
+}
+
+/// The entries behind one key, oldest first, each cut loose from the next.
+struct Chain(Option<Waiting>);
+
+impl Iterator for Chain {
+    type Item = Waiting;
+
+    fn next(&mut self) -> Option<Waiting> {
+        let mut entry = self.0.take()?;
+        self.0 = entry.next.take().map(|next| *next);
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Address = Address { reactor: 0, session: 1 };
+    const B: Address = Address { reactor: 1, session: 9 };
+    const NOON: Moment = Moment(1_000_000);
+
+    fn call(seq: u32, command: u32, patience: Patience) -> Envelope {
+        Envelope { from: 0x11, to: 0x12, command, seq, patience }
+    }
+
+    fn reply(seq: u32, command: u32) -> Envelope {
+        Envelope { from: 0x12, to: 0x11, command, seq, patience: Patience::Millis(100) }
+    }
+
+    fn ledger() -> Ledger {
+        Ledger::new(Mix::new(3))
+    }
+
+    fn after(wait: u64) -> Moment {
+        Moment(NOON.0 + wait)
+    }
+
+    #[test]
+    fn an_answer_is_due_once() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        assert_eq!(ledger.settle(&reply(1, 5), after(99)), Settled::Due(A));
+        assert_eq!(ledger.settle(&reply(1, 5), after(99)), Settled::Late);
+        assert_eq!(ledger.len(), 0);
+    }
+
+    #[test]
+    fn an_answer_after_the_deadline_is_late() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Late);
+    }
+
+    #[test]
+    fn an_answer_to_another_command_is_nobodys() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Forever), NOON);
+        assert_eq!(ledger.settle(&reply(1, 6), NOON), Settled::Late);
+        assert_eq!(ledger.settle(&reply(1, 5), NOON), Settled::Due(A));
+    }
+
+    #[test]
+    fn a_reborn_caller_gets_the_second_answer_and_its_former_life_the_first() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        ledger.enter(B, &call(1, 5, Patience::Millis(5_000)), after(150));
+        assert_eq!(ledger.settle(&reply(1, 5), after(200)), Settled::Late, "the first life stopped waiting");
+        assert_eq!(ledger.settle(&reply(1, 5), after(210)), Settled::Due(B));
+    }
+
+    #[test]
+    fn the_right_command_is_found_behind_another_with_the_same_number() {
+        let mut ledger = ledger();
+        for (caller, command) in [(A, 5), (B, 6), (A, 7)] {
+            ledger.enter(caller, &call(1, command, Patience::Forever), NOON);
+        }
+        assert_eq!(ledger.settle(&reply(1, 6), NOON), Settled::Due(B));
+        assert_eq!(ledger.settle(&reply(1, 7), NOON), Settled::Due(A));
+        assert_eq!(ledger.len(), 1);
+    }
+
+    #[test]
+    fn a_closed_ledger_names_all_who_still_wait_and_nobody_else() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        ledger.enter(A, &call(2, 5, Patience::Forever), NOON);
+        ledger.enter(B, &call(2, 5, Patience::Millis(500)), NOON);
+        ledger.enter(A, &call(3, 5, Patience::None), NOON);
+        let mut told: Vec<_> = ledger.close(after(200)).map(|(caller, call)| (caller, call.seq)).collect();
+        told.sort();
+        assert_eq!(told, [(A, 2), (B, 2)]);
+    }
+
+    #[test]
+    fn a_sweep_counts_each_deadline_once_and_drops_after_the_grace() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        assert_eq!(ledger.sweep(after(50), |_, _| true), 0);
+        assert_eq!(ledger.sweep(after(150), |_, _| true), 1);
+        assert_eq!((ledger.sweep(after(200), |_, _| true), ledger.len()), (0, 1));
+        assert_eq!((ledger.sweep(after(100 + GRACE), |_, _| true), ledger.len()), (0, 0));
+    }
+
+    #[test]
+    fn forever_ends_with_the_caller() {
+        let mut ledger = ledger();
+        ledger.enter(A, &call(1, 5, Patience::Forever), NOON);
+        assert_eq!(ledger.sweep(after(1 << 40), |_, _| true), 0);
+        assert_eq!(ledger.sweep(after(1 << 41), |id, at| (id, at) != (0x11, A)), 1);
+        assert_eq!((ledger.sweep(after((1 << 41) + GRACE), |_, _| false), ledger.len()), (0, 0));
+    }
+}

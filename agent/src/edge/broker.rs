@@ -1,0 +1,255 @@
+//! One reactor's broker: its sessions, its dispatch, its lanes to the siblings, and the order of things in a turn.
+//!
+//! A turn first reads whatever is readable and puts frames where they go (`intake`, `delivery`), then, once, ends the
+//! sessions that are to end, posts the parcels and writes the outboxes ([`Broker::finish`]). Nothing ends a session
+//! in the middle of a turn, so a frame being handled never loses the ground it stands on.
+
+use super::lane::{Lane, Parcel, Spares};
+use super::session::{Ending, Session};
+use crate::core::admit::Limits;
+use crate::core::dispatch::Dispatch;
+use crate::core::message::{Address, Moment, Order, Report};
+use crate::observe::counter::Counters;
+use msf_core::event::mailbox::{Receiver, Sender};
+use msf_core::event::{Reactor, Ready, Slots, Token, Turn};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What connects one reactor to the others.
+pub struct Wiring {
+    /// Its number.
+    pub me: u16,
+    /// For the hashes.
+    pub seed: u64,
+    /// Where time begins for all reactors.
+    pub started: Instant,
+    /// What is let in.
+    pub limits: Limits,
+    /// The counters of all reactors, in order.
+    pub counters: Arc<[Counters]>,
+    /// The parcels' way to each reactor; `None` at its own place.
+    pub siblings: Vec<Option<Sender<Parcel>>>,
+    /// The parcels from the siblings.
+    pub parcels: Receiver<Parcel>,
+    /// What the control thread says.
+    pub orders: Receiver<Order>,
+    /// What the control thread is told.
+    pub control: Sender<Report>,
+}
+
+/// The application of one reactor.
+pub struct Broker {
+    pub(super) me: u16,
+    started: Instant,
+    pub(super) now: Moment,
+    pub(super) limits: Limits,
+    pub(super) sessions: Slots<Session>,
+    pub(super) dispatch: Dispatch,
+    pub(super) counters: Arc<[Counters]>,
+    pub(super) lanes: Vec<Option<Lane>>,
+    pub(super) spares: Spares,
+    pub(super) parcels: Receiver<Parcel>,
+    /// Parcels being unpacked; empty between turns.
+    pub(super) posted: Vec<Parcel>,
+    pub(super) orders: Receiver<Order>,
+    control: Sender<Report>,
+    /// Reports for which the control thread's mailbox had no room yet.
+    reports: VecDeque<Report>,
+    /// Where every read goes first; most frames are forwarded from here and copied nowhere else.
+    pub(super) scratch: Vec<u8>,
+    /// Sessions with something to write.
+    pub(super) dirty: Vec<Token>,
+    /// Sessions with something left to read.
+    pub(super) more: Vec<Token>,
+    /// Sessions that wait for a lane.
+    pub(super) parked: Vec<Token>,
+    /// Sessions that end with this turn.
+    pub(super) doomed: Vec<(Token, Ending)>,
+    /// Bytes in inboxes and outboxes.
+    pub(super) buffered: usize,
+    /// Something happened since the last sweep.
+    pub(super) stirred: bool,
+    sweeping: bool,
+    pub(super) phase: Phase,
+}
+
+/// How near the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not in sight.
+    Serving,
+    /// No new requests; to be reported when nobody waits.
+    Draining,
+    /// Reported.
+    Drained,
+    /// Everything ends with this turn.
+    Stopping,
+}
+
+impl Broker {
+    /// A broker without sessions.
+    pub fn new(wiring: Wiring) -> Broker {
+        let lane = |(me, mailbox): (u16, Option<Sender<Parcel>>)| mailbox.map(|mailbox| Lane::new(me, mailbox));
+        Broker {
+            me: wiring.me,
+            started: wiring.started,
+            now: Moment(0),
+            limits: wiring.limits,
+            sessions: Slots::default(),
+            dispatch: Dispatch::new(wiring.seed, wiring.me, Arc::clone(&wiring.counters)),
+            counters: wiring.counters,
+            lanes: wiring.siblings.into_iter().map(|mailbox| lane((wiring.me, mailbox))).collect(),
+            spares: Spares::default(),
+            parcels: wiring.parcels,
+            posted: Vec::new(),
+            orders: wiring.orders,
+            control: wiring.control,
+            reports: VecDeque::new(),
+            scratch: vec![0; SCRATCH],
+            dirty: Vec::new(),
+            more: Vec::new(),
+            parked: Vec::new(),
+            doomed: Vec::new(),
+            buffered: 0,
+            stirred: false,
+            sweeping: false,
+            phase: Phase::Serving,
+        }
+    }
+
+    /// Turns `reactor` until the control thread says stop.
+    pub fn run(mut self, mut reactor: Reactor) -> io::Result<()> {
+        while self.phase != Phase::Stopping {
+            let longest = if self.more.is_empty() { None } else { Some(Duration::ZERO) };
+            reactor.turn(&mut self, longest)?;
+            self.finish(&mut reactor);
+        }
+        Ok(())
+    }
+
+    /// What this reactor counts.
+    pub(super) fn counts(&self) -> &Counters {
+        // One set per reactor is what `Wiring` promises.
+        &self.counters[usize::from(self.me)]
+    }
+
+    pub(super) fn address(&self, token: Token) -> Address {
+        Address { reactor: self.me, session: token.bits() }
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.reports.push_back(report);
+    }
+
+    fn look_at_the_clock(&mut self, reactor: &Reactor) {
+        let since = reactor.now().saturating_duration_since(self.started);
+        self.now = Moment(since.as_secs() * 1000 + u64::from(since.subsec_millis()));
+        self.stirred = true;
+    }
+
+    /// The second half of a turn: everything that is done once for all that happened.
+    fn finish(&mut self, reactor: &mut Reactor) {
+        for token in std::mem::take(&mut self.more) {
+            self.pull(token);
+        }
+        if self.phase == Phase::Stopping {
+            self.close_all();
+        }
+        // A flush may find a peer gone, whose callers must be told, which dirties their sessions.
+        loop {
+            self.bury();
+            self.flush_lanes();
+            self.flush_outboxes(reactor);
+            if self.doomed.is_empty() {
+                break;
+            }
+        }
+        self.notice_the_drain();
+        self.flush_reports();
+        if self.stirred && !self.sweeping {
+            self.sweeping = true;
+            reactor.arm(SWEEP, SWEEP_KEY);
+        }
+        let counts = self.counts();
+        counts.sessions.set(self.sessions.len() as u64);
+        counts.buffered.set(self.buffered as u64);
+    }
+
+    fn notice_the_drain(&mut self) {
+        if self.phase == Phase::Draining
+            && self.lanes.iter().flatten().all(Lane::is_empty)
+            && !self.dispatch.is_awaited(self.now)
+            && self.sessions.iter().all(|(_, session)| session.outbox.is_empty())
+        {
+            self.phase = Phase::Drained;
+            self.report(Report::Drained);
+        }
+    }
+
+    fn flush_reports(&mut self) {
+        while let Some(report) = self.reports.pop_front() {
+            if let Err(full) = self.control.try_send(report) {
+                // The control thread wakes us when it has room.
+                self.reports.push_front(full.0);
+                return;
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.sweeping = false;
+        self.dispatch.sweep(self.now);
+        let pending = self.dispatch.pending();
+        self.counts().pending.set(pending as u64);
+        // With nobody waiting and nothing happening, an idle agent sleeps for good.
+        self.stirred = pending > 0;
+        let tokens: Vec<Token> = self.sessions.iter().map(|(token, _)| token).collect();
+        for token in tokens {
+            if let Some(session) = self.sessions.get_mut(token) {
+                session.trim();
+            }
+        }
+        self.spares.trim();
+    }
+}
+
+impl Turn for Broker {
+    fn ready(&mut self, reactor: &mut Reactor, token: Token, ready: Ready) {
+        self.look_at_the_clock(reactor);
+        let Some(session) = self.sessions.get_mut(token) else { return };
+        session.hangup |= ready.hangup || ready.error;
+        if ready.read || session.hangup {
+            session.readable = true;
+        }
+        if ready.write && session.blocked && !session.dirty {
+            session.dirty = true;
+            self.dirty.push(token);
+        }
+        self.pull(token);
+    }
+
+    fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+        self.look_at_the_clock(reactor);
+        if key == SWEEP_KEY {
+            self.sweep();
+        } else {
+            self.probe_is_over(Token::from_bits(key as u32));
+        }
+    }
+
+    fn woken(&mut self, reactor: &mut Reactor) {
+        self.look_at_the_clock(reactor);
+        // Orders first: a parcel posted before an order was given is then found behind it, never lost.
+        self.take_orders(reactor);
+        self.take_parcels();
+    }
+}
+
+/// The size of one read. Larger than most sockets' buffers, so one read empties them.
+const SCRATCH: usize = 128 * 1024;
+/// How often expired entries and idle buffers are looked for, while there is traffic.
+const SWEEP: Duration = Duration::from_secs(1);
+/// No session's token is above 32 bits.
+const SWEEP_KEY: u64 = u64::MAX;

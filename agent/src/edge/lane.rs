@@ -1,0 +1,159 @@
+//! The way from one reactor to a sibling: frames of one turn in one parcel, through a bounded mailbox.
+//!
+//! A parcel's buffer is reused by whoever received it, so traffic in both directions allocates nothing once it flows.
+//! A full mailbox makes the lane *stuck*: what was written stays in the lane, nothing is lost, and the sessions that
+//! use it are parked by their broker until the mailbox has room (the reactor is woken then).
+
+use msf_core::event::mailbox::{Full, Sender};
+use msf_wire::librpc::{HEADER_LEN, Header};
+
+/// Frames for sessions of one reactor.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The reactor that sent it.
+    pub from: u16,
+    /// Records: receiving session, sending session, frame.
+    pub records: Vec<u8>,
+}
+
+/// One direction between two reactors.
+#[derive(Debug)]
+pub struct Lane {
+    me: u16,
+    mailbox: Sender<Parcel>,
+    records: Vec<u8>,
+    stuck: bool,
+}
+
+impl Lane {
+    /// The lane of reactor `me` into `mailbox`.
+    pub fn new(me: u16, mailbox: Sender<Parcel>) -> Lane {
+        Lane { me, mailbox, records: Vec::new(), stuck: false }
+    }
+
+    /// Adds a frame from session `sender` for session `receiver`.
+    pub fn push(&mut self, receiver: u32, sender: u32, frame: &[u8], spares: &mut Spares) {
+        self.records.extend_from_slice(&receiver.to_ne_bytes());
+        self.records.extend_from_slice(&sender.to_ne_bytes());
+        self.records.extend_from_slice(frame);
+        if self.records.len() >= FULL_PARCEL {
+            self.flush(spares);
+        }
+    }
+
+    /// Whether the mailbox was full when last tried.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
+    /// Whether nothing waits to be posted.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Posts what there is.
+    pub fn flush(&mut self, spares: &mut Spares) {
+        if self.records.is_empty() {
+            return;
+        }
+        let parcel = Parcel { from: self.me, records: std::mem::take(&mut self.records) };
+        match self.mailbox.try_send(parcel) {
+            Ok(()) => {
+                self.records = spares.take();
+                self.stuck = false;
+            }
+            Err(Full(parcel)) => {
+                self.records = parcel.records;
+                self.stuck = true;
+            }
+        }
+    }
+}
+
+/// Empty buffers of parcels past.
+#[derive(Debug, Default)]
+pub struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer whose records have been delivered.
+    pub fn keep(&mut self, mut buffer: Vec<u8>) {
+        if self.0.len() < SPARES && buffer.capacity() <= 2 * FULL_PARCEL {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+
+    /// Gives the memory back.
+    pub fn trim(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The first record and what follows it; `None` at the end.
+pub fn split_record(records: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (receiver, rest) = records.split_first_chunk::<4>()?;
+    let (sender, rest) = rest.split_first_chunk::<4>()?;
+    // Only whole frames that have passed the codec are ever put into a lane.
+    let head = Header::parse(rest.first_chunk::<HEADER_LEN>()?).ok()?;
+    let (frame, rest) = rest.split_at_checked(HEADER_LEN + head.datalen as usize)?;
+    let (receiver, sender) = (u32::from_ne_bytes(*receiver), u32::from_ne_bytes(*sender));
+    Some((Record { receiver, sender, head, frame }, rest))
+}
+
+/// One frame on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The session it is for.
+    pub receiver: u32,
+    /// The session it came from, on the sending reactor.
+    pub sender: u32,
+    /// Its header.
+    pub head: Header,
+    /// All of it.
+    pub frame: &'a [u8],
+}
+
+/// A parcel this large is posted before the turn ends.
+const FULL_PARCEL: usize = 256 * 1024;
+/// How many buffers are kept for reuse.
+const SPARES: usize = 8;
+/// How many parcels a mailbox between reactors holds.
+pub const MAILBOX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msf_core::event::{Reactor, mailbox};
+
+    #[test]
+    fn records_come_out_as_they_went_in_and_a_full_mailbox_loses_none() {
+        let reactor = Reactor::new().unwrap();
+        let (sender, receiver) = mailbox::bounded(1, reactor.waker());
+        let mut spares = Spares::default();
+        let mut lane = Lane::new(3, sender.living_on(reactor.waker()));
+        let frame = |seq, body: &[u8]| {
+            let head = Header { datalen: body.len() as u32, ..Header::request(1, 2, 3, seq) };
+            [head.encode().as_slice(), body].concat()
+        };
+        lane.push(7, 8, &frame(1, b"hello"), &mut spares);
+        lane.flush(&mut spares);
+        lane.push(9, 8, &frame(2, b""), &mut spares);
+        lane.flush(&mut spares);
+        assert!(lane.is_stuck());
+        lane.push(9, 8, &frame(3, b"x"), &mut spares);
+        let first = receiver.drain(1).next().unwrap();
+        let (record, rest) = split_record(&first.records).unwrap();
+        assert_eq!((record.receiver, record.sender, record.head.seq, record.frame.len()), (7, 8, 1, 61));
+        assert!(split_record(rest).is_none());
+        lane.flush(&mut spares);
+        assert!(!lane.is_stuck() && lane.is_empty());
+        let second = receiver.drain(1).next().unwrap();
+        let (record, rest) = split_record(&second.records).unwrap();
+        let (last, rest) = split_record(rest).unwrap();
+        assert_eq!((record.head.seq, last.head.seq, rest.len()), (2, 3, 0));
+    }
+}

@@ -1,0 +1,12 @@
+//! The sockets: bytes of peers into the core's words and back. One [`broker::Broker`] per reactor thread.
+//!
+//! The edge never names the control thread; they talk in [`core::message`](crate::core::message)'s orders and reports.
+
+pub mod broker;
+mod delivery;
+mod intake;
+pub mod lane;
+pub mod librpc;
+mod orders;
+mod outbox;
+mod session;
