@@ -2,6 +2,8 @@
 //!
 //! A limit on the size of files stands for the full disk: it stops writes half way, as the disk does.
 
+#![allow(clippy::unwrap_used)]
+
 use msf_core::log::{self, Level, Source};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -26,7 +28,7 @@ fn a_full_disk_is_told_once_and_the_log_goes_on_when_there_is_room() {
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(told.contains("cannot write to the log") && told.contains("x.log"), "{told}");
 
-    assert!((200..210).map(write).all(|written| written));
+    assert!((200..210).all(write));
     let text = fs::read_to_string(&path).unwrap();
     let whole = |number: usize| text.lines().filter(|line| line.contains(&format!("] number {number}["))).count();
     assert!((0..200).all(|number| whole(number) == usize::from(results[number])));

@@ -1,5 +1,7 @@
 //! Several processes, one file: a fork while others are writing does not hang, and nothing is lost when all rotate.
 
+#![allow(clippy::unwrap_used)]
+
 use msf_core::log::{self, Level};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, fork};

@@ -1,5 +1,7 @@
 //! One process, many threads: every record is in the files once, and every line is a record.
 
+#![allow(clippy::unwrap_used)]
+
 use msf_core::log::{self, Level};
 use std::fs;
 use std::thread;

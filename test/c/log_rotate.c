@@ -1,0 +1,116 @@
+/*
+ * Threads and forked processes write one log that rotates all the time: every record is there once, in lines
+ * that are whole, in files that are hardly larger than was asked for.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <msf_log.h>
+#include <msf_thread.h>
+
+#define CHECK(condition)                                                                   \
+    do {                                                                                   \
+        if (!(condition)) {                                                                \
+            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+            exit(1);                                                                       \
+        }                                                                                  \
+    } while (0)
+
+#define WRITERS 6 /* two threads each in the parent and in two children */
+#define RECORDS 2000
+#define LIMIT 65536
+
+static unsigned char seen[WRITERS][RECORDS];
+
+static void *writer(void *arg)
+{
+    int number = *(int *)arg, record;
+    for (record = 0; record < RECORDS; record++) {
+        if (msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "record %d/%d/", number, record) != 0) {
+            return arg;
+        }
+    }
+    return NULL;
+}
+
+static int write_as(int first)
+{
+    pthread_t threads[2];
+    int numbers[2], i, bad = 0;
+    void *result;
+    for (i = 0; i < 2; i++) {
+        numbers[i] = first + i;
+        bad |= msf_pthread_spawn(&threads[i], writer, &numbers[i]);
+    }
+    for (i = 0; i < 2; i++) {
+        bad |= pthread_join(threads[i], &result) != 0 || result != NULL;
+    }
+    return bad;
+}
+
+static void look_at(const char *name)
+{
+    char line[4096];
+    long size = 0;
+    FILE *file = fopen(name, "r");
+    CHECK(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        int number = -1, record = -1;
+        char *text = strstr(line, "] record ");
+        size += (long)strlen(line);
+        CHECK(line[strlen(line) - 1] == '\n' && text != NULL);
+        CHECK(sscanf(text, "] record %d/%d/[pid:", &number, &record) == 2);
+        CHECK(number >= 0 && number < WRITERS && record >= 0 && record < RECORDS);
+        seen[number][record]++;
+    }
+    CHECK(size <= LIMIT + 3 * 256); /* each process may see the last gap as its own */
+    fclose(file);
+}
+
+int main(void)
+{
+    char folder[] = "/tmp/msf-test-rotate-XXXXXX", name[600];
+    pid_t children[2];
+    struct dirent *entry;
+    DIR *open;
+    int i, j, status, files = 0;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(name, sizeof name, "%s/x.log", folder);
+    CHECK(msf_log_init(name) == 0 && msf_log_limit(LIMIT, 99) == 0);
+    for (i = 0; i < 2; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0) {
+            _exit(write_as(2 + 2 * i));
+        }
+    }
+    CHECK(write_as(0) == 0);
+    for (i = 0; i < 2; i++) {
+        CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
+    }
+    msf_log_free();
+    open = opendir(folder);
+    CHECK(open != NULL);
+    while ((entry = readdir(open)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            snprintf(name, sizeof name, "%s/%s", folder, entry->d_name);
+            look_at(name);
+            CHECK(unlink(name) == 0);
+            files++;
+        }
+    }
+    closedir(open);
+    CHECK(files > 10 && rmdir(folder) == 0);
+    for (i = 0; i < WRITERS; i++) {
+        for (j = 0; j < RECORDS; j++) {
+            CHECK(seen[i][j] == 1);
+        }
+    }
+    return 0;
+}

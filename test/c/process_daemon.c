@@ -1,0 +1,76 @@
+/*
+ * daemonize: the parent ends with 0 once the child is there, the child has a session and no terminal, and
+ * what the parent had claimed and logged goes on in the child.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <msf_log.h>
+#include <msf_process.h>
+
+#define CHECK(condition)                                                                   \
+    do {                                                                                   \
+        if (!(condition)) {                                                                \
+            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+            exit(1);                                                                       \
+        }                                                                                  \
+    } while (0)
+
+struct report {
+    pid_t pid, session;
+    s32 rc, detached, holds, logged;
+};
+
+static int become_daemon(int out, const char *log)
+{
+    struct report report;
+    char here[64];
+    memset(&report, 0, sizeof report);
+    CHECK(msf_process_claim("daemon", NULL) == 0 && msf_log_init(log) == 0);
+    report.rc = daemonize(0, 0);
+    report.pid = getpid();
+    report.session = getsid(0);
+    report.detached = getcwd(here, sizeof here) != NULL && strcmp(here, "/") == 0 && !isatty(0);
+    report.holds = msf_process_holder("daemon") == getpid();
+    report.logged = msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "from the daemon") == 0;
+    return write(out, &report, sizeof report) == (ssize_t)sizeof report ? 0 : 1;
+}
+
+int main(void)
+{
+    char folder[] = "/tmp/msf-test-daemon-XXXXXX", log[300], line[1024], expected[64];
+    struct report report;
+    int channel[2], status;
+    FILE *file;
+    pid_t starter;
+    CHECK(mkdtemp(folder) != NULL && setenv("MSF_RUN_DIR", folder, 1) == 0 && pipe(channel) == 0);
+    snprintf(log, sizeof log, "%s/x.log", folder);
+    starter = fork();
+    CHECK(starter >= 0);
+    if (starter == 0) {
+        close(channel[0]);
+        exit(become_daemon(channel[1], log));
+    }
+    close(channel[1]);
+    CHECK(waitpid(starter, &status, 0) == starter && status == 0);
+    CHECK(read(channel[0], &report, sizeof report) == (ssize_t)sizeof report);
+    CHECK(report.rc == 0 && report.pid != starter && report.session != report.pid && report.session != getsid(0));
+    CHECK(report.detached && report.holds && report.logged);
+    /* The other end of the pipe closes when the daemon has ended, its exit handlers included. */
+    CHECK(read(channel[0], line, 1) == 0);
+    CHECK(msf_process_holder("daemon") == -1 && errno == ESRCH);
+    file = fopen(log, "r");
+    CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
+    snprintf(expected, sizeof expected, "[pid:%d,tid:%d]\n", (int)report.pid, (int)report.pid);
+    CHECK(strstr(line, expected) != NULL);
+    fclose(file);
+    unlink(log);
+    CHECK(rmdir(folder) == 0);
+    return 0;
+}

@@ -1,0 +1,83 @@
+/*
+ * Threads: joinable, SIGPIPE blocked in the new one only, and free to leave by pthread_exit or cancellation.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <msf_log.h>
+#include <msf_thread.h>
+
+#define CHECK(condition)                                                                   \
+    do {                                                                                   \
+        if (!(condition)) {                                                                \
+            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
+            exit(1);                                                                       \
+        }                                                                                  \
+    } while (0)
+
+static int sigpipe_is_blocked(void)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    return sigismember(&mask, SIGPIPE);
+}
+
+static void *writes_to_nobody(void *arg)
+{
+    int ends[2];
+    if (!sigpipe_is_blocked() || pipe(ends) != 0) {
+        return NULL;
+    }
+    close(ends[0]);
+    return write(ends[1], "x", 1) == -1 && errno == EPIPE ? arg : NULL;
+}
+
+static void *leaves_early(void *arg)
+{
+    pthread_exit(arg);
+}
+
+static void *logs_for_ever(void *arg)
+{
+    while (arg == NULL) {
+        msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "until it is cancelled");
+        pthread_testcancel();
+    }
+    return arg;
+}
+
+int main(void)
+{
+    char folder[] = "/tmp/msf-test-thread-XXXXXX", log[300];
+    pthread_t thread;
+    void *result = NULL;
+    int mark = 0, i;
+    errno = 0;
+    CHECK(msf_pthread_spawn(NULL, leaves_early, NULL) == -1 && errno == EINVAL);
+    errno = 0;
+    CHECK(msf_pthread_spawn(&thread, NULL, NULL) == -1 && errno == EINVAL);
+    CHECK(pthread_spawn(&thread, writes_to_nobody, &mark) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == &mark);
+    CHECK(!sigpipe_is_blocked());
+    CHECK(msf_pthread_spawn(&thread, leaves_early, &mark) == 0);
+    CHECK(pthread_join(thread, &result) == 0 && result == &mark);
+
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(log, sizeof log, "%s/x.log", folder);
+    CHECK(msf_log_init(log) == 0);
+    for (i = 0; i < 20; i++) {
+        CHECK(msf_pthread_spawn(&thread, logs_for_ever, NULL) == 0);
+        usleep(1000);
+        CHECK(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+        CHECK(msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "the log is not stuck") == 0);
+    }
+    msf_log_free();
+    unlink(log);
+    CHECK(rmdir(folder) == 0);
+    return 0;
+}
