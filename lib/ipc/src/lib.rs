@@ -1,1 +1,82 @@
-//! stub
+//! libipc.so: how a C service calls others, and is called, through the agent.
+//!
+//! This file is the doors and nothing else: check, translate, call, translate back (`include/client.h` is their
+//! contract). Behind them, from the outside in:
+//!
+//! - [`home`]: the one client of the process, and what fork does to it; [`face`]: the variable `rpc`;
+//! - [`client`]: the client's life (init, calls, deinit); [`waiter`]: where a caller waits for his answer;
+//! - [`link`]: what all threads share, under one lock: session, socket, outbox;
+//! - [`io`]: the io thread, a loop of libmsf: connects, reads, hands answers to waiters and requests to the queue;
+//! - [`jobs`] and [`callbacks`]: the queue, and the thread on which every callback of the program runs.
+//!
+//! Locks, outer first: `io`, `link`, a waiter's or the queue's own. No lock is held while a callback of the program runs.
+
+mod callbacks;
+mod client;
+mod errno;
+mod face;
+mod guard;
+mod home;
+mod io;
+mod jobs;
+mod link;
+mod params;
+mod signals;
+mod socket;
+mod waiter;
+
+pub use face::rpc;
+
+use errno::Errno;
+use guard::guard;
+use msf_sys::ffi::ipc::{basic_pdu, client_param};
+use std::ffi::c_int;
+
+/// Connects, logs in, and returns once the agent has said yes.
+///
+/// # Safety
+/// `param` is null or points to a `struct client_param` whose strings are null or terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_init(param: *mut client_param) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let settings = unsafe { params::settings(param) }?;
+        home::open(settings).map(|()| 0)
+    })
+}
+
+/// Logs out and ends libipc's threads.
+#[unsafe(no_mangle)]
+pub extern "C" fn client_agent_deinit() -> c_int {
+    guard(|| home::close().map(|()| 0))
+}
+
+/// Makes one call.
+///
+/// # Safety
+/// `pdu` is null or points to a `struct basic_pdu` whose pointers are null or good for their lengths until the call
+/// returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_service(pdu: *mut basic_pdu) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let request = unsafe { params::request(pdu) }?;
+        match home::current()?.call(&request) {
+            // The one failure that 2019 gave a number of its own.
+            Err(Errno::TIMEDOUT) => {
+                Errno::TIMEDOUT.set();
+                Ok(-2)
+            }
+            outcome => outcome,
+        }
+    })
+}
+
+/// How long the next init waits for the agent.
+#[unsafe(no_mangle)]
+pub extern "C" fn client_agent_wait(ms: u32) -> c_int {
+    guard(|| {
+        params::set_patience(ms);
+        Ok(0)
+    })
+}

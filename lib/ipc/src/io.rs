@@ -1,0 +1,297 @@
+//! The io thread: a loop of libmsf with two events of ours, the socket and an alarm clock.
+//!
+//! The alarm means what the phase makes it mean: `Down`, it is time for the next attempt; `LoggingIn`, the agent has
+//! had its time to answer. Everything here runs on the io thread, so the state needs no thought about other threads;
+//! its lock is only there for init and deinit, which touch it when the thread does not run.
+
+use crate::client::Client;
+use crate::errno::Errno;
+use crate::jobs::Job;
+use crate::link::Phase;
+use crate::{face, home, socket};
+use msf_client::{Backoff, Event, Inbox};
+use msf_sys::log;
+use msf_sys::log::Level;
+use msf_wire::librpc::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, Step, errcode};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// See the module.
+pub(crate) struct Io {
+    alarm: Option<msf_sys::event::Event>,
+    inbox: Inbox,
+    /// The longest payload the agent sends.
+    limit: u32,
+    backoff: Backoff,
+    up_since: Option<Instant>,
+    /// The present trouble is in the log already.
+    told: bool,
+}
+
+impl Io {
+    pub(crate) fn new() -> Self {
+        Self {
+            alarm: None,
+            inbox: Inbox::default(),
+            limit: DEFAULT_PAYLOAD_LIMIT,
+            backoff: Backoff::new(),
+            up_since: None,
+            told: false,
+        }
+    }
+
+    /// Before the thread runs: the alarm clock, set for the first attempt.
+    pub(crate) fn start(&mut self, client: &Arc<Client>) -> Result<(), Errno> {
+        let owner = Arc::clone(client);
+        let alarm = client.base.on_read(socket::timerfd()?, move |clock| {
+            socket::clear_alarm(clock);
+            owner.io().alarm_rang(&owner);
+        })?;
+        self.alarm = Some(alarm);
+        self.set_alarm(Some(Duration::ZERO));
+        Ok(())
+    }
+
+    /// After the thread has ended. The events know the client, which knows them: somebody has to let go.
+    pub(crate) fn stop(&mut self) {
+        self.alarm = None;
+        self.inbox = Inbox::default();
+    }
+
+    fn alarm_rang(&mut self, client: &Arc<Client>) {
+        let phase = client.lock().phase;
+        match phase {
+            Phase::Down => self.attempt(client),
+            Phase::LoggingIn => self.lost(client, Errno::TIMEDOUT),
+            Phase::Up | Phase::Leaving | Phase::Over => {}
+        }
+    }
+
+    /// Connects and sends the login.
+    fn attempt(&mut self, client: &Arc<Client>) {
+        let logging_in = socket::connect(&client.settings.place).and_then(|socket| self.log_in(client, socket));
+        if let Err(errno) = logging_in {
+            self.lost(client, errno);
+        }
+    }
+
+    fn log_in(&mut self, client: &Arc<Client>, socket: OwnedFd) -> Result<(), Errno> {
+        let mut link = client.lock();
+        if link.phase != Phase::Down {
+            return Ok(());
+        }
+        let number = socket.as_raw_fd();
+        let reader = Arc::clone(client);
+        let event = client.base.on_read(socket, move |socket| reader.io().readable(&reader, socket))?;
+        home::note_reader(number);
+        link.socket = Some(event);
+        link.phase = Phase::LoggingIn;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The original's choice; an answer must bring it back.
+        let (head, body) = link.session.login(now.as_secs() as u32);
+        link.send(client, &head, &body)?;
+        self.set_alarm(Some(LOGIN_PATIENCE));
+        Ok(())
+    }
+
+    fn readable(&mut self, client: &Arc<Client>, socket: BorrowedFd<'_>) {
+        let space = match self.inbox.space(self.limit) {
+            Ok(space) => space,
+            Err(_) => return self.lost(client, Errno::NOMEM),
+        };
+        match socket::receive(socket, space) {
+            Ok(None) => {}
+            Ok(Some(0)) => self.lost(client, Errno::CONNRESET),
+            Ok(Some(count)) => {
+                self.inbox.filled(count);
+                self.understand(client);
+            }
+            Err(errno) => self.lost(client, errno),
+        }
+    }
+
+    /// Every whole frame of the inbox.
+    fn understand(&mut self, client: &Arc<Client>) {
+        loop {
+            let (frame, used) = match self.inbox.step(self.limit) {
+                Ok(Step::Frame(frame, used)) => (frame, used),
+                Ok(Step::NeedMore(_)) => return,
+                Err(error) => {
+                    log!(Level::Error, &client.settings.name, "what the agent sends is not a frame: {error}");
+                    return self.lost(client, Errno(libc::EPROTO));
+                }
+            };
+            match handle(client, frame) {
+                Handled::Done => self.inbox.consume(used),
+                Handled::LoggedIn(limit) => {
+                    self.inbox.consume(used);
+                    self.logged_in(client, limit);
+                }
+                Handled::Refused(errcode) => return self.refused(client, errcode),
+            }
+        }
+    }
+
+    fn logged_in(&mut self, client: &Arc<Client>, limit: u32) {
+        self.limit = limit.max(DEFAULT_PAYLOAD_LIMIT);
+        self.up_since = Some(Instant::now());
+        self.told = false;
+        self.set_alarm(None);
+        log!(Level::Info, &client.settings.name, "logged in to the agent as {:#x}", client.settings.id);
+    }
+
+    fn refused(&mut self, client: &Arc<Client>, errcode: u32) {
+        if !self.told {
+            let id = client.settings.id;
+            log!(Level::Warn, &client.settings.name, "the agent refuses the login as {id:#x} with errcode {errcode}");
+            self.told = true;
+        }
+        self.lost(client, if errcode == errcode::LOGIN_FAIL { Errno::EXIST } else { Errno(libc::EACCES) });
+    }
+
+    /// There is no connection any more, or still none: those who wait are told, and the next attempt is planned.
+    fn lost(&mut self, client: &Arc<Client>, errno: Errno) {
+        let mut link = client.lock();
+        let waiters = link.take_down();
+        let leaving = matches!(link.phase, Phase::Leaving | Phase::Over);
+        link.phase = if leaving { Phase::Over } else { Phase::Down };
+        link.attempts = link.attempts.saturating_add(1);
+        link.failure = errno;
+        face::offline();
+        drop(link);
+        client.changed.notify_all();
+        for waiter in waiters {
+            waiter.fail(Errno::CONNRESET);
+        }
+        client.jobs.nudge();
+        self.inbox.clear();
+        if leaving {
+            client.base.exit();
+        } else {
+            self.plan_attempt(client, errno);
+        }
+    }
+
+    fn plan_attempt(&mut self, client: &Arc<Client>, errno: Errno) {
+        let lasted = self.up_since.take().map(|since| since.elapsed());
+        // An agent that takes us and drops us at once is not to be run down.
+        if lasted.is_some_and(|lasted| lasted >= SOUND) {
+            self.backoff.reset();
+        }
+        let why = std::io::Error::from_raw_os_error(errno.0);
+        if lasted.is_some() {
+            log!(Level::Warn, &client.settings.name, "the connection to the agent is lost: {why}");
+            self.told = true;
+        } else if !self.told {
+            log!(Level::Info, &client.settings.name, "no agent yet: {why}");
+            self.told = true;
+        }
+        let wait = self.backoff.wait();
+        self.set_alarm(Some(wait));
+    }
+
+    fn set_alarm(&self, after: Option<Duration>) {
+        if let Some(alarm) = &self.alarm {
+            socket::set_alarm(alarm.as_fd(), after);
+        }
+    }
+}
+
+enum Handled {
+    Done,
+    LoggedIn(u32),
+    Refused(u32),
+}
+
+/// Takes one frame to whom it concerns.
+fn handle(client: &Arc<Client>, frame: Frame<'_>) -> Handled {
+    let mut link = client.lock();
+    match link.session.receive(frame) {
+        Event::Answer { ticket, errcode, body } => {
+            drop(link);
+            ticket.answer(errcode, body);
+            if ticket.nested {
+                client.jobs.nudge();
+            }
+            if ticket.bare && errcode == errcode::EXEC_SUCC && body.is_empty() {
+                client.jobs.push(Job::Answer(frame.head, None));
+            }
+        }
+        Event::Request(frame) => {
+            drop(link);
+            requested(client, frame);
+        }
+        Event::Posted(frame) => {
+            drop(link);
+            posted(client, frame);
+        }
+        Event::Probe(answer) => {
+            // A probe that cannot be answered is the end of the connection, and the reader will see it.
+            let _ = link.send(client, &answer, b"");
+        }
+        // A deinit may have come first.
+        Event::LoggedIn if link.phase != Phase::LoggingIn => {}
+        Event::LoggedIn => {
+            link.phase = Phase::Up;
+            face::online(link.socket.as_ref().map_or(-1, |socket| socket.as_fd().as_raw_fd()));
+            client.changed.notify_all();
+            return Handled::LoggedIn(link.session.payload_limit());
+        }
+        Event::LoginRefused(errcode) => return Handled::Refused(errcode),
+        Event::Late(head) => {
+            drop(link);
+            told_of(client, "late answer dropped", &head);
+        }
+        Event::Unknown(head) => {
+            drop(link);
+            told_of(client, "frame of an unknown kind dropped", &head);
+        }
+    }
+    Handled::Done
+}
+
+fn requested(client: &Arc<Client>, frame: Frame<'_>) {
+    let Some(payload) = copied(frame.body) else {
+        log!(Level::Error, &client.settings.name, "no memory for a request of {} bytes", frame.body.len());
+        if let Some(head) = msf_client::reply::refused(&frame.head, errcode::PEER_BUSY) {
+            let _ = client.lock().send(client, &head, b"");
+        }
+        return;
+    };
+    client.jobs.push(Job::Request(frame.head, payload));
+}
+
+fn posted(client: &Arc<Client>, frame: Frame<'_>) {
+    let head = frame.head;
+    if head.errcode != errcode::EXEC_SUCC {
+        let (cmd, to, code) = (head.cmd, head.srcid, head.errcode);
+        log!(
+            Level::Info,
+            &client.settings.name,
+            "cmd {cmd:#x} to {to:#x}, for which nobody waits, ended with errcode {code}"
+        );
+    } else if frame.body.is_empty() {
+        client.jobs.push(Job::Answer(head, None));
+    } else if let Some(payload) = copied(frame.body) {
+        client.jobs.push(Job::Answer(head, Some(payload)));
+    } else {
+        log!(Level::Error, &client.settings.name, "no memory for an answer of {} bytes", frame.body.len());
+    }
+}
+
+fn told_of(client: &Arc<Client>, what: &str, head: &Header) {
+    let (opcode, cmd, seq, from) = (head.opcode, head.cmd, head.seq, head.srcid);
+    log!(Level::Info, &client.settings.name, "{what}: opcode {opcode}, cmd {cmd:#x}, seq {seq}, from {from:#x}");
+}
+
+fn copied(body: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(body.len()).ok()?;
+    copy.extend_from_slice(body);
+    Some(copy)
+}
+
+const LOGIN_PATIENCE: Duration = Duration::from_secs(2);
+/// A connection that lasted as long as this was a good one.
+const SOUND: Duration = Duration::from_secs(1);

@@ -1,0 +1,116 @@
+//! The queue between the io thread and the callback thread.
+//!
+//! It is bounded by count and by bytes. A full queue stops the io thread, which then reads nothing more, so that the
+//! agent stops sending and the callers feel it: nothing grows, nothing is lost. A callback that waits for an answer of
+//! its own keeps taking from the queue, so the thread that stands still is always the one that may.
+
+use msf_wire::librpc::Header;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A callback to run.
+pub(crate) enum Job {
+    /// Somebody calls us.
+    Request(Header, Vec<u8>),
+    /// The answer to a call nobody waited for, with its payload if it had one.
+    Answer(Header, Option<Vec<u8>>),
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    state: Mutex<State>,
+    /// A job came, or somebody wants the callback thread to look at something else, or it is to end.
+    arrived: Condvar,
+    /// There may be room again, or the queue was closed.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Jobs {
+    /// Adds a job, waiting for room as long as it takes. Dropped when the queue is closed.
+    pub(crate) fn push(&self, job: Job) {
+        let mut state = self.lock();
+        while state.is_full() && !state.closed {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.closed {
+            state.bytes += job.bytes();
+            state.queue.push_back(job);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// The next job; waits for one until `done` says that there is something better to do, or `deadline`, or the end.
+    pub(crate) fn next(&self, done: impl Fn() -> bool, deadline: Option<Instant>) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.closed || done() {
+                return None;
+            }
+            let rest = deadline.map_or(FOREVER, |deadline| deadline.saturating_duration_since(Instant::now()));
+            // First: who has run out of time does not begin another callback.
+            if rest.is_zero() {
+                return None;
+            }
+            if let Some(job) = state.take() {
+                self.room.notify_one();
+                return Some(job);
+            }
+            state = self.arrived.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Makes [`next`](Self::next) look at its `done` again.
+    pub(crate) fn nudge(&self) {
+        // The lock, so that this cannot fall between its look and its sleep.
+        let _state = self.lock();
+        self.arrived.notify_one();
+    }
+
+    /// Drops what waits; from here on nothing waits any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.bytes = 0;
+        state.queue.clear();
+        self.arrived.notify_all();
+        self.room.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        self.queue.len() >= MOST_JOBS || self.bytes >= MOST_BYTES
+    }
+
+    fn take(&mut self) -> Option<Job> {
+        let job = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(job.bytes());
+        Some(job)
+    }
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Request(_, body) | Self::Answer(_, Some(body)) => body.len(),
+            Self::Answer(_, None) => 0,
+        }
+    }
+}
+
+const MOST_JOBS: usize = 1024;
+const MOST_BYTES: usize = 8 << 20;
+const FOREVER: Duration = Duration::from_secs(3600);

@@ -1,0 +1,151 @@
+//! The system calls of libipc: connecting, sending and receiving without blocking, and the two special descriptors.
+
+use crate::errno::Errno;
+use msf_client::{Place, Stream};
+use std::ffi::c_int;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::time::Duration;
+
+/// A non-blocking connection to the first address of the place that answers. Only TCP may take a moment.
+pub(crate) fn connect(place: &Place) -> Result<OwnedFd, Errno> {
+    match place {
+        Place::Local(sockets) => connect_local(sockets),
+        Place::Remote { .. } => {
+            let stream = Stream::connect(place, TCP_PATIENCE).map_err(|(_, error)| error)?;
+            stream.set_nonblocking()?;
+            Ok(match stream {
+                Stream::Unix(stream) => stream.into(),
+                Stream::Tcp(stream) => stream.into(),
+            })
+        }
+    }
+}
+
+/// Sends what the socket takes at once; 0 when it takes nothing now.
+pub(crate) fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    // SAFETY: a msghdr is numbers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // IoSlice is by its documentation the same as an iovec; sendmsg only reads them.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    retried(|| {
+        // SAFETY: the message names `parts.len()` slices that live until the end of this function.
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) }
+    })
+    .or_else(|errno| if errno == Errno::AGAIN { Ok(0) } else { Err(errno) })
+}
+
+/// Receives what is there; `None` when nothing is, 0 at the end of the stream.
+pub(crate) fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> Result<Option<usize>, Errno> {
+    let (start, len) = (space.as_mut_ptr().cast(), space.len());
+    let count = retried(|| {
+        // SAFETY: `space` is ours to write to for the whole of its length.
+        unsafe { libc::recv(socket.as_raw_fd(), start, len, libc::MSG_DONTWAIT) }
+    });
+    match count {
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Ends both directions: whoever reads sees the end of the stream.
+pub(crate) fn shutdown(socket: BorrowedFd<'_>) {
+    // SAFETY: the descriptor is open; a socket that is not connected any more is an error nobody minds.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// An event counter at 0.
+pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// An alarm clock that is not set.
+pub(crate) fn timerfd() -> Result<OwnedFd, Errno> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })
+}
+
+/// Sets the alarm clock, once, whatever it was set to before; `None` stops it.
+pub(crate) fn set_alarm(clock: BorrowedFd<'_>, after: Option<Duration>) {
+    // SAFETY: an itimerspec is numbers, for which zero is a value.
+    let mut setting: libc::itimerspec = unsafe { mem::zeroed() };
+    if let Some(after) = after {
+        // Zero would stop it.
+        let after = after.max(Duration::from_nanos(1));
+        setting.it_value.tv_sec = after.as_secs() as _;
+        setting.it_value.tv_nsec = after.subsec_nanos() as _;
+    }
+    // SAFETY: the clock is a timerfd, the setting is read only, the old one is not asked for.
+    unsafe { libc::timerfd_settime(clock.as_raw_fd(), 0, &setting, ptr::null_mut()) };
+}
+
+/// After the alarm: level-triggered readiness ends when its count is read.
+pub(crate) fn clear_alarm(clock: BorrowedFd<'_>) {
+    let mut count = [0_u8; 8];
+    // SAFETY: eight bytes of ours.
+    unsafe { libc::read(clock.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+}
+
+/// The most telling failure wins: that a socket is not there is news only when none is.
+fn connect_local(sockets: &[PathBuf]) -> Result<OwnedFd, Errno> {
+    let mut failure = Errno(libc::ENOENT);
+    for path in sockets {
+        match connect_unix(path) {
+            Ok(socket) => return Ok(socket),
+            Err(errno) if failure.0 == libc::ENOENT => failure = errno,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+fn connect_unix(path: &Path) -> Result<OwnedFd, Errno> {
+    // SAFETY: a sockaddr_un is numbers, for which zero is a value.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let name = path.as_os_str().as_bytes();
+    // One byte must stay for the NUL.
+    if name.len() >= address.sun_path.len() || name.contains(&0) {
+        return Err(Errno(libc::ENAMETOOLONG));
+    }
+    for (place, byte) in address.sun_path.iter_mut().zip(name) {
+        *place = *byte as _;
+    }
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: plain numbers.
+    let socket = owned(unsafe { libc::socket(libc::AF_UNIX, kind, 0) })?;
+    let length = mem::size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    retried(|| {
+        // SAFETY: the address is complete and of the length given.
+        unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) as isize }
+    })?;
+    Ok(socket)
+}
+
+fn owned(fd: c_int) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The result of a call that a signal may interrupt.
+fn retried(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
+    loop {
+        match usize::try_from(call()) {
+            Ok(count) => return Ok(count),
+            Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Errno::last()),
+        }
+    }
+}
+
+const TCP_PATIENCE: Duration = Duration::from_secs(2);
