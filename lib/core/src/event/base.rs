@@ -70,8 +70,6 @@ struct Pass {
     poll: u64,
     /// A second call that the last report led to.
     second: Option<(Token, Call)>,
-    /// A callback has been handed out and not been noted as ended yet.
-    calling: bool,
     /// The kernel reports something that cannot be removed from its set any more.
     stray: bool,
 }
@@ -310,20 +308,15 @@ impl<H: Handler> Shared<H> {
     #[inline]
     fn next_call(&self, pass: &mut Pass, until_exit: bool) -> Option<(H, Call)> {
         let mut table = self.table();
-        if std::mem::take(&mut pass.calling) {
-            table.end();
-            if table.waiting > 0 {
-                self.idle.notify_all();
-            }
+        if table.waiting > 0 {
+            self.idle.notify_all();
         }
         if until_exit && self.exit.load(Ordering::Relaxed) {
             pass.second = None;
+            table.run(0);
             return None;
         }
-        let (event, handler, call) = pass.next_in(&mut table)?;
-        table.begin(event);
-        pass.calling = true;
-        Some((handler, call))
+        pass.next_in(&mut table)
     }
 
     /// Replaces the kernel's set by a new one that holds only what is armed.
@@ -346,12 +339,14 @@ impl<H: Handler> Shared<H> {
 }
 
 impl Pass {
+    /// The next call, noted in `table` as the one that runs.
     #[inline]
-    fn next_in<H: Handler>(&mut self, table: &mut Table<H>) -> Option<(u64, H, Call)> {
+    fn next_in<H: Handler>(&mut self, table: &mut Table<H>) -> Option<(H, Call)> {
         if let Some((token, call)) = self.second.take()
-            && let Some(entry) = table.delivered(token, self.poll)
+            && let Some((event, handler)) = table.delivered(token, self.poll).map(|entry| (entry.event, entry.handler))
         {
-            return Some((entry.event, entry.handler, call));
+            table.run(event);
+            return Some((handler, call));
         }
         while let Some(&(token, report)) = self.reports.get(self.next) {
             self.next += 1;
@@ -359,12 +354,13 @@ impl Pass {
                 self.stray |= table.is_orphan(self.poll) && !table.knows(token);
                 continue;
             };
-            let (first, second) = calls(&entry.handler, report, || unread(entry.fd));
+            let (event, handler, fd) = (entry.event, entry.handler, entry.fd);
+            let (first, second) = calls(&handler, report, || unread(fd));
             self.second = second.map(|call| (token, call));
-            if let Some(call) = first {
-                return Some((entry.event, entry.handler, call));
-            }
+            table.run(event);
+            return Some((handler, first));
         }
+        table.run(0);
         None
     }
 }

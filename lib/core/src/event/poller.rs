@@ -137,14 +137,18 @@ impl Poller {
 /// Reports of one poll, in the kernel's order.
 pub(super) type ReportBatch = Vec<(Token, Report)>;
 
+#[inline]
 fn report(event: &mio::event::Event) -> Report {
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    let mut bits = bit(event.is_readable(), Report::READ) | bit(event.is_writable(), Report::WRITE);
     // mio folds HUP and RDHUP into one answer for the reading side; only HUP and ERR show on the writing side, too.
-    let broken = event.is_error() || event.is_write_closed();
-    let report =
-        Report { read: event.is_readable(), write: event.is_writable(), half_closed: event.is_read_closed(), broken };
-    // mio does not show RDHUP without IN, so a report of nothing is that.
-    let nothing = report == Report::default();
-    Report { half_closed: nothing || report.half_closed && !broken, ..report }
+    if event.is_error() || event.is_write_closed() {
+        bits |= Report::BROKEN;
+    } else if event.is_read_closed() || bits == 0 {
+        // mio does not show RDHUP without IN, so a report of nothing is that.
+        bits |= Report::HALF_CLOSED;
+    }
+    Report(bits)
 }
 
 /// The level-triggered side of a poller's set. mio cannot arm so, hence `epoll_ctl` on its descriptor.

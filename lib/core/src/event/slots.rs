@@ -43,7 +43,9 @@ impl Token {
 /// A table of `T` found by [`Token`].
 #[derive(Debug)]
 pub struct Slots<T> {
-    entries: Slab<T>,
+    /// Each value beside the generation of its token, so that a look-up touches one place.
+    entries: Slab<(u16, T)>,
+    /// The next generation of every slot that was ever taken.
     generations: Vec<u16>,
 }
 
@@ -65,7 +67,7 @@ impl<T> Slots<T> {
             self.generations.resize(slot + 1, 0);
         }
         let token = Token::new(slot, self.generations[slot]);
-        entry.insert(make(token));
+        entry.insert((token.generation(), make(token)));
         Some(token)
     }
 
@@ -74,33 +76,25 @@ impl<T> Slots<T> {
         self.insert_with(|_| value)
     }
 
-    fn live(&self, token: Token) -> bool {
-        self.generations.get(token.slot()) == Some(&token.generation())
-    }
-
     /// The value `token` names, if it still lives.
+    #[inline]
     pub fn get(&self, token: Token) -> Option<&T> {
-        if !self.live(token) {
-            return None;
-        }
-        self.entries.get(token.slot())
+        let (generation, value) = self.entries.get(token.slot())?;
+        (*generation == token.generation()).then_some(value)
     }
 
     /// The value `token` names, if it still lives, to change.
+    #[inline]
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        if !self.live(token) {
-            return None;
-        }
-        self.entries.get_mut(token.slot())
+        let (generation, value) = self.entries.get_mut(token.slot())?;
+        (*generation == token.generation()).then_some(value)
     }
 
     /// Takes the value out; from here on `token` finds nobody.
     pub fn remove(&mut self, token: Token) -> Option<T> {
-        if !self.live(token) {
-            return None;
-        }
-        let value = self.entries.try_remove(token.slot())?;
-        self.generations[token.slot()] = (token.generation() + 1) % GENERATIONS;
+        self.get(token)?;
+        let (generation, value) = self.entries.try_remove(token.slot())?;
+        self.generations[token.slot()] = (generation + 1) % GENERATIONS;
         Some(value)
     }
 
@@ -116,7 +110,7 @@ impl<T> Slots<T> {
 
     /// All that live, with their tokens.
     pub fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
-        self.entries.iter().map(|(slot, value)| (Token::new(slot, self.generations[slot]), value))
+        self.entries.iter().map(|(slot, (generation, value))| (Token::new(slot, *generation), value))
     }
 }
 

@@ -16,7 +16,7 @@ const DEEPEST: usize = 8;
 /// One armed event.
 #[derive(Debug)]
 pub(super) struct Entry<H> {
-    /// The event's own number, unique in the process.
+    /// The event's own number, unique in the process and never zero.
     pub event: u64,
     /// A number only: the C caller owns the descriptor, and may have closed it.
     pub fd: RawFd,
@@ -42,10 +42,11 @@ pub(super) struct Table<H> {
     owners: HashMap<RawFd, Token>,
     /// Ticks at every arming and every poll.
     clock: u64,
-    /// Events whose callbacks run, outermost first.
-    running: Vec<u64>,
+    /// The event whose callback runs; zero when none does.
+    running: u64,
+    /// The same for every turn inside whose callback the loop is being turned again.
+    outer: Vec<u64>,
     turner: Option<ThreadId>,
-    depth: usize,
     /// Threads that wait for a callback to end.
     pub waiting: usize,
     /// When a registration was last left behind in the kernel, perhaps.
@@ -58,9 +59,9 @@ impl<H: Copy> Table<H> {
             entries: Slots::default(),
             owners: HashMap::new(),
             clock: 0,
-            running: Vec::new(),
+            running: 0,
+            outer: Vec::new(),
             turner: None,
-            depth: 0,
             waiting: 0,
             orphaned: None,
         }
@@ -167,21 +168,15 @@ impl<H: Copy> Table<H> {
         self.entries.get(token).is_some()
     }
 
-    /// A callback of `event` is about to run.
+    /// A callback of `event` is about to run, or (zero) the one that ran has returned.
     #[inline]
-    pub fn begin(&mut self, event: u64) {
-        self.running.push(event);
-    }
-
-    /// The callback that began last has returned.
-    #[inline]
-    pub fn end(&mut self) {
-        self.running.pop();
+    pub fn run(&mut self, event: u64) {
+        self.running = event;
     }
 
     /// Whether a callback of `event` runs.
     pub fn runs(&self, event: u64) -> bool {
-        self.running.contains(&event)
+        self.running == event || self.outer.contains(&event)
     }
 
     /// Who turns the loop.
@@ -193,18 +188,18 @@ impl<H: Copy> Table<H> {
     pub fn enter(&mut self, thread: ThreadId) -> Result<(), Refused> {
         match self.turner {
             Some(turner) if turner != thread => return Err(Refused::Busy),
-            Some(_) if self.depth == DEEPEST => return Err(Refused::TooDeep),
+            Some(_) if self.outer.len() == DEEPEST => return Err(Refused::TooDeep),
             _ => {}
         }
         self.turner = Some(thread);
-        self.depth += 1;
+        self.outer.push(std::mem::take(&mut self.running));
         Ok(())
     }
 
     /// The thread that entered last leaves.
     pub fn leave(&mut self) {
-        self.depth -= 1;
-        if self.depth == 0 {
+        self.running = self.outer.pop().unwrap_or(0);
+        if self.outer.is_empty() {
             self.turner = None;
         }
     }
