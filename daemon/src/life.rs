@@ -210,6 +210,54 @@ mod tests {
         assert_eq!(waits.last(), Some(&law.delay_max));
     }
 
+    /// A driver without a system: a process that may be there, and a timer that may be armed.
+    #[test]
+    fn whatever_happens_there_is_one_process_at_most_and_who_waits_has_a_timer() {
+        let law = Restart { immediate: 1, ..Restart::default() };
+        let mut at = Instant::now();
+        let (mut life, mut process, mut timer) = (Life::NEW, false, false);
+        let mut random = 1u64;
+        for _ in 0..100_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            at += Duration::from_millis(random >> 52);
+            let mut event = match random >> 33 & 7 {
+                0 | 1 => Event::WantUp,
+                2 => Event::WantDown,
+                3 => Event::Restart,
+                4 | 5 if process => Event::Died { at, chance: 9 },
+                _ if timer => Event::Timeout,
+                _ => continue,
+            };
+            process &= !matches!(event, Event::Died { .. });
+            timer &= event != Event::Timeout;
+            loop {
+                let before = life.phase;
+                let (next, action) = step(&law, life, event);
+                life = next;
+                timer &= std::mem::discriminant(&before) == std::mem::discriminant(&life.phase);
+                match action {
+                    Action::Spawn => {
+                        assert!(!process, "a second process: {before:?} {event:?}");
+                        process = random & 1 == 0;
+                        event = if process { Event::Started(at) } else { Event::Died { at, chance: 9 } };
+                        continue;
+                    }
+                    Action::Terminate | Action::Kill => assert!(process, "nobody to end: {before:?} {event:?}"),
+                    Action::Wait(_) | Action::Nothing => {}
+                }
+                timer |= !matches!(action, Action::Nothing);
+                break;
+            }
+            match life.phase {
+                Phase::Down => assert!(!process && !timer),
+                Phase::Up(_) => assert!(process && !timer),
+                Phase::Waiting => assert!(!process && timer),
+                Phase::Stopping { .. } => assert!(process && timer),
+                Phase::Starting => panic!("starting is over when the driver is done"),
+            }
+        }
+    }
+
     #[test]
     fn a_restart_by_hand_forgets_the_deaths() {
         let law = Restart { immediate: 0, ..Restart::default() };

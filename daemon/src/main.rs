@@ -20,7 +20,9 @@ use driver::{Driver, Setting};
 use msf_conf::args::{Accepts, Args};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
-use msf_core::process::{claim, daemonize, holder, title};
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Ready, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
 use notify::Notify;
 use plan::{Surroundings, is_executable};
@@ -126,30 +128,40 @@ fn parse(file: &Path) -> Result<(), Failure> {
     show(&text)
 }
 
+/// Everything that can be refused is tried while there still is a terminal to say so.
 fn run(file: &Path, background: bool) -> Result<(), Failure> {
     let settings = Settings::read(file).map_err(wrong)?;
-    if let Some(pid) = holder(ask::NAME) {
-        return Err(format!("msf_daemon is running already, as process {pid}").into());
-    }
-    let surroundings = Surroundings::new(folder_of(file));
-    // The folder is kept: relative paths mean the same to the processes with and without -d.
-    let background = if background { Some(daemonize(true, false)?) } else { None };
-    let claim = claim(ask::NAME)?;
+    let mut claim = claim(ask::NAME)?;
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
     let control = Control::listen(&run_dir()?)?;
-    // Only looks: ps shows the configuration instead of the command line.
-    let _ = title(&format!("msf_daemon: {}", file.display()));
-    let mut reactor = Reactor::new()?;
+    let surroundings = Surroundings::new(folder_of(file));
+    let mut ready = None;
+    if background {
+        // The folder is kept: relative paths mean the same to the processes with and without -d.
+        ready = Some(daemonize(true, false)?);
+        claim.renew()?;
+    }
     let setting = Setting { config: file.to_owned(), claim, control, surroundings, notify: Notify::from_environment() };
+    supervise(setting, settings, ready).inspect_err(|failure| {
+        if background {
+            log!(Level::Fatal, "DAEMON", "{}", failure.what);
+        }
+    })
+}
+
+fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Result<(), Failure> {
+    // Only looks: ps shows the configuration instead of the command line.
+    let _ = title(&format!("msf_daemon: {}", setting.config.display()));
+    let mut reactor = Reactor::new()?;
     let mut driver = Driver::new(&reactor, setting)?;
     driver.start(&mut reactor, settings);
-    if let Some(ready) = background {
+    if let Some(ready) = ready {
         ready.tell()?;
     }
     while !driver.done() {
         reactor.turn(&mut driver, None)?;
     }
-    msf_core::log!(msf_core::log::Level::Info, "DAEMON", "everything is stopped");
+    log!(Level::Info, "DAEMON", "everything is stopped");
     Ok(())
 }
 

@@ -50,7 +50,7 @@ impl Surroundings {
         // Where we are is no longer known once our own file has been replaced: asked now, kept from now on.
         let own_folder = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
         let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
-        let environment = env::vars_os().filter(|(key, _)| !OURS.iter().any(|ours| key == ours)).collect();
+        let environment = env::vars_os().filter(|(key, _)| !OURS.iter().any(|ours| key == ours)).map(settled).collect();
         Surroundings { conf_folder: conf_folder.to_owned(), own_folder, path, environment }
     }
 
@@ -92,6 +92,15 @@ impl Surroundings {
     }
 }
 
+/// Places of ours must not move when a process works in another folder than we do.
+fn settled((key, value): (OsString, OsString)) -> (OsString, OsString) {
+    if !PLACES.iter().any(|place| key == *place) || value.is_empty() {
+        return (key, value);
+    }
+    let absolute = std::path::absolute(&value).map(PathBuf::into_os_string).unwrap_or(value);
+    (key, absolute)
+}
+
 /// Whether `file` is a file that somebody may execute.
 pub fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
@@ -118,6 +127,7 @@ impl std::error::Error for Unstartable {}
 /// What a service manager tells us is for us alone.
 const OURS: &[&str] =
     &["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID"];
+const PLACES: &[&str] = &["MSF_RUN_DIR", "MSF_LOG_DIR", "MSF_AGENT_SOCK"];
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +159,13 @@ mod tests {
     fn the_configurations_folder_comes_before_the_daemons_own() {
         assert_eq!(surroundings("/bin", "/usr/bin", &[]).find("sh").unwrap(), PathBuf::from("/bin/sh"));
         assert_eq!(surroundings("/nowhere", "/usr/bin", &[]).find("sh").unwrap(), PathBuf::from("/usr/bin/sh"));
+    }
+
+    #[test]
+    fn our_places_are_handed_on_absolute_and_nothing_else_is_touched() {
+        let (_, place) = settled(("MSF_RUN_DIR".into(), "run".into()));
+        assert_eq!(PathBuf::from(place), env::current_dir().unwrap().join("run"));
+        assert_eq!(settled(("HOME".into(), "run".into())).1, "run");
     }
 
     #[test]
