@@ -94,10 +94,12 @@ static s32 agent1_init(void *data, u32 len)
 
 static s32 agent1_deinit(void *data, u32 len)
 {
+    s32 rc = client_agent_deinit(); /* no callback runs from here on */
+
     (void)data;
     (void)len;
-    AGENT1_LOG(DBG_INFO, "logs out after %llu answers.", (unsigned long long)stats.answered);
-    return client_agent_deinit();
+    AGENT1_LOG(DBG_INFO, "logged out after %llu answers.", (unsigned long long)stats.answered);
+    return rc;
 }
 
 struct msf_svc msf_agent1 = {
