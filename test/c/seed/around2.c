@@ -1,0 +1,45 @@
+/* Around snippet 2: three services in the program itself, most of their slots NULL. */
+#include <check.h>
+#include <msf_svc.h>
+
+int snippet(void);
+extern struct msf_svc *mobile_module[];
+
+static char calls[64];
+static s32 usb_answer;
+
+static s32 called(const char *what, s32 answer)
+{
+    strncat(calls, what, sizeof(calls) - strlen(calls) - 1);
+    return answer;
+}
+
+static s32 usb_init(void *data, u32 len) { return called(data || len ? "?" : "ui ", usb_answer); }
+static s32 usb_start(void *data, u32 len) { return called(data || len ? "?" : "us ", 7); }
+static s32 usb_get(void *data, u32 len) { return called(data && len == sizeof(int) ? "ug " : "?", 0); }
+static s32 dial_init(void *data, u32 len) { return called(data && len == sizeof(int) ? "di " : "?", 0); }
+static s32 dial_start(void *data, u32 len) { return called(data || len ? "?" : "ds ", 0); }
+static s32 dial_get(void *data, u32 len) { return called(data && len == sizeof(int) ? "dg " : "?", 0); }
+
+struct msf_svc mobile_usb = { .init = usb_init, .start = usb_start, .get_param = usb_get };
+struct msf_svc mobile_dial = { .init = dial_init, .start = dial_start, .get_param = dial_get };
+msf_module mobile_sms = { .init = NULL };
+
+int main(void)
+{
+    u32 at, offered = 0;
+
+    CHECK_EQ(snippet(), 7);
+    CHECK(strcmp(calls, "ui ug us ug di ds dg ") == 0);
+
+    usb_answer = -1;
+    calls[0] = '\0';
+    CHECK_EQ(snippet(), -1);
+    CHECK(strcmp(calls, "ui ug ") == 0);
+
+    for (at = 0; mobile_module[at] != NULL; at++)
+        offered += (mobile_module[at]->init != NULL) + (mobile_module[at]->deinit != NULL);
+    CHECK_EQ(at, 3);
+    CHECK_EQ(offered, 2);
+    return check_verdict();
+}
