@@ -39,8 +39,12 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
         process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
     }
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
-    let _claim = process::claim(&identity).map_err(|e| format!("{identity}: {e}"))?;
-    log::init_default(&identity).map_err(|e| format!("cannot open the log {identity}.log: {e}"))?;
+    let _claim = process::claim(&identity).map_err(|e| match e {
+        Refused::Held(_) => format!("{identity}: {e}"),
+        Refused::Failed(_) => format!("{identity}: {e}, in {}", folder("MSF_RUN_DIR", "the run folder")),
+    })?;
+    log::init_default(&identity)
+        .map_err(|e| format!("cannot open {identity}.log in {}: {e}", folder("MSF_LOG_DIR", "the log folder")))?;
     process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");
@@ -70,6 +74,14 @@ fn serve(settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String
         (Ok(()), None) => Ok(()),
         (Ok(()), Some(first)) | (Err(first), None) => Err(rest(first, failures)),
         (Err(first), Some(second)) => Err(rest(first, std::iter::once(second).chain(failures))),
+    }
+}
+
+/// A folder as the operator chose it, or what it is called.
+fn folder(variable: &str, otherwise: &str) -> String {
+    match std::env::var_os(variable) {
+        Some(chosen) => format!("{} ({variable})", chosen.display()),
+        None => otherwise.to_owned(),
     }
 }
 

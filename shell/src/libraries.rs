@@ -22,10 +22,7 @@ pub fn load(settings: &Shell) -> Result<Services, String> {
             Found::Nowhere => return Err(nowhere(settings, at, &search)),
         };
         if file.is_absolute() {
-            elf::inspect(&file, &service.name).map_err(|misfit| match misfit.is_symbol() {
-                true => format!("service {0}: {1}: symbol \"{0}\" {misfit}", service.name, file.display()),
-                false => format!("service {}: {} {misfit}", service.name, file.display()),
-            })?;
+            look_into(&file, &service.name)?;
         }
         wanted.push(file);
     }
@@ -33,9 +30,28 @@ pub fn load(settings: &Shell) -> Result<Services, String> {
     let mut services = Services::new(table).map_err(|e| e.to_string())?;
     for (at, file) in wanted.iter().enumerate() {
         services.load(at).map_err(|e| refused(settings, at, file, &search, &e))?;
-        msf_sys::log!(Level::Info, MODULE, "service {}: loaded {}", services.name(at), file.display());
+        let loaded = if file.is_absolute() { None } else { mapped(file) };
+        if let Some(found) = &loaded {
+            look_into(found, services.name(at))?;
+        }
+        let file = loaded.as_deref().unwrap_or(file).display();
+        msf_sys::log!(Level::Info, MODULE, "service {}: loaded {file}", services.name(at));
     }
     Ok(services)
+}
+
+fn look_into(file: &Path, service: &str) -> Result<(), String> {
+    elf::inspect(file, service).map_err(|misfit| match misfit.is_symbol() {
+        true => format!("service {service}: {}: symbol \"{service}\" {misfit}", file.display()),
+        false => format!("service {service}: {} {misfit}", file.display()),
+    })
+}
+
+/// Where the system's loader found a library, once it is loaded. One found through a link goes by another name.
+fn mapped(library: &Path) -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let mut files = maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| Path::new("/").join(path));
+    files.find(|file| file.file_name() == library.file_name())
 }
 
 fn nowhere(settings: &Shell, at: usize, search: &Search) -> String {

@@ -211,6 +211,11 @@ class Loading(ShellCase):
         entry = {"svc_name": "a", "svc_libs": "liba.so"}
         self.fails(self.config(entry), 1, "service a", "liba.so", "is not a shared library")
 
+    def test_a_bare_name_may_be_the_systems_own_library_and_is_looked_into_all_the_same(self):
+        self.fails(self.config({"svc_name": "a", "svc_libs": "libc.so.6"}), 1, "service a", 'libc.so.6', 'symbol "a"')
+        malloc = self.config({"svc_name": "malloc", "svc_libs": "libc.so.6"})
+        self.fails(malloc, 1, "service malloc", "/libc.so.6", "is a function")
+
     def test_a_library_that_cannot_be_linked_is_named(self):
         source = self.house.folder / "a.c"
         source.write_text("#include <msf_svc.h>\ns32 nowhere(void *data, u32 len);\n"
@@ -306,6 +311,21 @@ class Process(ShellCase):
         config.write_text(before)
         self.assertEqual(self.house.end(child)[0], 0)
         self.assertNotIn("b.init", self.diary())
+
+    def test_folders_that_cannot_be_made_are_named(self):
+        config = self.config(self.plugin("a"))
+        for variable in ("MSF_RUN_DIR", "MSF_LOG_DIR"):
+            done = self.call("-c", config, env={**self.house.env, variable: "/proc/nowhere"})
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, rf"msf_shell: .*msf_shell\.trial.* in /proc/nowhere \({variable}\)")
+        self.assertEqual(self.diary(), [])
+        self.assertEqual(list(self.house.run.iterdir()), [])
+
+    def test_nobody_has_to_listen(self):
+        env = {**self.house.env, "NOTIFY_SOCKET": "/proc/nowhere"}
+        status, _, err = self.house.end(self.shell(self.config(self.plugin("a")), env=env))
+        self.assertEqual(status, 0)
+        self.assertIn("NOTIFY_SOCKET=/proc/nowhere", err)
 
     def test_readiness_is_told_to_systemd(self):
         path = self.house.folder / "notify"
