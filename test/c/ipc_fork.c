@@ -1,0 +1,58 @@
+/*
+ * After fork the child has no client and is told so; it may make one, which leaves the parent's alone.
+ */
+#include "ipc_peer.h"
+
+#define GET 0x26
+#define ID_CHILD 0x43
+
+static s32 on_request(s8 *data, u32 len, u32 cmd)
+{
+    (void)cmd;
+    memset(data, 'B', len);
+    return 0;
+}
+
+static int works(void)
+{
+    char got[8] = "";
+
+    return call(ID_B, GET, NULL, 0, got, sizeof(got), 2000) == RPC_EXEC_SUCC && got[7] == 'B';
+}
+
+static void in_the_child(void)
+{
+    CHECK_FAILS(call(ID_B, GET, NULL, 0, NULL, 8, 2000), ECHILD);
+    CHECK_FAILS(call(ID_B, GET, NULL, 0, NULL, 8, MSF_NO_WAIT), ECHILD);
+    CHECK_FAILS(client_agent_deinit(), ECHILD);
+    CHECK_EQ(rpc->state, CLIENT_UNINIT);
+    CHECK_EQ(log_in(ID_CHILD, "CHILD", nothing, nothing), 0);
+    CHECK(works());
+    CHECK_EQ(client_agent_deinit(), 0);
+    CHECK_FAILS(call(ID_B, GET, NULL, 0, NULL, 8, 2000), ENOTCONN);
+}
+
+int main(void)
+{
+    struct service service = { ID_B, on_request };
+    pid_t pid = peer(serve, &service);
+    int round;
+
+    CHECK_EQ(log_in(ID_A, "PARENT", nothing, nothing), 0);
+    for (round = 0; round < 3; round++) {
+        int status = -1;
+        pid_t child = fork();
+
+        if (child == 0) {
+            in_the_child();
+            _exit(check_verdict());
+        }
+        CHECK(works());
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK_EQ(status, 0);
+        CHECK(works());
+    }
+    CHECK_EQ(client_agent_deinit(), 0);
+    end_peer(pid);
+    return check_verdict();
+}
