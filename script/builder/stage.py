@@ -88,6 +88,8 @@ class Stage:
     def compile(self, sources, to, flags):
         """One C program or plugin, linked to both libraries."""
         fresh = to.with_name(f".{to.name}.new")
+        # Relative, as __FILE__ goes into the log; run() starts it in the root folder.
+        sources = [source.relative_to(ROOT) for source in sources]
         run([self.target.gcc, *C_FLAGS, "-I", self.include, *flags, *sources, "-o", fresh, "-s",
              "-L", self.lib, "-lipc", "-lmsf", "-pthread"])
         fresh.replace(to)
