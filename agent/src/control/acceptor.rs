@@ -111,11 +111,8 @@ impl Acceptor {
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Accepted::All,
-                    Some(Errno::EMFILE | Errno::ENFILE) => {
-                        if !self.shed(token, now, &error) {
-                            return Accepted::Later;
-                        }
-                    }
+                    Some(Errno::EMFILE | Errno::ENFILE) if self.shed(token, now, &error) => {}
+                    Some(Errno::EMFILE | Errno::ENFILE) => return Accepted::Later,
                     Some(Errno::ENOMEM | Errno::ENOBUFS) => {
                         self.mention(now, &format!("cannot accept a connection: {error}"));
                         return Accepted::Later;

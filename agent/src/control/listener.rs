@@ -153,7 +153,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         if let Socket::Unix { path, inode, .. } = &self.socket
             // Somebody may have put his own there meanwhile.
-            && fs::symlink_metadata(&*path).is_ok_and(|file| file.ino() == *inode)
+            && fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *inode)
         {
             let _ = fs::remove_file(path);
         }

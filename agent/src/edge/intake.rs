@@ -120,13 +120,14 @@ impl Broker {
     fn spoofed(&mut self, token: Token, head: &Header) {
         self.counts().spoofed.count();
         self.put(token, &librpc::refuse(head, Refusal::Denied));
-        if let Some(session) = self.sessions.get(token) {
+        if let Some(session) = self.sessions.get_mut(token).filter(|session| !session.noted) {
+            session.noted = true;
             let who = session.who();
             let (from, to, cmd) = (head.srcid, head.dstid, head.cmd);
             msf_core::log!(
-                Level::Debug,
+                Level::Warn,
                 LOG,
-                "{who} sent a request in the name of {from:#x} to {to:#x} cmd {cmd:#x}: refused"
+                "{who}: requests in the name of {from:#x} (to {to:#x}, cmd {cmd:#x}) refused"
             );
         }
     }
@@ -161,7 +162,8 @@ impl Broker {
     pub(super) fn login_refused(&mut self, token: Token, head: &Header, why: &str) {
         self.counts().logins_refused.count();
         self.put(token, &librpc::refuse(head, Refusal::Denied));
-        if let Some(session) = self.sessions.get(token) {
+        if let Some(session) = self.sessions.get_mut(token).filter(|session| !session.noted) {
+            session.noted = true;
             msf_core::log!(Level::Warn, LOG, "{}: login as {:#x} refused: {why}", session.who(), head.srcid);
         }
     }

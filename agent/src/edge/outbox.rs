@@ -56,7 +56,7 @@ impl Outbox {
                 Ok(count) => {
                     self.sent += count;
                     // Less than all was taken: the next write would only say so.
-                    if self.len() > 0 {
+                    if !self.is_empty() {
                         return Flushed::Blocked;
                     }
                 }

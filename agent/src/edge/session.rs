@@ -38,6 +38,8 @@ pub struct Session {
     pub probes: bool,
     /// Something has come in since this was last cleared.
     pub heard: bool,
+    /// A log line has been written about what it may not do; one is enough, a peer could fill the disk with more.
+    pub noted: bool,
 }
 
 /// Who a session is to the others.
@@ -87,6 +89,7 @@ impl Session {
             doomed: false,
             probes: false,
             heard: false,
+            noted: false,
         }
     }
 

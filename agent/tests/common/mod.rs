@@ -1,0 +1,269 @@
+//! A real agent in a folder of its own, and peers that speak raw frames.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use msf_wire::librpc::{Frame, HEADER_LEN, Header, LOGIN_LEN, Login, Step, cmd, decode, errcode, id, opcode};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const DLNA: u32 = id::DLNA;
+pub const UPNP: u32 = id::UPNP;
+
+/// A folder that goes with its owner.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("msf-agent-test-{}-{number}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `msf_agent` as it would be called here, with nothing of the outer world around it.
+pub fn command(folder: &Path) -> Command {
+    surround(Command::new(env!("CARGO_BIN_EXE_msf_agent")), folder)
+}
+
+fn surround(mut command: Command, folder: &Path) -> Command {
+    command.current_dir(folder).env("MSF_RUN_DIR", folder).env("MSF_LOG_DIR", folder.join("log"));
+    command.env_remove("MSF_AGENT_SOCK").env_remove("NOTIFY_SOCKET").env_remove("MSF_READY_FD");
+    command
+}
+
+/// A running agent; killed when dropped.
+pub struct Agent {
+    pub folder: Folder,
+    child: Child,
+}
+
+impl Agent {
+    /// Starts one whose settings are the defaults without TCP, and these lines.
+    pub fn start(lines: &str) -> Agent {
+        let folder = Folder::new();
+        let command = command(&folder.0);
+        Agent::start_as(folder, command, lines)
+    }
+
+    /// The same through a shell that runs `before` first.
+    pub fn start_after(before: &str, lines: &str) -> Agent {
+        let folder = Folder::new();
+        let mut command = surround(Command::new("sh"), &folder.0);
+        command.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_msf_agent"));
+        Agent::start_as(folder, command, lines)
+    }
+
+    pub fn start_as(folder: Folder, mut command: Command, lines: &str) -> Agent {
+        let config = folder.0.join("agent.conf");
+        std::fs::write(&config, format!("net_enable=false\n{lines}\n")).unwrap();
+        let ready = folder.0.join("ready.sock");
+        let _ = std::fs::remove_file(&ready);
+        let ready_socket = UnixDatagram::bind(&ready).unwrap();
+        ready_socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        command.arg("-c").arg(&config).env("NOTIFY_SOCKET", &ready).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let mut word = [0; 64];
+        let length = ready_socket.recv(&mut word).expect("the agent says that it is ready");
+        assert_eq!(&word[..length], b"READY=1");
+        std::fs::remove_file(ready).unwrap();
+        Agent { folder, child }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.0.join("msf_agent.sock")
+    }
+
+    pub fn connect(&self) -> Peer {
+        Peer::over(UnixStream::connect(self.socket()).unwrap())
+    }
+
+    /// A peer that is logged in.
+    pub fn member(&self, id: u32) -> Peer {
+        let mut peer = self.connect();
+        assert_eq!(peer.login(id), errcode::EXEC_SUCC);
+        peer
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "the agent does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log/msf_agent.log")).unwrap_or_default()
+    }
+
+    /// Waits until the log has a line with `text`.
+    pub fn wait_for_log(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.log().lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < until, "no \"{text}\" in the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Ends it in good order; the value of a counter as it said at the end.
+    pub fn end(mut self) -> Counted {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait();
+        assert!(status.success(), "{status}");
+        let log = self.log();
+        let line = log.lines().rev().find(|line| line.contains("counted: ")).expect("a line of counters");
+        Counted(line.split_once("counted: ").unwrap().1.to_owned())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the agent counted in its life.
+pub struct Counted(String);
+
+impl Counted {
+    pub fn of(&self, name: &str) -> u64 {
+        let fields = self.0.split(['[', ' ']);
+        let mut values = fields.filter_map(|field| field.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+        values.next().unwrap_or(0)
+    }
+}
+
+/// A frame received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Got {
+    pub head: Header,
+    pub body: Vec<u8>,
+}
+
+/// One end of a connection to the agent.
+pub struct Peer {
+    pub stream: UnixStream,
+    bytes: Vec<u8>,
+}
+
+impl Peer {
+    pub fn over(stream: UnixStream) -> Peer {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Peer { stream, bytes: Vec::new() }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// The next frame; panics when the agent closes instead.
+    pub fn get(&mut self) -> Got {
+        self.next().expect("a frame, not the end of the connection")
+    }
+
+    /// The next frame, or `None` at the end.
+    pub fn next(&mut self) -> Option<Got> {
+        loop {
+            if let Step::Frame(frame, used) = decode(&self.bytes, u32::MAX).unwrap() {
+                let got = Got { head: frame.head, body: frame.body.to_vec() };
+                self.bytes.drain(..used);
+                return Some(got);
+            }
+            let mut buffer = [0; 65_536];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.bytes.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no frame: {error}"),
+            }
+        }
+    }
+
+    /// Exactly these bytes come next.
+    pub fn expect_bytes(&mut self, expected: &[u8]) {
+        let got = self.get();
+        assert_eq!(frame(got.head, &got.body), expected);
+    }
+
+    /// Nothing has come before the answer to a probe sent now: whatever was to come would have come first.
+    pub fn expect_nothing(&mut self, me: u32) {
+        let probe = Header { opcode: opcode::KALIVE, ..Header::request(me, id::MSG_SRV, 0, 0xfeed) };
+        self.send(&probe.encode());
+        let got = self.get();
+        assert_eq!((got.head.opcode, got.head.seq, got.head.srcid), (opcode::ACK, 0xfeed, id::MSG_SRV), "{got:?}");
+    }
+
+    /// The connection is closed by the agent.
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.next(), None);
+    }
+
+    /// Logs in; the error code of the answer.
+    pub fn login(&mut self, id: u32) -> u32 {
+        self.send(&login(id));
+        let got = self.get();
+        assert_eq!((got.head.opcode, got.head.cmd, got.head.seq), (opcode::ACK, cmd::LOGIN, 101));
+        assert_eq!((got.head.srcid, got.head.dstid), (id::MSG_SRV, id));
+        got.head.errcode
+    }
+
+    /// Answers the next request with `body`; the request.
+    pub fn answer(&mut self, body: &[u8]) -> Got {
+        let asked = self.get();
+        self.send(&reply(&asked, body));
+        asked
+    }
+}
+
+pub fn frame(head: Header, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
+    Frame { head: Header { datalen: body.len() as u32, ..head }, body }.append_to(&mut bytes);
+    bytes
+}
+
+pub fn reply(asked: &Got, body: &[u8]) -> Vec<u8> {
+    frame(asked.head.ack(errcode::EXEC_SUCC, 0), body)
+}
+
+pub fn login(id: u32) -> Vec<u8> {
+    let head = Header { datalen: LOGIN_LEN as u32, ..Header::request(id, id::MSG_SRV, cmd::LOGIN, 101) };
+    frame(head, &Login::named(format!("svc{id:x}").as_bytes()).encode())
+}
+
+/// A request with a deadline.
+pub fn call(from: u32, to: u32, seq: u32, timeout: u32) -> Header {
+    Header { timeout, restlen: 36, ..Header::request(from, to, 0x26, seq) }
+}
