@@ -28,7 +28,6 @@ pub struct Reactor {
     waker: Waker,
     now: Instant,
     ready: Vec<(Token, Ready)>,
-    due: Vec<u64>,
 }
 
 impl Reactor {
@@ -38,7 +37,7 @@ impl Reactor {
         let waker = Waker::new(KernelWaker::new()?);
         poller.add_waker(waker.kernel())?;
         let now = Instant::now();
-        Ok(Reactor { poller, timers: Timers::new(now), waker, now, ready: Vec::with_capacity(1024), due: Vec::new() })
+        Ok(Reactor { poller, timers: Timers::new(now), waker, now, ready: Vec::with_capacity(1024) })
     }
 
     /// A handle with which other threads wake this loop.
@@ -107,12 +106,11 @@ impl Reactor {
         }
     }
 
+    /// One by one, so that a handler may still disarm what is due in the same turn.
     fn expire(&mut self, app: &mut impl Turn) {
-        let mut due = std::mem::take(&mut self.due);
-        self.timers.expire(self.now, &mut due);
-        for key in due.drain(..) {
+        let now = self.now;
+        while let Some(key) = self.timers.expire(now) {
             app.expired(self, key);
         }
-        self.due = due;
     }
 }
