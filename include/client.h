@@ -79,8 +79,9 @@ MSF_EXPORT extern struct client *rpc;
  *   EINVAL     a NULL in the parameters, a name of more than 31 bytes, or an id that is the agent's
  *   EEXIST     another live process is logged in under this id
  *   EALREADY   this process has a client already
+ *   EACCES     the agent refuses us for another reason
  *   ETIMEDOUT, ECONNREFUSED, ENOENT ...   no agent within the time, and why the last attempt failed
- * After fork the child has no client: calls fail with ENOTCONN there until it calls init itself.
+ * After fork the child has no client: calls fail with ECHILD there until it calls init itself.
  */
 MSF_EXPORT s32 client_agent_init(struct client_param *param);
 
@@ -97,7 +98,9 @@ MSF_EXPORT s32 client_agent_deinit(void);
  *   else: enum RPC_ERRCODE_ID (0 and up) when an answer came; *restload is written on RPC_EXEC_SUCC only;
  *   -2 with errno ETIMEDOUT when none came in time (a late one is dropped);
  *   -1 with errno: EINVAL NULL, or a length without its pointer; EMSGSIZE payload or restlen above the agent's
- *   limit (1 MiB unless configured); ENOTCONN not logged in, or the connection was lost while waiting; ENOMEM.
+ *   limit (1 MiB unless configured); ENOTCONN not logged in; ECONNRESET the connection was lost while waiting (the
+ *   request may have been carried out); EAGAIN (MSF_NO_WAIT only) too much waits to be sent already; ECANCELED
+ *   client_agent_deinit was called meanwhile; ECHILD after fork; ENOMEM.
  */
 MSF_EXPORT s32 client_agent_service(struct basic_pdu *pdu);
 

@@ -4,9 +4,10 @@
  * Readiness is level-triggered: a callback runs again on the next pass while its descriptor is still
  * ready. Unread data is delivered (read callback) before hang-up and errors (error callback).
  *
- * Threads: msf_event_base_dispatch and _wait run on one thread at a time (a second one gets -1, EBUSY).
- * msf_event_add, _del, _free, msf_event_base_signal and _loopexit may be called from any thread, also
- * from inside a callback, where an event may delete and free itself.
+ * Threads: msf_event_base_dispatch and _wait run on one thread at a time (a second one gets -1, EBUSY), and may be
+ * called again from inside a callback (8 deep, then -1, EDEADLK). msf_event_add, _del, _free, msf_event_base_signal
+ * and _loopexit may be called from any thread, also from inside a callback, where an event may delete and free
+ * itself; signal and loopexit also from a signal handler.
  */
 #ifndef MSF_EVENT_H
 #define MSF_EVENT_H
@@ -32,7 +33,8 @@ MSF_EXPORT void msf_event_base_free(struct msf_event_base *base);
 /*
  * Runs callbacks until msf_event_base_loopexit. A loopexit that came while nothing dispatched ends the
  * next dispatch at once; the one after that blocks again. Dispatching an empty base blocks.
- * 0, or -1 with errno (EINVAL NULL, EBUSY another thread is inside).
+ * Called from inside a callback it runs a loop of its own, which loopexit ends first.
+ * 0, or -1 with errno (EINVAL NULL, EBUSY another thread is inside, EDEADLK too deep).
  */
 MSF_EXPORT s32 msf_event_base_dispatch(struct msf_event_base *base);
 
@@ -57,7 +59,7 @@ MSF_EXPORT struct msf_event *msf_event_new(s32 fd, void (*read_cb)(void *), void
 /*
  * Arms the event in the base. Adding it again is allowed and returns 0. -1 with errno: EINVAL (NULL, or
  * the event is in another base), EBADF (closed descriptor), EPERM (a regular file), EEXIST (another
- * event of this base has the descriptor).
+ * event of this base has the descriptor), ENOSPC (a million events are in it).
  */
 MSF_EXPORT s32 msf_event_add(struct msf_event_base *base, struct msf_event *ev);
 

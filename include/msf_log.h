@@ -34,7 +34,8 @@ enum LOG_LEVEL {
  *   #define UPNP_LOG(level, ...) msf_log_write(level, "UPNP", MSF_FUNC_FILE_LINE, __VA_ARGS__)
  * Returns 0: also when the record was filtered by its level, and before a log is open (the record is
  * dropped). -1 when mod or fmt is NULL, or the write failed. errno is the same after the call as before,
- * whatever it returns, so it may be logged first and looked at later. func and file may be NULL. A level
+ * whatever it returns, so it may be logged first and looked at later (alone a second copy of libmsf sets
+ * EALREADY). func and file may be NULL. A level
  * below DBG_FATAL counts as DBG_FATAL, one above DBG_INFO as DBG_INFO. Newlines inside the text are
  * written so that a record stays one line.
  */

@@ -179,7 +179,7 @@ typedef void (*sighandler_t)(s32);
 #define MSF_LIBRARY_FINALIZER(func) static void __attribute__((destructor)) func(void)
 
 /*
- * Detaches the process from its terminal: two forks, a new session, umask 0. nochdir != 0 keeps the
+ * Detaches the process from its terminal: two forks, a new session, umask 022. nochdir != 0 keeps the
  * working directory (else /), noclose != 0 keeps stdin, stdout and stderr (else /dev/null).
  * Returns 0 in the daemon; the calling process exits 0 once the daemon is ready. -1 and errno when the
  * process could not be detached (it then goes on in the foreground). Call it before any thread exists.
