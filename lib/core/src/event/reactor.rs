@@ -27,6 +27,8 @@ pub struct Reactor {
     timers: Timers,
     waker: Waker,
     now: Instant,
+    /// Inside a turn `now` is the time; outside it is an old one.
+    turning: bool,
     ready: Vec<(Token, Ready)>,
 }
 
@@ -37,7 +39,7 @@ impl Reactor {
         let waker = Waker::new(KernelWaker::new()?);
         poller.add_waker(waker.kernel())?;
         let now = Instant::now();
-        Ok(Reactor { poller, timers: Timers::new(now), waker, now, ready: Vec::with_capacity(1024) })
+        Ok(Reactor { poller, timers: Timers::new(now), waker, now, turning: false, ready: Vec::with_capacity(1024) })
     }
 
     /// A handle with which other threads wake this loop.
@@ -65,9 +67,10 @@ impl Reactor {
         self.poller.remove(fd.as_fd())
     }
 
-    /// Arms a one-shot timer; `key` comes back in [`Turn::expired`].
+    /// Arms a one-shot timer; `key` comes back in [`Turn::expired`], never early, and never in this same turn.
     pub fn arm(&mut self, after: Duration, key: u64) -> TimerId {
-        self.timers.arm(self.now + after, key)
+        let now = if self.turning { self.now } else { Instant::now() };
+        self.timers.arm(now + after, key)
     }
 
     /// Disarms a timer; false when it has already fired.
@@ -83,6 +86,7 @@ impl Reactor {
         let waited = self.poller.wait(timeout, &mut ready);
         let woken = self.waker.rouse();
         self.now = Instant::now();
+        self.turning = true;
         if woken {
             app.woken(self);
         }
@@ -91,6 +95,7 @@ impl Reactor {
         }
         self.ready = ready;
         self.expire(app);
+        self.turning = false;
         waited
     }
 
@@ -112,5 +117,171 @@ impl Reactor {
         while let Some(key) = self.timers.expire(now) {
             app.expired(self, key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Signals;
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    #[derive(Default)]
+    struct Seen {
+        ready: Vec<(u32, Ready)>,
+        expired: Vec<u64>,
+        woken: usize,
+        /// What to do when a timer expires.
+        on_expiry: Option<fn(&mut Reactor, u64)>,
+    }
+
+    impl Turn for Seen {
+        fn ready(&mut self, _: &mut Reactor, token: Token, ready: Ready) {
+            self.ready.push((token.bits(), ready));
+        }
+        fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+            self.expired.push(key);
+            if let Some(run) = self.on_expiry {
+                run(reactor, key);
+            }
+        }
+        fn woken(&mut self, _: &mut Reactor) {
+            self.woken += 1;
+        }
+    }
+
+    const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+    fn token(number: u32) -> Token {
+        Token::from_bits(number)
+    }
+
+    #[test]
+    fn edge_is_told_once_and_again_for_new_data_or_when_rearmed() {
+        let mut reactor = Reactor::new().unwrap();
+        let mut seen = Seen::default();
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        reactor.watch(&ours, token(7), Interest::READ).unwrap();
+        theirs.write_all(b"ab").unwrap();
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        reactor.turn(&mut seen, AT_ONCE).unwrap();
+        assert_eq!(seen.ready, [(7, Ready { read: true, ..Ready::default() })]);
+        reactor.rewatch(&ours, token(8), Interest::READ).unwrap();
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        ours.read_exact(&mut [0; 2]).unwrap();
+        theirs.write_all(b"c").unwrap();
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        assert_eq!(seen.ready.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [7, 8, 8]);
+        drop(theirs);
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        assert!(seen.ready[3].1.hangup);
+        reactor.unwatch(&ours).unwrap();
+    }
+
+    #[test]
+    fn everything_ready_is_told_exactly_once_per_turn() {
+        let mut reactor = Reactor::new().unwrap();
+        let mut seen = Seen::default();
+        let pairs: Vec<_> = (0..200).map(|_| UnixStream::pair().unwrap()).collect();
+        for (number, (ours, theirs)) in pairs.iter().enumerate() {
+            reactor.watch(ours, token(number as u32), Interest::BOTH).unwrap();
+            (&*theirs).write_all(b"x").unwrap();
+        }
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        let mut told: Vec<_> = seen.ready.iter().map(|(token, _)| *token).collect();
+        told.sort_unstable();
+        assert_eq!(told, (0..200).collect::<Vec<_>>());
+        reactor.turn(&mut seen, AT_ONCE).unwrap();
+        assert_eq!(seen.ready.len(), 200);
+    }
+
+    #[test]
+    fn many_wakes_before_a_turn_are_told_once() {
+        let mut reactor = Reactor::new().unwrap();
+        let mut seen = Seen::default();
+        let waker = reactor.waker();
+        thread::spawn(move || (0..100).for_each(|_| waker.wake())).join().unwrap();
+        reactor.turn(&mut seen, PATIENCE).unwrap();
+        reactor.turn(&mut seen, AT_ONCE).unwrap();
+        assert_eq!((seen.woken, seen.ready.len()), (1, 0));
+    }
+
+    #[test]
+    fn wake_ends_the_sleep_of_another_thread() {
+        let mut reactor = Reactor::new().unwrap();
+        let waker = reactor.waker();
+        let asked = Instant::now();
+        let sleeper = thread::spawn(move || {
+            let mut seen = Seen::default();
+            while seen.woken < 2 {
+                reactor.turn(&mut seen, PATIENCE).unwrap();
+                if seen.woken == 1 {
+                    // From inside the loop, too: the next turn must not sleep.
+                    reactor.waker().wake();
+                }
+            }
+        });
+        waker.wake();
+        sleeper.join().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn signals_arrive_as_readiness() {
+        let mut reactor = Reactor::new().unwrap();
+        let mut seen = Seen::default();
+        let mut signals = Signals::new(&[libc::SIGWINCH]).unwrap();
+        reactor.watch(&signals, token(1), Interest::READ).unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            nix::sys::signal::raise(nix::sys::signal::SIGWINCH).unwrap();
+            seen.ready.clear();
+            while seen.ready.is_empty() {
+                reactor.turn(&mut seen, PATIENCE).unwrap();
+            }
+            taken.extend(signals.take());
+        }
+        assert_eq!(taken, [libc::SIGWINCH; 2]);
+    }
+
+    #[test]
+    fn timers_fire_in_order_never_early_and_not_in_the_turn_that_armed_them() {
+        let mut reactor = Reactor::new().unwrap();
+        let mut seen = Seen::default();
+        let armed = Instant::now();
+        reactor.arm(Duration::from_millis(20), 2);
+        reactor.arm(Duration::from_millis(5), 1);
+        let cancelled = reactor.arm(Duration::from_millis(1), 9);
+        assert!(reactor.disarm(cancelled));
+        seen.on_expiry = Some(|reactor, key| {
+            if key == 2 {
+                reactor.arm(Duration::ZERO, 3);
+            }
+        });
+        while seen.expired.len() < 2 {
+            reactor.turn(&mut seen, PATIENCE).unwrap();
+        }
+        assert!(armed.elapsed() >= Duration::from_millis(20));
+        assert_eq!(seen.expired, [1, 2]);
+        while seen.expired.len() < 3 {
+            reactor.turn(&mut seen, PATIENCE).unwrap();
+        }
+        assert_eq!(seen.expired, [1, 2, 3]);
+    }
+
+    #[test]
+    fn time_spent_before_the_first_turn_does_not_make_a_timer_early() {
+        let mut reactor = Reactor::new().unwrap();
+        reactor.now -= Duration::from_secs(60);
+        let armed = Instant::now();
+        reactor.arm(Duration::from_millis(10), 1);
+        let mut seen = Seen::default();
+        while seen.expired.is_empty() {
+            reactor.turn(&mut seen, PATIENCE).unwrap();
+        }
+        assert!(armed.elapsed() >= Duration::from_millis(10));
     }
 }
