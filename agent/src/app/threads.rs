@@ -14,7 +14,7 @@ use msf_core::event::{Reactor, Signals};
 use msf_core::log::Level;
 use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::Pid;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -185,7 +185,7 @@ fn default_reactors() -> usize {
 
 /// Lets the process have a descriptor for every connection it may have, as far as the hard limit goes.
 fn raise_descriptor_limit(max_conns: usize) {
-    let wanted = max_conns as u64 + OTHER_DESCRIPTORS;
+    let wanted = max_conns as rlim_t + OTHER_DESCRIPTORS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < wanted && soft < hard {
         // Not being allowed to is no failure: the door turns away whom there is no descriptor for.
@@ -198,6 +198,6 @@ fn raise_descriptor_limit(max_conns: usize) {
 
 const MOST_REACTORS: usize = 4;
 /// Listeners, epoll sets, wakers, the log.
-const OTHER_DESCRIPTORS: u64 = 64;
+const OTHER_DESCRIPTORS: rlim_t = 64;
 const REPORTS: usize = 1024;
 const ORDERS: usize = 1024;
