@@ -231,9 +231,14 @@ def programs(tools, plugins, tally, wanted):
         if not wanted(source.stem):
             continue
         for flags in flags_of(source):
+            title = " ".join([source.name, *flags])
+            if source.suffix == ".cpp" and not runs(tools.cxx[0]):
+                tally.skips(title, f"no {tools.cxx[0]} here")
+                continue
+
             def make(path, source=source, flags=flags):
                 tools.program([source], path, flags)
-            ran(tools, plugins, " ".join([source.name, *flags]), make, tally, source.stem.startswith("ipc_"))
+            ran(tools, plugins, title, make, tally, source.stem.startswith("ipc_"))
 
 
 def flags_of(source):
