@@ -226,6 +226,15 @@ impl Peer {
         assert_eq!((got.head.opcode, got.head.seq, got.head.srcid), (opcode::ACK, 0xfeed, id::MSG_SRV), "{got:?}");
     }
 
+    /// Waits until the agent has read everything sent so far, as the kernel counts it.
+    pub fn expect_nothing_yet(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        while unread(&self.stream) > 0 {
+            assert!(Instant::now() < until, "the agent does not read");
+            std::thread::yield_now();
+        }
+    }
+
     /// The connection is closed by the agent.
     pub fn expect_end(&mut self) {
         assert_eq!(self.next(), None);
@@ -246,6 +255,15 @@ impl Peer {
         self.send(&reply(&asked, body));
         asked
     }
+}
+
+/// Bytes sent on a unix socket that its peer has not read (SIOCOUTQ).
+fn unread(stream: &UnixStream) -> i32 {
+    nix::ioctl_read_bad!(outq, nix::libc::TIOCOUTQ, i32);
+    let mut bytes = 0;
+    // SAFETY: TIOCOUTQ writes one int to the place given, and `bytes` is one.
+    unsafe { outq(std::os::fd::AsRawFd::as_raw_fd(stream), &mut bytes) }.unwrap();
+    bytes
 }
 
 pub fn frame(head: Header, body: &[u8]) -> Vec<u8> {
