@@ -1,3 +1,4 @@
+/* no qemu: qemu-user aborts when the child of a process with threads starts a thread */
 /*
  * After fork the child has no client and is told so; it may make one, which leaves the parent's alone.
  */

@@ -9,7 +9,7 @@ What is run:
   headers    every header alone and all together, by every compiler, standard and feature macro at hand
   seed/      the three snippets of the documentation, unmodified, each with a program around it
   *.c *.cpp  programs: exit status 0 passed, 77 skipped. One may say in comments of its own how it wants to be built,
-             `/* flags: -no-pie */`: it is built and run once per such line.
+             `/* flags: -no-pie */`: it is built and run once per such line. `/* no qemu: why */` keeps it from emulators.
   proof/     programs that are wrong on purpose: they prove that the sanitizers are in
 
 A program runs in a folder of its own with MSF_RUN_DIR and MSF_LOG_DIR inside it. It finds libraries made of plugin/NAME.c
@@ -232,6 +232,10 @@ def programs(tools, plugins, tally, wanted):
             continue
         for flags in flags_of(source):
             title = " ".join([source.name, *flags])
+            unfit = spoken(source, "no qemu:")
+            if unfit and tools.qemu:
+                tally.skips(title, unfit[0])
+                continue
             if source.suffix == ".cpp" and not runs(tools.cxx[0]):
                 tally.skips(title, f"no {tools.cxx[0]} here")
                 continue
@@ -242,9 +246,14 @@ def programs(tools, plugins, tally, wanted):
 
 
 def flags_of(source):
-    lines = source.read_text().splitlines()
-    found = [line.strip()[len("/* flags:"):-len("*/")].split() for line in lines if line.strip().startswith("/* flags:")]
-    return found or [[]]
+    return [words.split() for words in spoken(source, "flags:")] or [[]]
+
+
+def spoken(source, word):
+    """What a program says to this runner: comments of one line that begin with `word`."""
+    lines = [line.strip() for line in source.read_text().splitlines()]
+    opening = f"/* {word}"
+    return [line[len(opening):-len("*/")].strip() for line in lines if line.startswith(opening) and line.endswith("*/")]
 
 
 def seeds(tools, plugins, tally, wanted):
