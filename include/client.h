@@ -42,7 +42,7 @@ struct client_param {
     const s8 *host; /* LOCAL_HOST_V4 or LOCAL_HOST_V6: the agent's unix socket; else where its TCP port is */
     const s8 *port; /* a number in text, e.g. "9999"; not looked at for the unix socket */
     srvcb req_scb;  /* somebody calls us */
-    srvcb ack_scb;  /* an answer to a call made with MSF_NO_WAIT; also one without payload to any call */
+    srvcb ack_scb;  /* an answer to a call made with MSF_NO_WAIT, or to one that neither sent nor wanted bytes */
 };
 
 /* client.state */

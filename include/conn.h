@@ -17,10 +17,10 @@ extern "C" {
 
 /*
  * A request or an answer came in. As req_scb: with a payload, data holds its len bytes; without one, data
- * is a zeroed buffer of the len bytes the caller wants, to be filled in. 0 or more sends the answer, below 0
- * none. As ack_scb: data (may be NULL) and len are the answer's payload. data is the library's and is gone
- * when the callback returns. Callbacks run one at a time on a thread of libipc and may call
- * client_agent_service.
+ * is a zeroed buffer of the len bytes the caller wants, to be filled in. 0 or more sends the answer; below 0
+ * tells a caller who waits RPC_EXEC_FAIL, and others nothing. As ack_scb: data (may be NULL) and len are the
+ * answer's payload. data is the library's and is gone when the callback returns. Callbacks run one at a time
+ * on a thread of libipc and may call client_agent_service.
  */
 typedef s32 (*srvcb)(s8 *data, u32 len, u32 cmd);
 

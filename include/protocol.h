@@ -47,7 +47,8 @@ enum RPC_ERRCODE_ID {
     RPC_EXEC_SUCC = 0,
     RPC_LOGIN_FAIL = 1,   /* the id is taken, or the frame's srcid is not the sender's */
     RPC_PEER_OFFLINE = 2, /* nobody is logged in under dstid */
-    RPC_PEER_BUSY = 3     /* the service reads too slowly, or the agent is at its memory limit: try later */
+    RPC_PEER_BUSY = 3,    /* the service reads too slowly, or the agent is at its memory limit: try later */
+    RPC_EXEC_FAIL = 4     /* the service's callback returned less than 0 */
 };
 
 /* basic_head.cmd: the first five are for the agent, the others are the services' own. */

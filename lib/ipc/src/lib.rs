@@ -29,8 +29,17 @@ pub use face::rpc;
 
 use errno::Errno;
 use guard::guard;
+use msf_sys::ffi::ipc as header;
 use msf_sys::ffi::ipc::{basic_pdu, client_param};
 use std::ffi::c_int;
+
+/// Two functions of different type cannot share an array: a definition that differs from the header's mirror does not
+/// compile.
+macro_rules! as_declared {
+    ($($name:ident)*) => { $(const _: () = { let _ = [$name, header::$name]; };)* };
+}
+
+as_declared! { client_agent_init client_agent_deinit client_agent_service client_agent_wait }
 
 /// Connects, logs in, and returns once the agent has said yes.
 ///

@@ -42,6 +42,7 @@ pub const RPC_EXEC_SUCC: c_int = 0;
 pub const RPC_LOGIN_FAIL: c_int = 1;
 pub const RPC_PEER_OFFLINE: c_int = 2;
 pub const RPC_PEER_BUSY: c_int = 3;
+pub const RPC_EXEC_FAIL: c_int = 4;
 
 pub const RPC_LOGIN: u32 = 0x01;
 pub const RPC_LOGOUT: u32 = 0x02;
