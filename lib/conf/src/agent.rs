@@ -5,7 +5,7 @@
 //! in JSON. An empty value means "as if not written", as in the original's sample file.
 
 use crate::json::Doc;
-use crate::{ConfError, keyvalue, nearest};
+use crate::{ConfError, keyvalue, nearest, text};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -106,9 +106,7 @@ impl Settings {
     pub fn read(files: &[PathBuf]) -> Result<Settings, ConfError> {
         let mut settings = Settings::default();
         for file in files {
-            let text = std::fs::read_to_string(file);
-            let text = text.map_err(|source| ConfError::Read { file: file.clone(), source })?;
-            settings.merge(file, &text)?;
+            settings.merge(file, &text::read(file)?)?;
         }
         Ok(settings)
     }
@@ -180,7 +178,9 @@ impl Settings {
             "unix_path" => self.unix_path = Some(word.path()?),
             "unix_mask" => self.unix_mask = Some(word.mode()?),
             "unix_group" => self.unix_group = Some(value.to_owned()),
-            "allow_uids" => self.allow_uids = Some(word.list(u64::from(u32::MAX))?.iter().map(|uid| *uid as u32).collect()),
+            "allow_uids" => {
+                self.allow_uids = Some(word.list(u64::from(u32::MAX))?.iter().map(|uid| *uid as u32).collect())
+            }
             "net_enable" | "net_enbale" => {
                 self.net_enable = word.truth()?;
                 self.net_configured = true;
@@ -446,7 +446,8 @@ mod tests {
     #[test]
     fn json_without_its_version_is_refused() {
         assert!(json(r#"{"max_conns": 5}"#).unwrap_err().to_string().contains("version: missing"));
-        let settings = json(r#"{"version": 1, "payload_limit": "2M", "outbox_hard": 33554432, "daemon": true}"#).unwrap();
+        let settings =
+            json(r#"{"version": 1, "payload_limit": "2M", "outbox_hard": 33554432, "daemon": true}"#).unwrap();
         assert_eq!((settings.payload_limit, settings.outbox_hard, settings.daemon), (2 << 20, 32 << 20, true));
     }
 

@@ -1,7 +1,7 @@
-//! JSON documents read key by key, so that every complaint names the file and the path of the key. The only file that
-//! names serde_json's reader.
+//! JSON documents read key by key, so that every complaint names the file and the path of the key.
 
-use crate::{ConfError, nearest};
+use crate::{ConfError, nearest, text, tree};
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -15,16 +15,16 @@ pub struct Doc {
 impl Doc {
     /// Reads and parses `file`; the top must be an object.
     pub fn read(file: &Path) -> Result<Doc, ConfError> {
-        let text = std::fs::read_to_string(file).map_err(|source| ConfError::Read { file: file.to_owned(), source })?;
-        Doc::parse(file, &text)
+        Doc::parse(file, &text::read(file)?)
     }
 
     /// Parses `text`, which complaints will say came from `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Doc, ConfError> {
         let syntax = |what: String| ConfError::Syntax { file: file.to_owned(), what };
-        match serde_json::from_str(text) {
+        match tree::parse(text) {
             Ok(Value::Object(root)) => Ok(Doc { file: file.to_owned(), root }),
             Ok(other) => Err(syntax(format!("expected an object at the top, found {}", kind(&other)))),
+            Err(e) if e.classify() == Category::Data => Err(syntax(e.to_string())),
             Err(e) => Err(syntax(format!("not JSON: {e}"))),
         }
     }
@@ -46,7 +46,12 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// The path of `key` from the top of the document.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let dot = if self.path.is_empty() { "" } else { "." };
+        // A key nobody could see, or that would break the line, is shown as one would have to write it.
+        match key.is_empty() || key.contains(char::is_control) {
+            true => format!("{}{dot}{key:?}", self.path),
+            false => format!("{}{dot}{key}", self.path),
+        }
     }
 
     /// A complaint about `key`.
@@ -207,6 +212,15 @@ mod tests {
         let doc = doc(r#"{"proc_nmae": "x"}"#);
         let complaints = doc.top().unknown(&["proc_name", "proc_desc"]);
         assert_eq!(complaints[0].to_string(), "x.json: proc_nmae: unknown key; did you mean \"proc_name\"?");
+    }
+
+    #[test]
+    fn regress_a_key_that_cannot_be_seen_is_shown_in_quotes() {
+        let doc = doc(r#"{"": 1, "a\n[b]": {"\u0000": 2}}"#);
+        let told: Vec<String> = doc.top().unknown(&[]).iter().map(ConfError::to_string).collect();
+        assert_eq!(told, [r#"x.json: "": unknown key"#, r#"x.json: "a\n[b]": unknown key"#]);
+        let inner = doc.top().object("a\n[b]").unwrap().unwrap();
+        assert_eq!(inner.path_of("\0"), r#""a\n[b]"."\0""#);
     }
 
     #[test]

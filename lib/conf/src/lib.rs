@@ -12,5 +12,7 @@ pub mod json;
 pub mod keyvalue;
 pub mod nearest;
 pub mod shell;
+pub mod text;
+mod tree;
 
 pub use error::ConfError;

@@ -49,6 +49,11 @@ impl Shell {
         Shell::from_doc(file, &json::Doc::read(file)?)
     }
 
+    /// Checks `text`, which complaints will say came from `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Shell, ConfError> {
+        Shell::from_doc(file, &json::Doc::parse(file, text)?)
+    }
+
     fn from_doc(file: &Path, doc: &json::Doc) -> Result<Shell, ConfError> {
         let top = doc.top();
         let name = text(&top, "proc_name", PROC_TEXT)?;
@@ -186,8 +191,7 @@ mod tests {
 }"#;
 
     fn parse(text: &str) -> Result<Shell, ConfError> {
-        let file = Path::new("svc.json");
-        Shell::from_doc(file, &json::Doc::parse(file, text)?)
+        Shell::parse(Path::new("svc.json"), text)
     }
 
     fn complaint(from: &str, to: &str) -> String {

@@ -1,0 +1,172 @@
+//! A hundred thousand broken configurations: none may panic, every refusal is a sentence that names the file, and every
+//! file that is accepted keeps its promises.
+#![allow(clippy::unwrap_used)]
+
+use msf_conf::ConfError;
+use msf_conf::daemon::Settings;
+use msf_conf::shell::Shell;
+use std::path::Path;
+
+const DAEMON: &str = r#"{
+    "msf_author": "libmsf", "msf_version": "v1.0", "msf_desc": "broker and shell", "stop_timeout_ms": 700, "version": 1,
+    "msf_procs": [
+        { "proc_idx": 0, "proc_name": "msf_agent", "proc_path": "msf_agent", "proc_conf": "msf_agent.conf" },
+        { "proc_idx": 1, "proc_name": "msf_shell", "proc_path": "/bin/msf_shell", "args": ["-x", "\u00e9"],
+          "env": { "MSF_PLUGIN_PATH": "/opt/plugins" }, "working_directory": "/srv", "stop_timeout_ms": 8000,
+          "restart": { "immediate": 3 } }
+    ],
+    "restart": { "immediate": 10, "refill_ms": 10000, "delay_ms": 100, "delay_max_ms": 10000, "reset_ms": 60000 }
+}"#;
+
+const SHELL: &str = r#"{
+    "proc_name": "msf_agent", "proc_author": "http://luotang.me", "proc_version": "beta v1.0",
+    "proc_desc": "Micro agent service config file",
+    "proc_svcs": [
+        { "svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so" },
+        { "svc_name": "msf_agent2", "svc_libs": "libmsf_agent2.so" }
+    ]
+}"#;
+
+/// What breaks readers: ends, depths, numbers at the edge, characters nobody sees, keys and values of the wrong kind.
+const PIECES: &[&str] = &[
+    "null",
+    "true",
+    "-0",
+    "1e999",
+    "-9223372036854775809",
+    "18446744073709551616",
+    "0.1",
+    "1.0",
+    "[]",
+    "{}",
+    "\"\"",
+    "[",
+    "{",
+    "]",
+    "}",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "\u{0}",
+    "\u{feff}",
+    "\u{85}",
+    "/",
+    "..",
+    "=",
+    " ",
+    "\"proc_name\": \"msf_shell\",",
+    "\"restart\": {\"delay_ms\": 86400000},",
+    "\"env\": {\"\": \"\"},",
+    "[[[[[[[[",
+    "\n",
+    "\"\\u0000\": 1,",
+    "86400001",
+    "2147483648",
+];
+const EACH: usize = 50_000;
+
+/// xorshift: the same sequence in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+
+    fn broken(&mut self, text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(bytes.len());
+            let until = (at + self.below(40)).min(bytes.len());
+            match self.below(6) {
+                0 => bytes.truncate(at),
+                1 => drop(bytes.drain(at..until)),
+                2 => bytes.splice(at..at, bytes[at..until].to_vec()).for_each(drop),
+                3 => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (until % 8)),
+                4 => bytes.splice(at..until, PIECES[self.below(PIECES.len())].bytes()).for_each(drop),
+                _ => self.swap_value(&mut bytes, at),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Another value for a key: the document stays JSON, so what is checked behind the syntax is reached.
+    fn swap_value(&mut self, bytes: &mut Vec<u8>, near: usize) {
+        let find = |from: usize, what: &[u8]| bytes[from..].iter().position(|b| what.contains(b)).map(|at| from + at);
+        let Some(colon) = find(near, b":") else { return };
+        let Some(end) = find(colon, b",}]\n") else { return };
+        bytes.splice(colon + 1..end, PIECES[self.below(11)].bytes());
+    }
+}
+
+fn attack<T>(text: &str, seed: u64, parse: impl Fn(&str) -> Result<T, ConfError>, check: impl Fn(&T)) {
+    let mut random = Random(seed);
+    let (mut accepted, mut keys) = (0, 0);
+    for _ in 0..EACH {
+        let broken = random.broken(text);
+        match parse(&broken) {
+            Ok(settings) => {
+                check(&settings);
+                accepted += 1;
+            }
+            Err(e) => {
+                let sentence = e.to_string();
+                assert!(sentence.starts_with("some/file.json: ") && sentence.len() > 20, "{sentence:?} of {broken}");
+                if let ConfError::Key { key, .. } = &e {
+                    assert!(!key.is_empty(), "{sentence:?} of {broken}");
+                    keys += 1;
+                }
+            }
+        }
+    }
+    // The mutations must reach all three ends, or they would test the JSON reader only.
+    assert!(accepted > EACH / 100 && keys > EACH / 100, "{accepted} accepted, {keys} complaints about a key");
+}
+
+#[test]
+fn no_daemon_file_breaks_the_reader() {
+    let parse = |text: &str| Settings::parse(Path::new("some/file.json"), text);
+    attack(DAEMON, 0x9e37_79b9_7f4a_7c15, parse, |settings| {
+        assert!(!settings.processes.is_empty());
+        for process in &settings.processes {
+            assert!(!process.name.is_empty() && !process.name.contains(['/', '\0']) && !process.launch.path.is_empty());
+            let strings = process.launch.args.iter().chain(process.launch.env.values()).chain(&process.launch.conf);
+            assert!(strings.chain([&process.launch.path]).all(|text| !text.contains('\0')));
+            assert!(process.restart.delay <= process.restart.delay_max);
+        }
+        let _ = settings.to_string();
+    });
+}
+
+#[test]
+fn no_shell_file_breaks_the_reader() {
+    let parse = |text: &str| Shell::parse(Path::new("some/file.json"), text);
+    attack(SHELL, 0xd1b5_4a32_d192_ed03, parse, |shell| {
+        assert!(shell.name.len() <= 31 && !shell.name.contains(['/', '\0']) && !shell.services.is_empty());
+        assert!(shell.services.iter().all(|service| service.name.len() <= 63 && !service.library.contains('\0')));
+    });
+}
+
+#[test]
+fn depth_is_a_complaint_and_not_the_end_of_the_stack() {
+    for deep in ["[".repeat(200_000), r#"{"a":"#.repeat(200_000)] {
+        let text = SHELL.replacen("\"msf_agent\"", &deep, 1);
+        let error = Shell::parse(Path::new("x.json"), &text).unwrap_err().to_string();
+        assert!(error.starts_with("x.json: not JSON: recursion limit exceeded at line 2"), "{error}");
+    }
+}
+
+#[test]
+fn long_keys_and_names_cost_no_time() {
+    let long = "k".repeat(1_000_000);
+    let text = SHELL.replacen('{', &format!("{{\"{long}\": 1,"), 1);
+    assert_eq!(Shell::parse(Path::new("x.json"), &text).unwrap().warnings.len(), 1);
+    let text = DAEMON.replacen("\"msf_agent\"", &format!("\"{long}\""), 1);
+    assert_eq!(Settings::parse(Path::new("x.json"), &text).map(|settings| settings.processes.len()).unwrap_or(0), 2);
+}
