@@ -99,6 +99,7 @@ impl Acceptor {
 
     /// Takes everybody who waits at one listener.
     pub fn accept(&mut self, token: Token, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
+        let mut failures = 0;
         while let Some(listener) = self.listeners.get(token) {
             match listener.accept() {
                 Ok((socket, peer)) => {
@@ -117,8 +118,14 @@ impl Acceptor {
                         self.mention(now, &format!("cannot accept a connection: {error}"));
                         return Accepted::Later;
                     }
-                    // The peer gave up, or the network said so: the next one may be fine.
-                    _ => {}
+                    // The peer gave up, or the network said so: the next one may be fine. But not for ever.
+                    _ => {
+                        failures += 1;
+                        if failures > MOST_FAILURES {
+                            self.mention(now, &format!("cannot accept connections: {error}"));
+                            return Accepted::Later;
+                        }
+                    }
                 },
             }
         }
@@ -170,3 +177,5 @@ fn reserve() -> Option<File> {
 
 const LOG: &str = "AGENT";
 const MENTION: Duration = Duration::from_secs(1);
+/// Failures in a row after which accepting rests.
+const MOST_FAILURES: u32 = 100;

@@ -67,6 +67,8 @@ pub struct Control<E> {
     signal_token: Option<Token>,
     drain: Duration,
     next_reactor: usize,
+    /// The timer that tries again is armed.
+    accepting_later: bool,
     phase: Phase,
     /// Reactors that have not reported yet what the phase waits for.
     awaited: usize,
@@ -100,6 +102,7 @@ impl<E: Errands> Control<E> {
             signal_token: None,
             drain: wiring.drain,
             next_reactor: 0,
+            accepting_later: false,
             phase: Phase::Serving,
             awaited: 0,
             healthy: true,
@@ -155,7 +158,8 @@ impl<E: Errands> Control<E> {
             self.next_reactor = (self.next_reactor + 1) % self.lines.len();
             self.order(reactor, Order::Adopt(socket, peer));
         }
-        if let Accepted::Later = outcome {
+        if matches!(outcome, Accepted::Later) && !self.accepting_later {
+            self.accepting_later = true;
             reactor.arm(ACCEPT_AGAIN, Timer::Accept as u64);
         }
     }
@@ -282,7 +286,10 @@ impl<E: Errands> Turn for Control<E> {
     fn expired(&mut self, reactor: &mut Reactor, key: u64) {
         let phase = self.phase;
         match key {
-            key if key == Timer::Accept as u64 => self.accept(reactor, None),
+            key if key == Timer::Accept as u64 => {
+                self.accepting_later = false;
+                self.accept(reactor, None);
+            }
             key if key == Timer::Drain as u64 && phase == Phase::Draining => self.next_phase(reactor),
             key if key == Timer::LastWords as u64 && phase == Phase::Failing => self.next_phase(reactor),
             key if key == Timer::Stop as u64 && phase == Phase::Stopping => {

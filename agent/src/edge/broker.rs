@@ -122,10 +122,16 @@ impl Broker {
     /// Turns `reactor` until the control thread says stop.
     pub fn run(mut self, mut reactor: Reactor) -> io::Result<()> {
         while self.phase != Phase::Stopping {
-            let longest = if self.more.is_empty() { None } else { Some(Duration::ZERO) };
-            reactor.turn(&mut self, longest)?;
-            self.finish(&mut reactor);
+            self.turn(&mut reactor, None)?;
         }
+        Ok(())
+    }
+
+    /// One turn, which waits at most `longest` for something to happen.
+    pub(super) fn turn(&mut self, reactor: &mut Reactor, longest: Option<Duration>) -> io::Result<()> {
+        let longest = if self.more.is_empty() { longest } else { Some(Duration::ZERO) };
+        reactor.turn(self, longest)?;
+        self.finish(reactor);
         Ok(())
     }
 

@@ -10,3 +10,6 @@ pub mod librpc;
 mod orders;
 mod outbox;
 mod session;
+
+#[cfg(test)]
+mod parking;
