@@ -1,7 +1,8 @@
 //! One live process per name: a lock file that the kernel gives back when its holder dies, and a pid file for people.
 //!
-//! R/<name>.lock is locked with flock, R/<name>.pid holds the number; both are removed when the claim is dropped. After
-//! a crash both files stay, and the next claim takes them over, because the lock is what counts.
+//! R/<name>.lock is locked with flock: that is the claim. R/<name>.pid holds the number, and is locked as well from the
+//! moment it has its name: a number without a lock was left by a crash, and whoever has that number now is a stranger
+//! whom nobody must name or signal. Both files are removed when the claim is dropped.
 
 use crate::error::Error;
 use crate::sys::place;
@@ -10,7 +11,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
 /// child; a child that does not call it leaves the files alone.
 #[derive(Debug)]
 pub struct Claim {
-    /// Open for as long as the lock is to last; the kernel drops it with the last descriptor.
+    /// Both are open for as long as their locks are to last; the kernel drops these with the last descriptor.
     lock: File,
+    pid: File,
     lock_path: PathBuf,
     pid_path: PathBuf,
     owner: u32,
@@ -64,7 +66,8 @@ impl Claim {
     /// Makes the calling process the owner, after a fork in which the old one is about to end.
     pub fn renew(&mut self) -> Result<(), Error> {
         self.owner = std::process::id();
-        write_pid(&self.pid_path)
+        self.pid = write_pid(&self.pid_path)?;
+        Ok(())
     }
 }
 
@@ -76,6 +79,7 @@ impl Drop for Claim {
             // While the lock is still held: who waits for it sees that the name leads elsewhere and starts over.
             let _ = fs::remove_file(&self.lock_path);
             let _ = self.lock.unlock();
+            let _ = self.pid.unlock();
         }
     }
 }
@@ -103,10 +107,10 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
     let patience = Instant::now() + PATIENCE;
     loop {
         if let Some(lock) = try_lock(&lock_path)? {
-            write_pid(&pid_path)?;
-            return Ok(Claim { lock, lock_path, pid_path, owner: std::process::id() });
+            let pid = write_pid(&pid_path)?;
+            return Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() });
         }
-        // Somebody has the lock: its holder, perhaps before writing his pid down, or a `holder` looking for one.
+        // Somebody has the lock: its holder, perhaps before writing his pid down.
         let pid = read_pid(&pid_path);
         if pid.is_some() || Instant::now() >= patience {
             return Err(Held::By { name: name.to_owned(), pid: pid.unwrap_or(0) });
@@ -135,22 +139,9 @@ fn try_lock(path: &Path) -> Result<Option<File>, Error> {
     }
 }
 
+/// Does not look at the lock: one can only do so by taking it, and would refuse whoever claims the name just then.
 fn holder_in(folder: &Path, name: &str) -> Option<i32> {
-    let (lock_path, pid_path) = paths(folder, name);
-    let patience = Instant::now() + PATIENCE;
-    loop {
-        let file = File::open(&lock_path).ok()?;
-        match file.try_lock_shared() {
-            // Nobody has it: what is there was left by a crash.
-            Ok(()) => return None,
-            Err(_) if Instant::now() >= patience => return None,
-            Err(_) => {}
-        }
-        if let Some(pid) = read_pid(&pid_path) {
-            return Some(pid);
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
+    read_pid(&paths(folder, name).1)
 }
 
 fn paths(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -168,20 +159,33 @@ fn check_name(name: &str) -> Result<(), Error> {
     })
 }
 
-/// Written aside and renamed, so that a reader never sees half a number.
-fn write_pid(path: &Path) -> Result<(), Error> {
-    let failed = |error: io::Error| Error::file("write the pid file", path, error);
+/// The pid file, whole, locked and with its name from the first moment anybody can see it.
+fn write_pid(path: &Path) -> Result<File, Error> {
     let aside = path.with_extension(format!("pid.{}", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
-    let mut file = options.open(&aside).map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    fs::rename(&aside, path).map_err(failed)
+    let written = options.open(&aside).and_then(|mut file| {
+        file.try_lock()?;
+        writeln!(file, "{}", std::process::id())?;
+        fs::rename(&aside, path)?;
+        Ok(file)
+    });
+    written.map_err(|error| {
+        let _ = fs::remove_file(&aside);
+        Error::file("write the pid file", path, error)
+    })
 }
 
-/// The live process named by the pid file.
+/// The live process named by the pid file, if the file is locked: then it is the one that wrote it.
 fn read_pid(path: &Path) -> Option<i32> {
-    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let mut number = String::new();
+    file.read_to_string(&mut number).ok()?;
+    let pid: i32 = number.trim().parse().ok()?;
     let alive = pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH));
     alive.then_some(pid)
 }
@@ -226,6 +230,54 @@ mod tests {
         let claim = claim_in(&folder, "agent").unwrap();
         assert_eq!(fs::read_to_string(folder.join("agent.pid")).unwrap(), format!("{}\n", std::process::id()));
         drop(claim);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn regress_a_number_left_by_a_crash_is_nobody_even_if_somebody_has_it_now() {
+        let folder = fresh("reused");
+        // Our parent's: alive, and certainly no holder.
+        fs::write(folder.join("agent.pid"), format!("{}\n", std::os::unix::process::parent_id())).unwrap();
+        assert_eq!(holder_in(&folder, "agent"), None);
+        // Nor while another one has the lock and has not written his number down yet.
+        let other = try_lock(&folder.join("agent.lock")).unwrap().unwrap();
+        assert_eq!(holder_in(&folder, "agent"), None);
+        match claim_in(&folder, "agent") {
+            Err(Held::By { pid, .. }) => assert_eq!(pid, 0),
+            other => panic!("{other:?}"),
+        }
+        drop(other);
+        claim_in(&folder, "agent").unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn regress_who_looks_for_the_holder_is_in_nobodys_way() {
+        let folder = fresh("looking");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        let _ = holder_in(&folder, "agent");
+                    }
+                });
+            }
+            let refused = (0..500).filter(|_| claim_in(&folder, "agent").is_err()).count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(refused, 0);
+        });
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn regress_a_claim_that_cannot_write_leaves_nothing_of_its_own_behind() {
+        let folder = fresh("blocked");
+        fs::create_dir(folder.join("agent.pid")).unwrap();
+        assert!(matches!(claim_in(&folder, "agent"), Err(Held::Failed(_))));
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["agent.lock", "agent.pid"]);
         fs::remove_dir_all(folder).unwrap();
     }
 
