@@ -124,9 +124,17 @@ impl fmt::Display for Unstartable {
 
 impl std::error::Error for Unstartable {}
 
-/// What a service manager tells us is for us alone.
-const OURS: &[&str] =
-    &["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "MAINPID"];
+/// What a service manager tells us is for us alone; and so are the descriptors it hands us, which no process inherits.
+const OURS: &[&str] = &[
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "MAINPID",
+    "MSF_READY_FD",
+];
 const PLACES: &[&str] = &["MSF_RUN_DIR", "MSF_LOG_DIR", "MSF_AGENT_SOCK"];
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use crate::life::{Action, Life, Phase};
 use crate::plan::Unstartable;
 use crate::status::{Last, Row, span};
-use libc::{SIGCONT, SIGKILL, SIGTERM};
+use libc::{SIGCONT, SIGTERM};
 use msf_conf::daemon::Process;
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
@@ -91,7 +91,7 @@ impl Service {
             }
             Action::Kill => {
                 log!(Level::Warn, MODULE, "{}: not ended in {}; killed", self.name(), span(self.entry.stop_timeout));
-                self.signal("kill", |child| child.signal_group(SIGKILL));
+                self.signal("kill", Child::kill);
                 // One that hangs in the kernel is told again, and the log with it.
                 self.arm(reactor, self.entry.stop_timeout.max(KILL_AGAIN));
             }

@@ -52,7 +52,8 @@ impl Child {
         if self.collected || wait(libc::P_PID, self.pid, libc::WNOWAIT)?.is_none() {
             return Ok(None);
         }
-        self.signal_group(libc::SIGKILL)?;
+        // Refused when it is a set-user-ID program's group: no reason to leave the dead uncollected.
+        let _ = send(-self.pid, libc::SIGKILL);
         let ended = wait(libc::P_PID, self.pid, 0)?;
         self.collected = ended.is_some();
         Ok(ended.map(|(_, exit)| exit))
@@ -63,9 +64,12 @@ impl Child {
         if self.collected { Ok(()) } else { send(self.pid, signal) }
     }
 
-    /// Sends `signal` to every process of its group that is left.
-    pub fn signal_group(&self, signal: i32) -> io::Result<()> {
-        if self.collected { Ok(()) } else { send(-self.pid, signal) }
+    /// Ends it, and every process of its group that is left. It may have left that group itself.
+    pub fn kill(&self) -> io::Result<()> {
+        if self.collected {
+            return Ok(());
+        }
+        send(self.pid, libc::SIGKILL).and(send(-self.pid, libc::SIGKILL))
     }
 }
 

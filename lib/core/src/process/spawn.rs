@@ -110,14 +110,22 @@ enum Way {
 /// Found out once, with a child that only says that its memory is ours.
 fn way() -> Way {
     static WAY: OnceLock<Way> = OnceLock::new();
-    *WAY.get_or_init(|| {
-        let mark = AtomicI32::new(0);
-        let Ok((pid, _pidfd)) = clone_borrowing(say_hello, ptr::from_ref(&mark).cast_mut().cast()) else {
+    if let Some(way) = WAY.get() {
+        return *way;
+    }
+    let mark = AtomicI32::new(0);
+    let way = match clone_borrowing(say_hello, ptr::from_ref(&mark).cast_mut().cast()) {
+        Ok((pid, _pidfd)) => {
+            bury(pid);
+            if mark.load(Ordering::Acquire) == 1 { Way::Borrow } else { Way::Fork }
+        }
+        // No room for a process or a descriptor just now says nothing about the kernel: asked again the next time.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)) => {
             return Way::Fork;
-        };
-        bury(pid);
-        if mark.load(Ordering::Acquire) == 1 { Way::Borrow } else { Way::Fork }
-    })
+        }
+        Err(_) => Way::Fork,
+    };
+    *WAY.get_or_init(|| way)
 }
 
 fn borrow(image: &Image) -> Result<Child, SpawnError> {
