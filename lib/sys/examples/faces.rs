@@ -1,0 +1,121 @@
+//! Puts the safe faces to use against a real libmsf.so; `tests/faces.rs` runs it. A failed expectation panics.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+use msf_sys::event::{Base, Callbacks, Event};
+use msf_sys::log::{self, Level};
+use msf_sys::process::{self, About, Refused};
+use msf_sys::service::{Answer, Services, Slot};
+use msf_sys::thread;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+fn main() {
+    the_version_is_told();
+    records_carry_the_function_they_come_from();
+    a_closure_runs_while_there_is_something_to_read();
+    a_closure_may_drop_its_own_event();
+    another_thread_ends_the_loop();
+    a_name_is_claimed_once();
+    services_that_are_not_there_are_refused();
+    println!("faces: all well");
+}
+
+fn the_version_is_told() {
+    assert_eq!(msf_sys::version(), env!("CARGO_PKG_VERSION"));
+}
+
+fn records_carry_the_function_they_come_from() {
+    let path = process::log_dir().unwrap().join("faces.log");
+    log::init(&path).unwrap();
+    msf_sys::log!(Level::Info, "FACES", "100% {}\0!", 7);
+    let closure = || msf_sys::log!(Level::Info, "FACES", "inside");
+    closure();
+    log::set_level(Level::Error).unwrap();
+    msf_sys::log!(Level::Info, "FACES", "dropped");
+    log::set_level(Level::Info).unwrap();
+    assert!(log::limit(1, 1).is_err());
+    log::close();
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written.lines().count(), 2, "{written}");
+    assert!(written.contains("[FACES][INFO][records_carry_the_function_they_come_from "), "{written}");
+    assert!(written.contains("] 100% 7\u{fffd}![pid:"), "{written}");
+}
+
+fn a_closure_runs_while_there_is_something_to_read() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let base = Base::new().unwrap();
+    let seen = Arc::new(AtomicU32::new(0));
+    let (count, end) = (Arc::clone(&seen), base.clone());
+    let event = base
+        .on_read(theirs.into(), move |fd| {
+            let mut byte = [0];
+            UnixStream::from(fd.try_clone_to_owned().unwrap()).read_exact(&mut byte).unwrap();
+            if count.fetch_add(1, Ordering::Relaxed) == 2 {
+                end.exit();
+            }
+        })
+        .unwrap();
+    ours.write_all(b"abc").unwrap();
+    base.dispatch().unwrap();
+    assert_eq!(seen.load(Ordering::Relaxed), 3);
+    drop(event);
+    assert_eq!(ours.write(b"d").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+fn a_closure_may_drop_its_own_event() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let base = Base::new().unwrap();
+    let kept: Arc<Mutex<Option<Event>>> = Arc::default();
+    let (own, end) = (Arc::clone(&kept), base.clone());
+    let callbacks = Callbacks::default().read(|_| ()).error(move |_| {
+        own.lock().unwrap().take();
+        end.exit();
+    });
+    *kept.lock().unwrap() = Some(base.add(theirs.into(), callbacks).unwrap());
+    drop(ours);
+    base.dispatch().unwrap();
+    assert!(kept.lock().unwrap().is_none());
+}
+
+fn another_thread_ends_the_loop() {
+    let base = Base::new().unwrap();
+    let end = base.clone();
+    let thread = thread::spawn("a-name-that-is-too-long", move || {
+        let name = fs::read_to_string("/proc/thread-self/comm").unwrap();
+        assert_eq!(name.trim(), "a-name-that-is-");
+        end.exit();
+    })
+    .unwrap();
+    base.dispatch().unwrap();
+    thread.join().unwrap();
+}
+
+fn a_name_is_claimed_once() {
+    let claim = process::claim("faces").unwrap();
+    let own = std::process::id().cast_signed();
+    assert_eq!(process::holder("faces").unwrap(), Some(own));
+    assert!(process::run_dir().unwrap().join("faces.pid").exists());
+    drop(claim);
+    assert_eq!(process::holder("faces").unwrap(), None);
+    assert!(matches!(process::claim("a/b"), Err(Refused::Failed(_))));
+    process::title("faces: a title").unwrap();
+}
+
+fn services_that_are_not_there_are_refused() {
+    let long = "x".repeat(64);
+    assert!(Services::new([(long.as_str(), Path::new("lib.so"))]).unwrap_err().to_string().contains(&long));
+
+    let wanted = [("one", Path::new("/nowhere/libone.so")), ("two", Path::new("libc.so.6"))];
+    let mut services = Services::new(wanted).unwrap();
+    assert_eq!((services.len(), services.name(1)), (2, "two"));
+    let mut published = process::publish(About { name: "faces", ..About::default() }, &mut services).unwrap();
+    let services = published.services();
+    assert_eq!(services.load(0).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    assert_eq!(services.load(1).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    assert!(matches!(services.call(1, Slot::Init), Answer::Absent));
+    assert!(matches!(services.call(9, Slot::Init), Answer::Absent));
+}
