@@ -1,4 +1,5 @@
 //! When a service dies, whoever waits for it knows at once.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Beginning and end: one instance, signals, the drain, what is left behind, and the words after -k.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

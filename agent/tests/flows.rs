@@ -1,4 +1,5 @@
 //! Every flow of the protocol, frame by frame, through the real agent.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Bytes as they come: split anywhere, many frames at once, and bytes that are no frames at all.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

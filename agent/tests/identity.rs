@@ -1,4 +1,5 @@
 //! Who is who: spoofed sources, and two who want the same id.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Too many, too much, too slow, and rubbish: the agent refuses clearly, stays small, and serves the others.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Many at once over several reactors: every answer is the right one, and each caller's requests keep their order.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

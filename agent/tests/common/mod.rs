@@ -1,5 +1,6 @@
 //! A real agent in a folder of its own, and peers that speak raw frames.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, LOGIN_LEN, Login, Step, cmd, decode, errcode, id, opcode};
 use nix::sys::signal::{Signal, kill};
