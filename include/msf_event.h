@@ -8,11 +8,14 @@
  * called again from inside a callback (8 deep, then -1, EDEADLK). msf_event_add, _del, _free, msf_event_base_signal
  * and _loopexit may be called from any thread, also from inside a callback, where an event may delete and free
  * itself; signal and loopexit also from a signal handler.
+ *
+ * Callbacks return: leaving one by pthread_exit, longjmp or a C++ exception ends the process. pthread_cancel of
+ * the thread inside dispatch or wait takes effect when it has left.
  */
 #ifndef MSF_EVENT_H
 #define MSF_EVENT_H
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

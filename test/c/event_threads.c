@@ -132,6 +132,20 @@ static void count_one(void *args)
         calls++;
 }
 
+static void cancelled_thread_goes_when_dispatch_returns(void)
+{
+    pthread_t thread = start();
+    void *result = NULL;
+
+    pthread_cancel(thread);
+    CHECK(stays());
+    msf_event_base_loopexit(base);
+    pthread_join(thread, &result);
+    CHECK(result == PTHREAD_CANCELED || result == NULL); /* whether it meets a cancellation point is its own matter */
+    msf_event_base_loopexit(base);
+    CHECK_EQ(msf_event_base_dispatch(base), 0);
+}
+
 static void event_added_while_the_loop_sleeps_is_served(void)
 {
     s32 pair[2];
@@ -258,6 +272,7 @@ int main(void)
     loopexit_works_in_a_signal_handler();
     interrupted_dispatch_goes_on();
     second_thread_is_refused();
+    cancelled_thread_goes_when_dispatch_returns();
     event_added_while_the_loop_sleeps_is_served();
     del_waits_for_the_running_callback_of_that_event_only();
     events_come_and_go_from_many_threads();

@@ -9,6 +9,7 @@ use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
 use std::io;
+use std::ptr;
 
 type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
@@ -79,6 +80,35 @@ unsafe fn handle_of(base: *mut msf_event_base) -> Result<Base<Callbacks>, Errno>
     unsafe { base_of(base) }.cloned()
 }
 
+/// While it lives, `pthread_cancel` on this thread is kept for later. The loop sleeps in a cancellation point, and the
+/// unwinding that cancels a thread must not meet Rust: it would end the process.
+struct Uncancelled {
+    before: c_int,
+}
+
+impl Uncancelled {
+    fn begin() -> Uncancelled {
+        let mut before = PTHREAD_CANCEL_ENABLE;
+        // SAFETY: the state is one of the two that exist, and `before` is a local int.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut before) };
+        Uncancelled { before }
+    }
+}
+
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        // SAFETY: the state is what the same function gave; null says that the old one is not wanted.
+        unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
+    }
+}
+
+const PTHREAD_CANCEL_ENABLE: c_int = 0;
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before_out: *mut c_int) -> c_int;
+}
+
 /// # Safety
 /// None: it takes nothing. It is unsafe because every function of the header is.
 #[unsafe(no_mangle)]
@@ -104,6 +134,7 @@ pub unsafe extern "C" fn msf_event_base_free(base: *mut msf_event_base) {
 /// `base` is null or a base that was not freed before this call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msf_event_base_dispatch(base: *mut msf_event_base) -> c_int {
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: our caller's promise is the callee's.
     guard(|| unsafe { handle_of(base) }?.dispatch().map_err(errno))
 }
@@ -112,6 +143,7 @@ pub unsafe extern "C" fn msf_event_base_dispatch(base: *mut msf_event_base) -> c
 /// `base` is null or a base that was not freed before this call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msf_event_base_wait(base: *mut msf_event_base) -> c_int {
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: our caller's promise is the callee's.
     guard(|| unsafe { handle_of(base) }?.wait().map_err(errno))
 }
