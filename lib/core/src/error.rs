@@ -60,6 +60,7 @@ pub enum Error {
 
 impl Error {
     /// The number a C caller finds in `errno`.
+    #[inline(never)]
     pub fn errno(&self) -> Errno {
         match self {
             Error::File { source, .. } => raw(source),
@@ -95,7 +96,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot load the service {service} from {}: {reason}", file.display())
             }
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
-            Error::System { doing, source } => write!(f, "cannot {doing}: {}", source.desc()),
+            Error::System { doing, source } => write!(f, "cannot {doing}: {}", io::Error::from(*source)),
         }
     }
 }
@@ -104,8 +105,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::File { source, .. } => Some(source),
-            Error::System { source, .. } => Some(source),
-            Error::Unsafe { .. }
+            // The number's sentence is part of ours.
+            Error::System { .. }
+            | Error::Unsafe { .. }
             | Error::NoPlace { .. }
             | Error::Argument { .. }
             | Error::Service { .. }

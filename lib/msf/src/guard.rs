@@ -5,6 +5,7 @@
 use crate::instance;
 use msf_core::log::Level;
 use nix::errno::Errno;
+use std::any::Any;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -26,21 +27,24 @@ pub(crate) fn guard_or<T>(failed: T, call: impl FnOnce() -> Result<T, Errno>) ->
         instance::check()?;
         call()
     }));
-    match outcome {
+    let errno = match outcome {
         Ok(Ok(value)) => {
             Errno::set_raw(before);
-            value
+            return value;
         }
-        Ok(Err(errno)) => {
-            errno.set();
-            failed
-        }
-        // The panic hook has logged it; what the call worked on may be half done.
-        Err(_) => {
-            Errno::ENOTRECOVERABLE.set();
-            failed
-        }
-    }
+        Ok(Err(errno)) => errno,
+        Err(panic) => caught(panic),
+    };
+    errno.set();
+    failed
+}
+
+/// The panic hook has logged it; what the call worked on may be half done.
+#[cold]
+#[inline(never)]
+fn caught(panic: Box<dyn Any + Send>) -> Errno {
+    drop(panic);
+    Errno::ENOTRECOVERABLE
 }
 
 /// The bytes of a C string, without the NUL.
@@ -55,7 +59,16 @@ pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> Result<&'a [u8], Errno> {
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
+/// The errno of a failure that a number says enough about.
+#[cold]
+#[inline(never)]
+pub(crate) fn plain(error: msf_core::Error) -> Errno {
+    error.errno()
+}
+
 /// The errno of a failure that needs more words than a number: they go to the log.
+#[cold]
+#[inline(never)]
 pub(crate) fn told(error: msf_core::Error) -> Errno {
     msf_core::log!(Level::Error, "MSF", "{error}");
     error.errno()

@@ -18,6 +18,7 @@ pub(crate) fn check() -> Result<(), Errno> {
 }
 
 #[cold]
+#[inline(never)]
 fn decide() -> Result<(), Errno> {
     let mut search = Search { own: &raw const VERDICT as usize, verdict: FIRST };
     // SAFETY: `visit` has the signature the C library asks for, and `search` outlives the call that uses it.

@@ -3,7 +3,7 @@
 //! Rust cannot define a function with `...`, so `msf_log_write` is one jump to the C function in `write.c`, which
 //! formats the text and calls back [`log_text`]. The jump leaves registers and stack as the caller made them.
 
-use crate::guard::{bytes, guard, guard_or};
+use crate::guard::{bytes, guard, guard_or, plain};
 use crate::header;
 use crate::instance;
 use msf_core::log::{self, Level, Source};
@@ -93,8 +93,7 @@ unsafe extern "C" fn log_text(
         let file = unsafe { bytes(file) }.unwrap_or(b"?");
         // SAFETY: `write.c` has just formatted `length` bytes there.
         let text = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) };
-        log::write_bytes(clamped(level), &Source { module, func, file, line: i64::from(line) }, text)
-            .map_err(|error| error.errno())
+        log::write_bytes(clamped(level), &Source { module, func, file, line: i64::from(line) }, text).map_err(plain)
     })
 }
 
@@ -105,7 +104,7 @@ pub unsafe extern "C" fn msf_log_init(log_path: *const c_char) -> c_int {
     guard(|| {
         // SAFETY: the contract is our caller's.
         let path = unsafe { bytes(log_path) }?;
-        log::open(Path::new(OsStr::from_bytes(path))).map_err(|error| error.errno())
+        log::open(Path::new(OsStr::from_bytes(path))).map_err(plain)
     })
 }
 
@@ -116,18 +115,18 @@ pub unsafe extern "C" fn msf_log_init_default(name: *const c_char) -> c_int {
     guard(|| {
         // SAFETY: the contract is our caller's.
         let name = str::from_utf8(unsafe { bytes(name) }?).map_err(|_| Errno::EINVAL)?;
-        log::open_default(name).map_err(|error| error.errno())
+        log::open_default(name).map_err(plain)
     })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_log_reopen() -> c_int {
-    guard(|| log::reopen().map_err(|error| error.errno()))
+    guard(|| log::reopen().map_err(plain))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_log_limit(bytes: u64, files: u32) -> c_int {
-    guard(|| log::limit(bytes, files).map_err(|error| error.errno()))
+    guard(|| log::limit(bytes, files).map_err(plain))
 }
 
 #[unsafe(no_mangle)]

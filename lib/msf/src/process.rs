@@ -1,11 +1,10 @@
 //! msf_process.h: the description of the process, its places, its name and its title.
 
-use crate::guard::{bytes, guard, guard_or, told};
+use crate::guard::{bytes, guard, guard_or, plain, told};
 use crate::header;
 use msf_core::process::{self, Claim, Held};
 use msf_core::sys::place;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -62,8 +61,11 @@ pub unsafe extern "C" fn msf_process_claim(name: *const c_char, holder_out: *mut
 pub unsafe extern "C" fn msf_process_release(name: *const c_char) -> c_int {
     guard(|| {
         // SAFETY: the contract is our caller's.
-        let claim = claims().remove(unsafe { text(name) }?);
-        claim.filter(Claim::is_ours).map(drop).ok_or(Errno::ENOENT)
+        let name = unsafe { text(name) }?;
+        let mut claims = claims();
+        let at = claims.iter().position(|(of, claim)| of == name && claim.is_ours()).ok_or(Errno::ENOENT)?;
+        claims.swap_remove(at);
+        Ok(())
     })
 }
 
@@ -80,22 +82,22 @@ pub unsafe extern "C" fn msf_process_holder(name: *const c_char) -> libc::pid_t 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msf_process_title(title: *const c_char) -> c_int {
     // SAFETY: the contract is our caller's.
-    guard(|| process::title(unsafe { text(title) }?).map_err(|error| error.errno()))
+    guard(|| process::title(unsafe { text(title) }?).map_err(plain))
 }
 
 /// After a fork whose parent ends: the child holds what the parent held.
 pub(crate) fn take_over_claims() -> Result<(), Errno> {
-    claims().values_mut().try_for_each(Claim::renew).map_err(told)
+    claims().iter_mut().try_for_each(|(_, claim)| claim.renew()).map_err(told)
 }
 
 fn claim(name: &str) -> Result<(), Held> {
     static AT_EXIT: Once = Once::new();
     let mut claims = claims();
     // What a fork inherited is the parent's, and must not keep the child from asking.
-    claims.retain(|_, claim| claim.is_ours());
-    if !claims.contains_key(name) {
+    claims.retain(|(_, claim)| claim.is_ours());
+    if !claims.iter().any(|(of, _)| of == name) {
         let claim = process::claim(name)?;
-        claims.insert(name.to_owned(), claim);
+        claims.push((name.to_owned(), claim));
         AT_EXIT.call_once(|| {
             // Without it the files would stay behind; the lock itself is the kernel's to release.
             // SAFETY: the function belongs to a library that is never unmapped.
@@ -112,7 +114,7 @@ extern "C" fn release_all() {
     }
 }
 
-fn claims() -> MutexGuard<'static, BTreeMap<String, Claim>> {
+fn claims() -> MutexGuard<'static, Vec<(String, Claim)>> {
     CLAIMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -142,5 +144,5 @@ unsafe fn copy_out(path: &Path, out: *mut c_char, size: usize) -> Result<(), Err
     Ok(())
 }
 
-/// What this process has claimed, by name.
-static CLAIMS: Mutex<BTreeMap<String, Claim>> = Mutex::new(BTreeMap::new());
+/// What this process has claimed, with the names.
+static CLAIMS: Mutex<Vec<(String, Claim)>> = Mutex::new(Vec::new());

@@ -1,6 +1,6 @@
 //! msf_thread.h: starting a thread.
 
-use crate::guard::guard;
+use crate::guard::{guard, plain};
 use msf_core::thread;
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
@@ -16,7 +16,7 @@ pub unsafe extern "C" fn msf_pthread_spawn(
     guard(|| {
         let (false, Some(main)) = (tid.is_null(), func) else { return Err(Errno::EINVAL) };
         // SAFETY: the contract is our caller's.
-        let thread = unsafe { thread::spawn(main, arg) }.map_err(|error| error.errno())?;
+        let thread = unsafe { thread::spawn(main, arg) }.map_err(plain)?;
         // SAFETY: not null (checked above), and our caller says that it may be written.
         unsafe { tid.write(thread) };
         Ok(())

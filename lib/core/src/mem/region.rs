@@ -2,6 +2,7 @@
 
 use crate::sys::node;
 use nix::errno::Errno;
+use std::io;
 use std::ptr::{self, NonNull};
 
 /// What is wished for; a wish that cannot be fulfilled is told, not an error.
@@ -37,15 +38,18 @@ impl Region {
                 Err(errno) => {
                     let region = Region::anonymous(length, LAZY)?;
                     region.advise_huge();
-                    let why = format!("no huge pages for {length} bytes ({}), using transparent ones", errno.desc());
+                    let why = format!(
+                        "no huge pages for {length} bytes ({}), using transparent ones",
+                        io::Error::from(errno)
+                    );
                     Ok((region, Some(why)))
                 }
             },
             Wish::Node(number) => {
                 let region = Region::anonymous(length, LAZY)?;
                 let told = node::prefer(region.start, region.length, number);
-                let why =
-                    told.err().map(|errno| format!("memory is not bound to NUMA node {number}: {}", errno.desc()));
+                let why = told.err().map(io::Error::from);
+                let why = why.map(|error| format!("memory is not bound to NUMA node {number}: {error}"));
                 Ok((region, why))
             }
         }

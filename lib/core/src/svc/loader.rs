@@ -96,9 +96,9 @@ fn is_missing(name: &OsStr, reason: &str) -> bool {
 
 /// The loader's own sentence, without libloading's frame around it.
 fn reason(error: &libloading::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => source.to_string(),
-        None => error.to_string(),
+    match error {
+        libloading::Error::DlOpen { source } | libloading::Error::DlSym { source } => source.to_string(),
+        error => error.to_string(),
     }
 }
 
