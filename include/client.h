@@ -17,19 +17,19 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <msf_atomic.h>
-#include <msf_errno.h>
-#include <msf_event.h>
-#include <msf_list.h>
-#include <msf_log.h>
-#include <msf_mem.h>
-#include <msf_mempool.h>
-#include <msf_network.h>
-#include <msf_thread.h>
-#include <msf_utils.h>
+#include "msf_atomic.h"
+#include "msf_errno.h"
+#include "msf_event.h"
+#include "msf_list.h"
+#include "msf_log.h"
+#include "msf_mem.h"
+#include "msf_mempool.h"
+#include "msf_network.h"
+#include "msf_thread.h"
+#include "msf_utils.h"
 
-#include <conn.h>
-#include <protocol.h>
+#include "conn.h"
+#include "protocol.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -4,8 +4,8 @@
 #ifndef MSF_CONN_H
 #define MSF_CONN_H
 
-#include <msf_list.h>
-#include <msf_utils.h>
+#include "msf_list.h"
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,7 +6,7 @@
 #ifndef MSF_ATOMIC_H
 #define MSF_ATOMIC_H
 
-#include <msf.h>
+#include "msf.h"
 
 typedef volatile u32 msf_atomic_t;
 

@@ -4,6 +4,6 @@
 #ifndef MSF_CONFIG_H
 #define MSF_CONFIG_H
 
-#include <msf.h>
+#include "msf.h"
 
 #endif /* MSF_CONFIG_H */

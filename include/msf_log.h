@@ -10,7 +10,7 @@
 #ifndef MSF_LOG_H
 #define MSF_LOG_H
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -4,7 +4,7 @@
 #ifndef MSF_MEM_H
 #define MSF_MEM_H
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -7,7 +7,7 @@
 #ifndef MSF_MEMPOOL_H
 #define MSF_MEMPOOL_H
 
-#include <msf_mem.h>
+#include "msf_mem.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 /* As client_param.host these two mean "the agent's unix socket on this machine". */
 #define LOCAL_HOST_V4 "127.0.0.1"

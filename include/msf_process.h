@@ -4,7 +4,7 @@
 #ifndef MSF_PROCESS_H
 #define MSF_PROCESS_H
 
-#include <msf_svc.h>
+#include "msf_svc.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -11,7 +11,7 @@
 
 #include <dlfcn.h>
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,7 +8,7 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

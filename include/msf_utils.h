@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <msf.h>
+#include "msf.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,7 +6,7 @@
 #ifndef MSF_PROTOCOL_H
 #define MSF_PROTOCOL_H
 
-#include <msf_utils.h>
+#include "msf_utils.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -308,13 +308,15 @@ def headers(tools, tally, wanted):
 
 def parsed(compiler, cxx, standard, feature):
     names = sorted(path.name for path in INCLUDE.glob("*.h"))
-    language = ["-x", "c++" if cxx else "c"]
     # g++ defines _GNU_SOURCE itself.
     feature = [] if cxx or not feature else [feature]
-    command = [compiler, f"-std={standard}", *WARNINGS, *feature, f"-I{INCLUDE}", "-fsyntax-only", *language, "-"]
-    alone = ["".join(f"#include <{name}>\n" for name in twice) for twice in [names, names[::-1], *([n, n] for n in names)]]
-    for source in alone:
-        done = subprocess.run(command, input=source, capture_output=True, text=True)
+    command = [compiler, f"-std={standard}", *WARNINGS, *feature, "-fsyntax-only", "-x", "c++" if cxx else "c", "-"]
+    flat = [f"-I{INCLUDE}"]
+    # In order, in reverse, each one alone and twice; and without any -I, as <msf/client.h> of an installed tree.
+    sources = [(flat, names), (flat, names[::-1]), *((flat, [name, name]) for name in names), ([], [INCLUDE / "client.h"])]
+    for search, included in sources:
+        source = "".join(f'#include "{name}"\n' for name in included)
+        done = subprocess.run([*command[:1], *search, *command[1:]], input=source, capture_output=True, text=True)
         if done.returncode != 0:
             return f"$ {shlex.join(command)}\n{source}{done.stderr}"
     return ""
