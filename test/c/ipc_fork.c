@@ -6,6 +6,7 @@
 
 #define GET 0x26
 #define ID_CHILD 0x43
+#define ID_MORTAL 0x44
 
 static s32 on_request(s8 *data, u32 len, u32 cmd)
 {
@@ -33,10 +34,36 @@ static void in_the_child(void)
     CHECK_FAILS(call(ID_B, GET, NULL, 0, NULL, 8, 2000), ENOTCONN);
 }
 
+/* A service with a child that outlives it. */
+static void leaves_a_child(void *arg)
+{
+    int verdict = log_in(ID_MORTAL, "MORTAL", on_request, nothing) != 0;
+    pid_t child = fork();
+
+    (void)arg;
+    if (child == 0) {
+        close(STDOUT_FILENO);
+        close(STDERR_FILENO);
+        sleep(3);
+        _exit(0);
+    }
+    ready(verdict);
+    for (;;)
+        pause();
+}
+
+/* The child holds nothing of the connection: the agent sees the death at once. */
+static void a_death_is_seen_through_the_children(pid_t mortal)
+{
+    CHECK_EQ(call(ID_MORTAL, GET, NULL, 0, NULL, 8, 2000), RPC_EXEC_SUCC);
+    end_peer(mortal);
+    CHECK_WITHIN(1000, call(ID_MORTAL, GET, NULL, 0, NULL, 8, 500) == RPC_PEER_OFFLINE);
+}
+
 int main(void)
 {
     struct service service = { ID_B, on_request };
-    pid_t pid = peer(serve, &service);
+    pid_t pid = peer(serve, &service), mortal = peer(leaves_a_child, NULL);
     int round;
 
     CHECK_EQ(log_in(ID_A, "PARENT", nothing, nothing), 0);
@@ -53,6 +80,7 @@ int main(void)
         CHECK_EQ(status, 0);
         CHECK(works());
     }
+    a_death_is_seen_through_the_children(mortal);
     CHECK_EQ(client_agent_deinit(), 0);
     end_peer(pid);
     return check_verdict();

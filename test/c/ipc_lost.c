@@ -2,54 +2,12 @@
  * The agent goes away: who waits is told, also for ever; libipc is back within 50 ms and logs in again. The agent here
  * is one of our own, so that it can misbehave: it also answers late, twice, in single bytes, and asks whether we live.
  */
-#include <sys/un.h>
-
-#include "ipc_peer.h"
+#include "ipc_agent.h"
 
 #define HANG 0x30   /* the agent closes the connection instead of answering */
 #define BYTES 0x31  /* answered byte by byte, after an answer to a call nobody made, and then once more */
 #define PROBE 0x32  /* answered after a keepalive probe was */
 #define BACK 0x33   /* answered with the milliseconds it took us to come back */
-
-static void receive(int fd, void *data, size_t len)
-{
-    char *at = (char *)data;
-
-    while (len > 0) {
-        ssize_t count = read(fd, at, len);
-
-        if (count <= 0)
-            _exit(4);
-        at += count;
-        len -= (size_t)count;
-    }
-}
-
-static void transmit(int fd, const void *data, size_t len, size_t piece)
-{
-    const char *at = (const char *)data;
-
-    while (len > 0) {
-        ssize_t count = write(fd, at, len < piece ? len : piece);
-
-        if (count <= 0)
-            _exit(5);
-        at += count;
-        len -= (size_t)count;
-    }
-}
-
-static struct basic_head acknowledged(const struct basic_head *request)
-{
-    struct basic_head ack = *request;
-
-    ack.srcid = request->dstid;
-    ack.dstid = request->srcid;
-    ack.opcode = RPC_ACK;
-    ack.datalen = 0;
-    ack.restlen = 0;
-    return ack;
-}
 
 /* Answers a request with a number of milliseconds. */
 static void answer(int fd, const struct basic_head *request, long long number, size_t piece)
@@ -86,12 +44,8 @@ static void probe(int fd)
 static int connection(int fd, long long took)
 {
     struct basic_head head;
-    struct login_pdu login;
 
-    receive(fd, &head, sizeof(head));
-    receive(fd, &login, sizeof(login));
-    head = acknowledged(&head);
-    transmit(fd, &head, sizeof(head), sizeof(head));
+    welcome(fd);
     for (;;) {
         receive(fd, &head, sizeof(head));
         switch (head.cmd) {
@@ -130,20 +84,6 @@ static void agent(void *arg)
         closed = check_now();
         close(fd);
     }
-}
-
-static int listening(const char *path)
-{
-    struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-    memset(&address, 0, sizeof(address));
-    address.sun_family = AF_UNIX;
-    strcpy(address.sun_path, path);
-    unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 8) != 0)
-        return -1;
-    return fd;
 }
 
 static void is_back(void)

@@ -31,6 +31,6 @@ pub use backoff::Backoff;
 pub use client::{Client, Happening};
 pub use error::ClientError;
 pub use inbox::Inbox;
-pub use place::Place;
+pub use place::{Place, trusted};
 pub use session::{Call, Event, Refusal, Session};
 pub use stream::Stream;

@@ -41,6 +41,16 @@ impl Place {
     }
 }
 
+/// Whether a socket may be connected to now. Anybody may have made our folder in `/tmp`; a socket in somebody else's is a
+/// trap.
+#[must_use]
+pub fn trusted(socket: &Path) -> bool {
+    match (socket.parent(), own_uid()) {
+        (Some(folder), Some(uid)) if folder == own_folder(uid) => owned_by(folder, uid),
+        _ => true,
+    }
+}
+
 fn candidates(variable: impl Fn(&'static str) -> Option<OsString>, uid: Option<u32>) -> Vec<PathBuf> {
     let named = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(socket) = named("MSF_AGENT_SOCK") {
@@ -51,19 +61,19 @@ fn candidates(variable: impl Fn(&'static str) -> Option<OsString>, uid: Option<u
     }
     let mut folders = vec![PathBuf::from("/run/msf")];
     folders.extend(named("XDG_RUNTIME_DIR").map(|folder| folder.join("msf")));
-    if let Some(uid) = uid {
-        let folder = PathBuf::from(format!("/tmp/msf-{uid}"));
-        // Anybody may have made this folder; a socket in somebody else's is a trap.
-        folders.extend(owned_by(&folder, uid).then_some(folder));
-    }
+    folders.extend(uid.map(own_folder));
     let mut sockets: Vec<PathBuf> = folders.into_iter().map(|folder| folder.join(SOCKET)).collect();
     sockets.push(PathBuf::from("/var/msf_agent.sock"));
     sockets
 }
 
-/// True also when there is no such folder: it may come later, and is looked at again before each attempt.
+/// The place of who has no better one, in a folder where everybody may write.
+fn own_folder(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/msf-{uid}"))
+}
+
 fn owned_by(folder: &Path, uid: u32) -> bool {
-    fs::symlink_metadata(folder).map_or(true, |found| found.is_dir() && found.uid() == uid)
+    fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == uid)
 }
 
 /// The kernel shows a process's folder as owned by its effective user.
@@ -106,7 +116,8 @@ mod tests {
     #[test]
     fn a_folder_of_somebody_else_is_not_trusted() {
         assert!(!owned_by(Path::new("/proc"), 4_000_000_000));
-        assert!(owned_by(Path::new("/no/such/folder"), 4_000_000_000));
+        assert!(!owned_by(Path::new("/no/such/folder"), 4_000_000_000));
+        assert!(trusted(Path::new("/run/msf/msf_agent.sock")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A connected socket to the agent, whichever family it is of.
 
-use crate::Place;
+use crate::{Place, trusted};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,8 +24,11 @@ impl Stream {
     pub fn connect(place: &Place, patience: Duration) -> Result<Self, (String, io::Error)> {
         match place {
             Place::Local(sockets) => {
-                let mut failed = (String::from("an empty list of sockets"), io::ErrorKind::NotFound.into());
+                let mut failed = (String::from("any socket it may be at"), io::ErrorKind::NotFound.into());
                 for socket in sockets {
+                    if !trusted(socket) {
+                        continue;
+                    }
                     match UnixStream::connect(socket) {
                         Ok(stream) => return Ok(Self::Unix(stream)),
                         Err(error) => failed = (socket.display().to_string(), error),

@@ -5,6 +5,7 @@
 
 use crate::client::Client;
 use crate::jobs::Job;
+use crate::socket;
 use crate::waiter::Waiter;
 use msf_client::reply;
 use msf_sys::log;
@@ -87,12 +88,16 @@ fn hand_over(client: &Arc<Client>, head: &Header, payload: Option<Vec<u8>>) {
     unsafe { (client.settings.on_answer)(data.cast::<c_char>(), length, head.cmd) };
 }
 
-/// Sends an answer, if one is wanted. Waits while so much waits to be sent already that the agent must be stuck.
+/// Sends an answer, if one is wanted. While so much waits to be sent already that the agent must be slow, it waits, and
+/// sends itself: the io thread may be standing before the full queue, which only we can make room in.
 fn send(client: &Arc<Client>, head: Option<Header>, body: &[u8]) {
     let Some(head) = head else { return };
     let mut link = client.lock();
-    while link.congested() {
-        link = client.wait(link, None);
+    while let Some(socket) = link.congested_socket() {
+        drop(link);
+        socket::await_room(socket);
+        link = client.lock();
+        link.push_out();
     }
     if let Err(errno) = link.send(client, &head, body) {
         drop(link);

@@ -25,6 +25,8 @@ pub(crate) struct Io {
     limit: u32,
     backoff: Backoff,
     up_since: Option<Instant>,
+    /// How many connections in a row ended soon after the login.
+    short_lived: u32,
     /// The present trouble is in the log already.
     told: bool,
 }
@@ -37,6 +39,7 @@ impl Io {
             limit: DEFAULT_PAYLOAD_LIMIT,
             backoff: Backoff::new(),
             up_since: None,
+            short_lived: 0,
             told: false,
         }
     }
@@ -175,9 +178,12 @@ impl Io {
 
     fn plan_attempt(&mut self, client: &Arc<Client>, errno: Errno) {
         let lasted = self.up_since.take().map(|since| since.elapsed());
-        // An agent that takes us and drops us at once is not to be run down.
-        if lasted.is_some_and(|lasted| lasted >= SOUND) {
-            self.backoff.reset();
+        if let Some(lasted) = lasted {
+            self.short_lived = if lasted >= SOUND { 0 } else { self.short_lived + 1 };
+            // An agent that takes us and drops us again and again is not to be run down.
+            if self.short_lived <= PATIENCE {
+                self.backoff.reset();
+            }
         }
         let why = std::io::Error::from_raw_os_error(errno.0);
         if lasted.is_some() {
@@ -295,3 +301,5 @@ fn copied(body: &[u8]) -> Option<Vec<u8>> {
 const LOGIN_PATIENCE: Duration = Duration::from_secs(2);
 /// A connection that lasted as long as this was a good one.
 const SOUND: Duration = Duration::from_secs(1);
+/// So many short ones in a row are bad luck.
+const PATIENCE: u32 = 3;

@@ -12,7 +12,7 @@ use msf_client::{Call, Refusal, Session};
 use msf_sys::event::{Callbacks, Event};
 use msf_wire::librpc::{HEADER_LEN, Header};
 use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -112,12 +112,27 @@ impl Link {
     }
 
     /// True when more waits to be sent than anybody should add to.
-    pub(crate) fn congested(&self) -> bool {
+    fn congested(&self) -> bool {
         self.outbox.len() - self.sent >= MOST_WAITING
+    }
+
+    /// If it is congested: the number of the socket, to wait for room with. By the time it is used it may be closed.
+    pub(crate) fn congested_socket(&self) -> Option<RawFd> {
+        self.socket.as_ref().filter(|_| self.congested()).map(|socket| socket.as_fd().as_raw_fd())
     }
 
     /// On the io thread: the socket takes bytes again.
     fn flush(&mut self) {
+        self.push_out();
+        if self.outbox.is_empty() {
+            // Here and nowhere else: freeing an event waits for its callback, which waits for our lock.
+            home::forget_writer();
+            self.writer = None;
+        }
+    }
+
+    /// Sends of the outbox what the socket takes.
+    pub(crate) fn push_out(&mut self) {
         let (Some(socket), Some(rest)) = (&self.socket, self.outbox.get(self.sent..)) else { return };
         match socket::send(socket.as_fd(), &[IoSlice::new(rest)]) {
             Ok(count) => self.sent += count,
@@ -126,8 +141,6 @@ impl Link {
         }
         if self.sent == self.outbox.len() {
             self.empty_outbox();
-            self.writer = None;
-            home::forget_writer();
         } else if self.sent >= COMPACT_AT {
             self.outbox.drain(..self.sent);
             self.sent = 0;

@@ -1,11 +1,11 @@
 //! The system calls of libipc: connecting, sending and receiving without blocking, and the two special descriptors.
 
 use crate::errno::Errno;
-use msf_client::{Place, Stream};
+use msf_client::{Place, Stream, trusted};
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -18,10 +18,16 @@ pub(crate) fn connect(place: &Place) -> Result<OwnedFd, Errno> {
         Place::Remote { .. } => {
             let stream = Stream::connect(place, TCP_PATIENCE).map_err(|(_, error)| error)?;
             stream.set_nonblocking()?;
-            Ok(match stream {
+            let socket: OwnedFd = match stream {
                 Stream::Unix(stream) => stream.into(),
                 Stream::Tcp(stream) => stream.into(),
-            })
+            };
+            // A host that was switched off says no goodbye, and somebody may be waiting for ever.
+            set_option(&socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
+            for (option, value) in KEEPALIVE {
+                set_option(&socket, libc::IPPROTO_TCP, option, value)?;
+            }
+            Ok(socket)
         }
     }
 }
@@ -52,6 +58,14 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> Result<Option
         Err(Errno::AGAIN) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Waits for the socket to take bytes, for a moment at most. The number may have become somebody else's: nothing is
+/// done but look, and the caller looks again at what he waits for.
+pub(crate) fn await_room(socket: RawFd) {
+    let mut look = libc::pollfd { fd: socket, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd of ours; a descriptor that is closed is an answer, not an error.
+    unsafe { libc::poll(&mut look, 1, A_MOMENT) };
 }
 
 /// Ends both directions: whoever reads sees the end of the stream.
@@ -96,7 +110,7 @@ pub(crate) fn clear_alarm(clock: BorrowedFd<'_>) {
 /// The most telling failure wins: that a socket is not there is news only when none is.
 fn connect_local(sockets: &[PathBuf]) -> Result<OwnedFd, Errno> {
     let mut failure = Errno(libc::ENOENT);
-    for path in sockets {
+    for path in sockets.iter().filter(|path| trusted(path)) {
         match connect_unix(path) {
             Ok(socket) => return Ok(socket),
             Err(errno) if failure.0 == libc::ENOENT => failure = errno,
@@ -129,6 +143,15 @@ fn connect_unix(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+fn set_option(socket: &OwnedFd, level: c_int, option: c_int, value: c_int) -> Result<(), Errno> {
+    let length = mem::size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: the value is an int, and so long.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) } {
+        0 => Ok(()),
+        _ => Err(Errno::last()),
+    }
+}
+
 fn owned(fd: c_int) -> Result<OwnedFd, Errno> {
     if fd < 0 {
         return Err(Errno::last());
@@ -149,3 +172,7 @@ fn retried(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
 }
 
 const TCP_PATIENCE: Duration = Duration::from_secs(2);
+/// Milliseconds.
+const A_MOMENT: c_int = 50;
+/// When TCP asks a silent peer whether it lives: after so many seconds, so often, so many times.
+const KEEPALIVE: [(c_int, c_int); 3] = [(libc::TCP_KEEPIDLE, 5), (libc::TCP_KEEPINTVL, 1), (libc::TCP_KEEPCNT, 3)];
