@@ -23,6 +23,13 @@ pub enum Misfit {
     NotALibrary,
     /// It is one, for another machine or word size.
     OtherMachine,
+    /// What is to be mapped ends behind the file's end.
+    CutOff {
+        /// Bytes the file should have.
+        needs: u64,
+        /// Bytes it has.
+        has: u64,
+    },
     /// The symbol is code.
     Function,
     /// The symbol is a variable of this many bytes.
@@ -35,6 +42,7 @@ impl fmt::Display for Misfit {
             Misfit::Read(e) => write!(f, "cannot be read: {e}"),
             Misfit::NotALibrary => write!(f, "is not a shared library"),
             Misfit::OtherMachine => write!(f, "is built for another machine"),
+            Misfit::CutOff { needs, has } => write!(f, "is cut off: it has {has} bytes of {needs} or more"),
             Misfit::Function => write!(f, "is a function; expected a variable of type struct msf_svc"),
             Misfit::TooSmall(size) => {
                 write!(f, "is a variable of {size} bytes; expected a struct msf_svc, which has {TABLE}")
@@ -63,6 +71,7 @@ pub fn inspect(library: &Path, symbol: &str) -> Result<(), Misfit> {
     if u16::from_ne_bytes([header[16], header[17]]) != ET_DYN {
         return Err(Misfit::NotALibrary);
     }
+    whole(&file)?;
     match find(&file, symbol) {
         Some(found) if matches!(found.kind, STT_FUNC | STT_IFUNC) => Err(Misfit::Function),
         Some(found) if found.size != 0 && found.size < TABLE => Err(Misfit::TooSmall(found.size)),
@@ -78,6 +87,22 @@ fn same_machine(header: &[u8; 20]) -> bool {
     header[4..6] == own[4..6] && header[18..20] == own[18..20]
 }
 
+/// Whether everything that would be mapped is there. The loader maps what the headers say, and touching a page behind
+/// the file's end is the end of the process (SIGBUS).
+fn whole(file: &File) -> Result<(), Misfit> {
+    let has = file.metadata().map_err(Misfit::Read)?.len();
+    let segments = Headers::of(file, layout::SEGMENTS).ok_or(Misfit::NotALibrary)?;
+    let ends = segments.iter().filter(|segment| int(segment, 0) == Some(PT_LOAD)).filter_map(|segment| {
+        let offset = layout::word(segment, layout::SEGMENT_OFFSET_AT)?;
+        Some(offset.saturating_add(layout::word(segment, layout::SEGMENT_SIZE_AT)?))
+    });
+    match ends.max() {
+        Some(needs) if needs > has => Err(Misfit::CutOff { needs, has }),
+        Some(_) => Ok(()),
+        None => Err(Misfit::NotALibrary),
+    }
+}
+
 /// A defined dynamic symbol.
 struct Symbol {
     kind: u8,
@@ -85,9 +110,9 @@ struct Symbol {
 }
 
 fn find(file: &File, name: &str) -> Option<Symbol> {
-    let sections = Sections::of(file)?;
-    let table = (0..sections.count).filter_map(|i| sections.get(i)).find(|s| s.kind == SHT_DYNSYM)?;
-    let names = sections.get(table.link.try_into().ok()?)?.bytes(file)?;
+    let sections = Headers::of(file, layout::SECTIONS)?;
+    let table = sections.iter().filter_map(Section::parse).find(|s| s.kind == SHT_DYNSYM)?;
+    let names = sections.iter().nth(table.link.try_into().ok()?).and_then(Section::parse)?.bytes(file)?;
     let entries = table.bytes(file)?;
     entries.chunks_exact(layout::SYMBOL).find_map(|entry| {
         let symbol = layout::Symbol::parse(entry)?;
@@ -97,10 +122,25 @@ fn find(file: &File, name: &str) -> Option<Symbol> {
     })
 }
 
-struct Sections {
+/// One of the file's two tables of headers: of segments or of sections.
+struct Headers {
     bytes: Vec<u8>,
     entry: usize,
-    count: usize,
+}
+
+impl Headers {
+    fn of(file: &File, table: layout::Table) -> Option<Headers> {
+        let header: [u8; layout::HEADER] = array(file, 0)?;
+        let offset = layout::word(&header, table.offset_at)?;
+        let entry = usize::from(half(&header, table.entry_size_at)?);
+        let count = usize::from(half(&header, table.entry_size_at + 2)?);
+        (entry >= table.entry_size).then_some(())?;
+        Some(Headers { bytes: read(file, offset, (entry * count) as u64)?, entry })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks_exact(self.entry)
+    }
 }
 
 struct Section {
@@ -110,37 +150,26 @@ struct Section {
     link: u32,
 }
 
-impl Sections {
-    fn of(file: &File) -> Option<Sections> {
-        let header: [u8; layout::HEADER] = array(file, 0)?;
-        let offset = layout::word(&header, layout::SECTIONS_AT)?;
-        let entry = usize::from(half(&header, layout::SECTIONS_AT + layout::SECTION_SIZE_AFTER)?);
-        let count = usize::from(half(&header, layout::SECTIONS_AT + layout::SECTION_SIZE_AFTER + 2)?);
-        (entry >= layout::SECTION).then_some(())?;
-        Some(Sections { bytes: read(file, offset, (entry * count) as u64)?, entry, count })
-    }
-
-    fn get(&self, index: usize) -> Option<Section> {
-        let at = self.bytes.get(index.checked_mul(self.entry)?..)?;
+impl Section {
+    fn parse(entry: &[u8]) -> Option<Section> {
         Some(Section {
-            kind: int(at, 4)?,
-            offset: layout::word(at, layout::OFFSET_AT)?,
-            size: layout::word(at, layout::OFFSET_AT + size_of::<usize>())?,
-            link: int(at, layout::OFFSET_AT + 2 * size_of::<usize>())?,
+            kind: int(entry, 4)?,
+            offset: layout::word(entry, layout::OFFSET_AT)?,
+            size: layout::word(entry, layout::OFFSET_AT + size_of::<usize>())?,
+            link: int(entry, layout::OFFSET_AT + 2 * size_of::<usize>())?,
         })
     }
-}
 
-impl Section {
     fn bytes(&self, file: &File) -> Option<Vec<u8>> {
         read(file, self.offset, self.size)
     }
 }
 
-/// Refuses sizes the file does not have, so that a broken header costs no memory.
+/// Refuses sizes the file does not have, and no table has (a file may have holes), so that a broken header costs no
+/// memory.
 fn read(file: &File, offset: u64, size: u64) -> Option<Vec<u8>> {
     let end = file.metadata().ok()?.len();
-    (offset.checked_add(size)? <= end).then_some(())?;
+    (offset.checked_add(size)? <= end && size <= LONGEST_TABLE).then_some(())?;
     let mut bytes = vec![0; size.try_into().ok()?];
     file.read_exact_at(&mut bytes, offset).ok()?;
     Some(bytes)
@@ -160,7 +189,9 @@ fn int(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+const LONGEST_TABLE: u64 = 64 << 20;
 const ET_DYN: u16 = 3;
+const PT_LOAD: u32 = 1;
 const SHT_DYNSYM: u32 = 11;
 const STT_FUNC: u8 = 2;
 const STT_IFUNC: u8 = 10;
@@ -169,12 +200,22 @@ const STT_IFUNC: u8 = 10;
 mod layout {
     use super::{half, int};
 
+    /// Where the file's header tells of a table of headers. The number of entries is behind the size of one.
+    pub struct Table {
+        pub offset_at: usize,
+        pub entry_size_at: usize,
+        /// The least an entry has.
+        pub entry_size: usize,
+    }
+
     #[cfg(target_pointer_width = "64")]
     mod sizes {
+        use super::Table;
         pub const HEADER: usize = 64;
-        pub const SECTIONS_AT: usize = 40;
-        pub const SECTION_SIZE_AFTER: usize = 18;
-        pub const SECTION: usize = 64;
+        pub const SEGMENTS: Table = Table { offset_at: 32, entry_size_at: 54, entry_size: 56 };
+        pub const SECTIONS: Table = Table { offset_at: 40, entry_size_at: 58, entry_size: 64 };
+        pub const SEGMENT_OFFSET_AT: usize = 8;
+        pub const SEGMENT_SIZE_AT: usize = 32;
         pub const OFFSET_AT: usize = 24;
         pub const SYMBOL: usize = 24;
         pub const INFO_AT: usize = 4;
@@ -183,17 +224,19 @@ mod layout {
     }
     #[cfg(target_pointer_width = "32")]
     mod sizes {
+        use super::Table;
         pub const HEADER: usize = 52;
-        pub const SECTIONS_AT: usize = 32;
-        pub const SECTION_SIZE_AFTER: usize = 14;
-        pub const SECTION: usize = 40;
+        pub const SEGMENTS: Table = Table { offset_at: 28, entry_size_at: 42, entry_size: 32 };
+        pub const SECTIONS: Table = Table { offset_at: 32, entry_size_at: 46, entry_size: 40 };
+        pub const SEGMENT_OFFSET_AT: usize = 4;
+        pub const SEGMENT_SIZE_AT: usize = 16;
         pub const OFFSET_AT: usize = 16;
         pub const SYMBOL: usize = 16;
         pub const INFO_AT: usize = 12;
         pub const INDEX_AT: usize = 14;
         pub const SIZE_AT: usize = 8;
     }
-    pub use sizes::{HEADER, OFFSET_AT, SECTION, SECTION_SIZE_AFTER, SECTIONS_AT, SYMBOL};
+    pub use sizes::{HEADER, OFFSET_AT, SECTIONS, SEGMENT_OFFSET_AT, SEGMENT_SIZE_AT, SEGMENTS, SYMBOL};
 
     pub struct Symbol {
         pub name: u32,
@@ -261,16 +304,21 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
+    /// The loader would be killed by SIGBUS on most of them.
     #[test]
-    fn every_truncation_of_a_library_is_survived() {
+    fn regress_every_truncation_of_a_library_is_refused() {
         let whole = std::fs::read(own()).unwrap();
         let folder = std::env::temp_dir().join(format!("msf_elf_cut_{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("a.so");
-        for length in [20, 40, 63, 64, 65, 1000, whole.len() / 2, whole.len() - 1] {
+        for length in [20, 40, 63, 64, 65, 1000, 100_000] {
             std::fs::write(&file, &whole[..length]).unwrap();
-            let _ = inspect(&file, "a");
+            let refused = inspect(&file, "a");
+            assert!(matches!(refused, Err(Misfit::NotALibrary | Misfit::CutOff { .. })), "{length}: {refused:?}");
         }
+        // Without its section headers it can be loaded; what is missing then is nothing that is mapped.
+        std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        assert!(inspect(&file, "a").is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -7,7 +7,7 @@
 use crate::MODULE;
 use crate::libraries;
 use crate::life::{self, Life, Table, Up};
-use crate::ready;
+use crate::ready::{self, Starter};
 use crate::signals::Signals;
 use msf_conf::shell::Shell;
 use msf_sys::event::Base;
@@ -30,26 +30,24 @@ pub enum Ending {
 
 /// Runs the services of `settings` until SIGTERM or SIGINT. `Err` is what went wrong before there was a log.
 pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
+    let starter = Starter::from_environment();
     let identity = settings.identity();
-    if detach {
-        // Told while there is a terminal to tell it to.
-        if let Some(pid) = process::holder(&identity).map_err(|e| format!("{identity}: {e}"))? {
-            return Err(format!("{identity}: {}", Refused::Held(pid)));
-        }
-        process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
-    }
-    let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
+    // Before detaching, while there is somebody to hear of a refusal; the claim goes with us.
     let _claim = process::claim(&identity).map_err(|e| match e {
         Refused::Held(_) => format!("{identity}: {e}"),
         Refused::Failed(_) => format!("{identity}: {e}, in {}", folder("MSF_RUN_DIR", "the run folder")),
     })?;
+    if detach {
+        process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
+    }
+    let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     log::init_default(&identity)
         .map_err(|e| format!("cannot open {identity}.log in {}: {e}", folder("MSF_LOG_DIR", "the log folder")))?;
     process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");
     }
-    let ended = serve(settings, &signals, detach);
+    let ended = serve(settings, &signals, starter, detach);
     if let Err(why) = &ended {
         msf_sys::log!(Level::Error, MODULE, "{why}");
     }
@@ -58,7 +56,7 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
     Ok(if ended.is_ok() { Ending::Well } else { Ending::Badly })
 }
 
-fn serve(settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
+fn serve(settings: &Shell, signals: &Signals, starter: Starter, detach: bool) -> Result<(), String> {
     let (version, file) = (env!("CARGO_PKG_VERSION"), settings.file.display());
     msf_sys::log!(Level::Info, MODULE, "msf_shell {version} with libmsf {} runs {file}", msf_sys::version());
     let mut services = libraries::load(settings)?;
@@ -67,7 +65,7 @@ fn serve(settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String
     let published = process::publish(about, &mut services).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
     let names = settings.services.iter().map(|service| service.name.clone()).collect();
     let mut life = Life::new(Loaded { published, names });
-    let outcome = go(&mut life, settings, signals, detach);
+    let outcome = go(&mut life, settings, signals, starter, detach);
     say(ready::stopping());
     let mut failures = life.down().into_iter().map(|failure| failure.to_string());
     match (outcome, failures.next()) {
@@ -94,7 +92,13 @@ fn rest(first: String, others: impl Iterator<Item = String>) -> String {
 }
 
 /// Up and at work, until told to stop.
-fn go(life: &mut Life<Loaded<'_>>, settings: &Shell, signals: &Signals, detach: bool) -> Result<(), String> {
+fn go(
+    life: &mut Life<Loaded<'_>>,
+    settings: &Shell,
+    signals: &Signals,
+    starter: Starter,
+    detach: bool,
+) -> Result<(), String> {
     let up = life.up(|| signals.stop_is_pending());
     if up.map_err(|failure| failure.to_string())? == Up::Abandoned {
         msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
@@ -103,7 +107,7 @@ fn go(life: &mut Life<Loaded<'_>>, settings: &Shell, signals: &Signals, detach: 
     if detach {
         silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
     }
-    say(ready::ready());
+    say(starter.ready());
     msf_sys::log!(Level::Info, MODULE, "{} services are started", settings.services.len());
     turn(settings, signals).map_err(|e| format!("the event loop failed: {e}"))
 }

@@ -1,35 +1,58 @@
-//! Tells whoever started us how far we are: a newline on the descriptor MSF_READY_FD names (msf_daemon's way), and
+//! Tells whoever started us how far we are: a newline into the pipe that MSF_READY_FD names (msf_daemon's way), and
 //! sd_notify's datagrams to NOTIFY_SOCKET (systemd's way).
 //!
 //! Nobody has to listen, so nothing here fails the shell; what cannot be told is handed back as a sentence for the log.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// All services are started. Called once: the descriptor is closed behind the newline.
-pub fn ready() -> Result<(), String> {
-    newline().and(notify("READY=1"))
+/// Whoever started us, if he wants to know.
+pub struct Starter {
+    pipe: Result<Option<File>, String>,
+}
+
+impl Starter {
+    /// As the environment says. Before the first descriptor of ours is opened: the variable may be older than this
+    /// process, and the number would be something of ours then.
+    pub fn from_environment() -> Starter {
+        let taken = env::var_os("MSF_READY_FD").map(|number| {
+            let given = number.to_str().and_then(|text| text.parse().ok()).filter(|fd| *fd > 2);
+            let fd = given.ok_or_else(|| io::Error::other("expected a number above 2"));
+            fd.and_then(take_over).map_err(|e| format!("MSF_READY_FD={}: {e}", number.display()))
+        });
+        Starter { pipe: taken.transpose() }
+    }
+
+    /// All services are started. The pipe ends behind the newline.
+    pub fn ready(self) -> Result<(), String> {
+        let newline = self.pipe.and_then(|pipe| match pipe {
+            Some(mut pipe) => pipe.write_all(b"\n").map_err(|e| format!("cannot write to MSF_READY_FD: {e}")),
+            None => Ok(()),
+        });
+        newline.and(notify("READY=1"))
+    }
+}
+
+/// The pipe behind a number we were given. Through /proc it is opened anew, so nothing has to be taken on trust.
+fn take_over(fd: i32) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{fd}");
+    if !fs::metadata(&path)?.file_type().is_fifo() {
+        return Err(io::Error::other("expected a pipe"));
+    }
+    let pipe = File::options().write(true).open(path)?;
+    nix::unistd::close(fd)?;
+    Ok(pipe)
 }
 
 /// The way down has begun.
 pub fn stopping() -> Result<(), String> {
     notify("STOPPING=1")
-}
-
-fn newline() -> Result<(), String> {
-    let Some(number) = env::var_os("MSF_READY_FD") else { return Ok(()) };
-    let failed = |e: &dyn std::fmt::Display| format!("MSF_READY_FD={}: {e}", number.display());
-    let text = number.to_str().unwrap_or_default();
-    let fd: i32 = text.parse().map_err(|e| failed(&e))?;
-    // Through /proc the pipe is opened anew, so no descriptor has to be taken over on trust.
-    let told = OpenOptions::new().write(true).open(format!("/proc/self/fd/{fd}")).and_then(|mut f| f.write_all(b"\n"));
-    told.map_err(|e| failed(&e))?;
-    nix::unistd::close(fd).map_err(|e| failed(&e))
 }
 
 fn notify(state: &str) -> Result<(), String> {

@@ -63,6 +63,7 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Refused::Held(0) => write!(f, "already running"),
             Refused::Held(pid) => write!(f, "already running as pid {pid}"),
             Refused::Failed(e) => write!(f, "cannot claim the name: {e}"),
         }
