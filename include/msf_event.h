@@ -54,14 +54,14 @@ MSF_EXPORT void msf_event_base_loopexit(struct msf_event_base *base);
  * An event for fd. It is interested in what it has callbacks for; all of them get args. It stays armed
  * until msf_event_del, does nothing before msf_event_add, and does not own fd: delete the event before
  * closing the descriptor. error_cb runs on errors and hang-up; without one read_cb runs and sees end of
- * file. NULL and errno (EINVAL: fd below zero or no callback at all; ENOMEM).
+ * file. NULL and errno (EINVAL: no callback at all; ENOMEM).
  */
 MSF_EXPORT struct msf_event *msf_event_new(s32 fd, void (*read_cb)(void *), void (*write_cb)(void *),
                                            void (*error_cb)(void *), void *args);
 
 /*
  * Arms the event in the base. Adding it again is allowed and returns 0. -1 with errno: EINVAL (NULL, or
- * the event is in another base), EBADF (closed descriptor), EPERM (a regular file), EEXIST (another
+ * the event is in another base), EBADF (no open descriptor), EPERM (a regular file), EEXIST (another
  * event of this base has the descriptor), ENOSPC (a million events are in it).
  */
 MSF_EXPORT s32 msf_event_add(struct msf_event_base *base, struct msf_event *ev);

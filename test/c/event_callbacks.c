@@ -75,7 +75,9 @@ static void arguments_are_checked(void)
     struct msf_event *of_file, *closed;
 
     CHECK(msf_event_new(pair[0], NULL, NULL, NULL, NULL) == NULL && errno == EINVAL);
-    CHECK(msf_event_new(-1, count_read, NULL, NULL, NULL) == NULL && errno == EINVAL);
+    closed = msf_event_new(-1, count_read, NULL, NULL, NULL);
+    CHECK_FAILS(msf_event_add(watch.base, closed), EBADF);
+    msf_event_free(closed);
     CHECK_FAILS(msf_event_add(NULL, NULL), EINVAL);
     CHECK_FAILS(msf_event_del(watch.base, NULL), EINVAL);
     CHECK_FAILS(msf_event_base_dispatch(NULL), EINVAL);

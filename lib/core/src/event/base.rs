@@ -179,10 +179,10 @@ impl<H: Handler> Clone for Base<H> {
 }
 
 impl<H: Handler> Event<H> {
-    /// An event for `fd`; what `handler` wants is what is watched. EINVAL when it wants nothing, or `fd` is negative.
+    /// An event for `fd`; what `handler` wants is what is watched. EINVAL when it wants nothing.
     pub fn new(fd: RawFd, handler: H) -> io::Result<Event<H>> {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        if fd < 0 || ![Call::Read, Call::Write, Call::Error].iter().any(|&call| handler.wants(call)) {
+        if ![Call::Read, Call::Write, Call::Error].iter().any(|&call| handler.wants(call)) {
             return Err(errno(libc::EINVAL));
         }
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
