@@ -104,14 +104,17 @@ impl Poller {
 
     /// Puts an empty set (but for `waker`) in the place of the one that `self` and `set` share.
     pub fn renew(&self, set: &LevelSet, waker: &KernelWaker) -> io::Result<()> {
-        let fresh = mio::Poll::new()?;
-        for old in [self.poll.as_raw_fd(), set.0.as_raw_fd()] {
+        let fresh = Poller::new(1)?;
+        fresh.add_waker(waker)?;
+        let fresh = fresh.poll;
+        // The polled one last: should that fail, the old set still reports what made us do this.
+        for old in [set.0.as_raw_fd(), self.poll.as_raw_fd()] {
             // SAFETY: both numbers are open epoll descriptors owned by `self` and `set`, which keep owning the numbers.
             if unsafe { libc::dup3(fresh.as_raw_fd(), old, libc::O_CLOEXEC) } < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
-        self.add_waker(waker)
+        Ok(())
     }
 
     /// Puts a loop's waker into the set; its readiness is not reported, it only ends the wait.
