@@ -38,8 +38,8 @@ pub enum Access {
 pub enum Accepted {
     /// Everybody who waited is in or turned away.
     All,
-    /// Something is short; to be tried again later.
-    Later,
+    /// To be tried again after this time: something is short, or others shall have their turn.
+    Later(Duration),
 }
 
 impl Acceptor {
@@ -90,8 +90,8 @@ impl Acceptor {
         let tokens: Vec<Token> = self.listeners.iter().map(|(token, _)| token).collect();
         let mut outcome = Accepted::All;
         for token in tokens {
-            if matches!(self.accept(token, now, taken), Accepted::Later) {
-                outcome = Accepted::Later;
+            if let later @ Accepted::Later(_) = self.accept(token, now, taken) {
+                outcome = later;
             }
         }
         outcome
@@ -100,7 +100,8 @@ impl Acceptor {
     /// Takes everybody who waits at one listener.
     pub fn accept(&mut self, token: Token, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
         let mut failures = 0;
-        while let Some(listener) = self.listeners.get(token) {
+        for _ in 0..MOST_PER_TURN {
+            let Some(listener) = self.listeners.get(token) else { return Accepted::All };
             match listener.accept() {
                 Ok((socket, peer)) => {
                     if let Some(why) = self.objection(&peer) {
@@ -113,23 +114,23 @@ impl Acceptor {
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Accepted::All,
                     Some(Errno::EMFILE | Errno::ENFILE) if self.shed(token, now, &error) => {}
-                    Some(Errno::EMFILE | Errno::ENFILE) => return Accepted::Later,
+                    Some(Errno::EMFILE | Errno::ENFILE) => return Accepted::Later(REST),
                     Some(Errno::ENOMEM | Errno::ENOBUFS) => {
                         self.mention(now, &format!("cannot accept a connection: {error}"));
-                        return Accepted::Later;
+                        return Accepted::Later(REST);
                     }
                     // The peer gave up, or the network said so: the next one may be fine. But not for ever.
                     _ => {
                         failures += 1;
                         if failures > MOST_FAILURES {
                             self.mention(now, &format!("cannot accept connections: {error}"));
-                            return Accepted::Later;
+                            return Accepted::Later(REST);
                         }
                     }
                 },
             }
         }
-        Accepted::All
+        Accepted::Later(Duration::ZERO)
     }
 
     fn objection(&self, peer: &Peer) -> Option<String> {
@@ -177,5 +178,9 @@ fn reserve() -> Option<File> {
 
 const LOG: &str = "AGENT";
 const MENTION: Duration = Duration::from_secs(1);
+/// How long accepting rests when descriptors or memory are short.
+const REST: Duration = Duration::from_millis(100);
+/// Connections taken in one turn: a flood of them must not keep the logins waiting.
+const MOST_PER_TURN: usize = 64;
 /// Failures in a row after which accepting rests.
 const MOST_FAILURES: u32 = 100;

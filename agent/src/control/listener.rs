@@ -2,7 +2,9 @@
 
 use crate::core::message::Peer;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::{KeepAlive, PeerCredentials, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpNoDelay};
+use nix::sys::socket::sockopt::{
+    KeepAlive, PeerCredentials, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpNoDelay, TcpUserTimeout,
+};
 use nix::sys::socket::{Backlog, getsockopt, listen, setsockopt};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, chown};
@@ -191,7 +193,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
         setsockopt(stream, KeepAlive, &true)?;
         setsockopt(stream, TcpKeepIdle, &KEEP_ALIVE_IDLE)?;
         setsockopt(stream, TcpKeepInterval, &KEEP_ALIVE_INTERVAL)?;
-        setsockopt(stream, TcpKeepCount, &KEEP_ALIVE_COUNT)
+        setsockopt(stream, TcpKeepCount, &KEEP_ALIVE_COUNT)?;
+        setsockopt(stream, TcpUserTimeout, &USER_TIMEOUT)
     };
     set().map_err(io::Error::from)
 }
@@ -200,6 +203,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 const KEEP_ALIVE_IDLE: u32 = 60;
 const KEEP_ALIVE_INTERVAL: u32 = 10;
 const KEEP_ALIVE_COUNT: u32 = 6;
+/// Milliseconds that sent bytes may stay unacknowledged; keep-alive is silent while there are any.
+const USER_TIMEOUT: u32 = 300_000;
 /// Above this `Backlog` refuses; the kernel's own maximum is lower in practice.
 const MOST_BACKLOG: i32 = 4096;
 

@@ -158,9 +158,11 @@ impl<E: Errands> Control<E> {
             self.next_reactor = (self.next_reactor + 1) % self.lines.len();
             self.order(reactor, Order::Adopt(socket, peer));
         }
-        if matches!(outcome, Accepted::Later) && !self.accepting_later {
+        if let Accepted::Later(rest) = outcome
+            && !self.accepting_later
+        {
             self.accepting_later = true;
-            reactor.arm(ACCEPT_AGAIN, Timer::Accept as u64);
+            reactor.arm(rest, Timer::Accept as u64);
         }
     }
 
@@ -320,8 +322,6 @@ enum Timer {
 const LOG: &str = "AGENT";
 /// A slot the acceptor never reaches.
 const SIGNAL_TOKEN: u32 = 0xf_fff0;
-/// How long accepting rests when descriptors or memory are short.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long peers that do not read may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const REPORTS_PER_TURN: usize = 1024;

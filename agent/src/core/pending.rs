@@ -56,7 +56,8 @@ impl Ledger {
     pub fn enter(&mut self, caller: Address, call: &Envelope, now: Moment) {
         let deadline = match call.patience {
             Patience::None => return,
-            Patience::Millis(wait) => Some(Moment(now.0 + u64::from(wait))),
+            // One more, because `now` has lost its fraction: the caller must not find us the less patient one.
+            Patience::Millis(wait) => Some(Moment(now.0 + u64::from(wait) + 1)),
             Patience::Forever => None,
         };
         let entry = Waiting { caller, call: *call, deadline, expired: false, next: None };
@@ -212,8 +213,8 @@ mod tests {
     fn an_answer_is_due_once() {
         let mut ledger = ledger();
         ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
-        assert_eq!(ledger.settle(&reply(1, 5), after(99)), Settled::Due(A));
-        assert_eq!(ledger.settle(&reply(1, 5), after(99)), Settled::Late);
+        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Due(A));
+        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Late);
         assert_eq!(ledger.len(), 0);
     }
 
@@ -221,7 +222,7 @@ mod tests {
     fn an_answer_after_the_deadline_is_late() {
         let mut ledger = ledger();
         ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
-        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Late);
+        assert_eq!(ledger.settle(&reply(1, 5), after(101)), Settled::Late);
     }
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(ledger.sweep(after(50), |_, _| true), 0);
         assert_eq!(ledger.sweep(after(150), |_, _| true), 1);
         assert_eq!((ledger.sweep(after(200), |_, _| true), ledger.len()), (0, 1));
-        assert_eq!((ledger.sweep(after(100 + GRACE), |_, _| true), ledger.len()), (0, 0));
+        assert_eq!((ledger.sweep(after(101 + GRACE), |_, _| true), ledger.len()), (0, 0));
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl World {
                 self.inboxes.entry(at.session).or_default().push_back(Asked {
                     caller,
                     call,
-                    deadline: self.now + wait,
+                    deadline: self.now + wait + 1,
                 });
             }
         }

@@ -4,6 +4,7 @@
 //! sessions that are to end, posts the parcels and writes the outboxes ([`Broker::finish`]). Nothing ends a session
 //! in the middle of a turn, so a frame being handled never loses the ground it stands on.
 
+use super::chatter::Chatter;
 use super::lane::{Lane, Parcel, Spares};
 use super::session::{Ending, Session};
 use crate::core::admit::Limits;
@@ -12,6 +13,7 @@ use crate::core::message::{Address, Moment, Order, Report};
 use crate::observe::counter::Counters;
 use msf_core::event::mailbox::{Receiver, Sender};
 use msf_core::event::{Reactor, Ready, Slots, Token, Turn};
+use msf_core::log::Level;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -72,6 +74,7 @@ pub struct Broker {
     /// Something happened since the last sweep.
     pub(super) stirred: bool,
     sweeping: bool,
+    chatter: Chatter,
     pub(super) phase: Phase,
 }
 
@@ -115,6 +118,7 @@ impl Broker {
             buffered: 0,
             stirred: false,
             sweeping: false,
+            chatter: Chatter::default(),
             phase: Phase::Serving,
         }
     }
@@ -147,6 +151,13 @@ impl Broker {
 
     pub(super) fn report(&mut self, report: Report) {
         self.reports.push_back(report);
+    }
+
+    /// A line about what a peer did wrong, unless there have been too many.
+    pub(super) fn complain(&mut self, what: impl FnOnce() -> String) {
+        if let Some(left_out) = self.chatter.may_say(self.now) {
+            msf_core::log!(Level::Warn, LOG, "{}{left_out}", what());
+        }
     }
 
     fn look_at_the_clock(&mut self, reactor: &Reactor) {
@@ -257,5 +268,6 @@ impl Turn for Broker {
 const SCRATCH: usize = 128 * 1024;
 /// How often expired entries and idle buffers are looked for, while there is traffic.
 const SWEEP: Duration = Duration::from_secs(1);
+pub(super) const LOG: &str = "AGENT";
 /// No session's token is above 32 bits.
 const SWEEP_KEY: u64 = u64::MAX;

@@ -1,7 +1,6 @@
 //! Frames to where they go: an outbox of this reactor, or a lane to a sibling; and the outboxes to their sockets.
 
-use super::broker::Broker;
-use super::intake::LOG;
+use super::broker::{Broker, LOG};
 use super::lane::{Lane, Record, split_record};
 use super::librpc::{self, Meaning};
 use super::outbox::Flushed;
@@ -170,14 +169,14 @@ impl Broker {
                 Ending::Closed => log_end(&who, "has gone", told),
                 Ending::Logout => log_end(&who, "has logged out", told),
                 Ending::Shutdown => log_end(&who, "is let go", told),
-                Ending::Malformed(what) => msf_core::log!(Level::Warn, LOG, "{who}: closed: {what}"),
+                Ending::Malformed(what) => self.complain(|| format!("{who}: closed: {what}")),
                 Ending::Slow => {
                     self.counts().cut_slow.count();
                     let limit = self.limits.outbox_hard;
-                    msf_core::log!(Level::Warn, LOG, "{who}: cut: it does not read, and {limit} bytes wait for it");
+                    self.complain(|| format!("{who}: cut: it does not read, and {limit} bytes wait for it"));
                 }
                 Ending::Evicted => {
-                    msf_core::log!(Level::Warn, LOG, "{who}: closed: it no longer lives, and its id was asked for")
+                    self.complain(|| format!("{who}: closed: it no longer lives, and its id was asked for"));
                 }
             }
             self.report(Report::Left(self.address(token)));

@@ -5,7 +5,6 @@ use super::librpc::{self, Meaning};
 use super::session::{Ending, Session, Standing};
 use crate::core::message::{Login, Refusal, Report};
 use msf_core::event::Token;
-use msf_core::log::Level;
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, Step, WireError, decode};
 use nix::errno::Errno;
 use nix::unistd::read;
@@ -120,16 +119,17 @@ impl Broker {
     fn spoofed(&mut self, token: Token, head: &Header) {
         self.counts().spoofed.count();
         self.put(token, &librpc::refuse(head, Refusal::Denied));
-        if let Some(session) = self.sessions.get_mut(token).filter(|session| !session.noted) {
-            session.noted = true;
-            let who = session.who();
+        if let Some(who) = self.note(token) {
             let (from, to, cmd) = (head.srcid, head.dstid, head.cmd);
-            msf_core::log!(
-                Level::Warn,
-                LOG,
-                "{who}: requests in the name of {from:#x} (to {to:#x}, cmd {cmd:#x}) refused"
-            );
+            self.complain(|| format!("{who}: requests in the name of {from:#x} (to {to:#x}, cmd {cmd:#x}) refused"));
         }
+    }
+
+    /// The session's name, once: one line about what it may not do is enough.
+    fn note(&mut self, token: Token) -> Option<String> {
+        let session = self.sessions.get_mut(token).filter(|session| !session.noted)?;
+        session.noted = true;
+        Some(session.who())
     }
 
     fn login(&mut self, token: Token, head: &Header, body: &[u8]) {
@@ -144,7 +144,7 @@ impl Broker {
         match session.standing {
             Standing::Member(id) if id == head.srcid => {
                 session.name = name;
-                self.put(token, &librpc::confirm(head));
+                self.put(token, &librpc::confirm(head, self.limits.payload));
             }
             Standing::Member(id) => {
                 let why = format!("this connection is {id:#x} already");
@@ -162,9 +162,8 @@ impl Broker {
     pub(super) fn login_refused(&mut self, token: Token, head: &Header, why: &str) {
         self.counts().logins_refused.count();
         self.put(token, &librpc::refuse(head, Refusal::Denied));
-        if let Some(session) = self.sessions.get_mut(token).filter(|session| !session.noted) {
-            session.noted = true;
-            msf_core::log!(Level::Warn, LOG, "{}: login as {:#x} refused: {why}", session.who(), head.srcid);
+        if let Some(who) = self.note(token) {
+            self.complain(|| format!("{who}: login as {:#x} refused: {why}", head.srcid));
         }
     }
 
@@ -204,4 +203,3 @@ impl Broker {
 
 /// How often a session may read per turn before the others get theirs.
 const READS_PER_TURN: usize = 4;
-pub(super) const LOG: &str = "AGENT";

@@ -67,9 +67,9 @@ pub fn refuse_kept(call: &Envelope, refusal: Refusal) -> [u8; HEADER_LEN] {
     refuse(&head, refusal)
 }
 
-/// The answer to a login, a probe: all is well.
-pub fn confirm(head: &Header) -> [u8; HEADER_LEN] {
-    head.ack(errcode::EXEC_SUCC, 0).encode()
+/// The answer to a login: all is well, and payloads may be as long as that.
+pub fn confirm(head: &Header, payload_limit: u32) -> [u8; HEADER_LEN] {
+    head.ack(errcode::EXEC_SUCC, 0).with_payload_limit(payload_limit).encode()
 }
 
 /// The answer to a probe: no command, whatever the probe had in that place.

@@ -3,6 +3,7 @@
 //! The edge never names the control thread; they talk in [`core::message`](crate::core::message)'s orders and reports.
 
 pub mod broker;
+mod chatter;
 mod delivery;
 mod intake;
 pub mod lane;

@@ -1,7 +1,6 @@
 //! What the control thread asks of a reactor.
 
-use super::broker::{Broker, Phase};
-use super::intake::LOG;
+use super::broker::{Broker, LOG, Phase};
 use super::librpc;
 use super::session::{Ending, Session, Standing};
 use crate::core::message::{Address, Order, Peer, Report};
@@ -77,7 +76,7 @@ impl Broker {
         session.standing = Standing::Member(head.srcid);
         msf_core::log!(Level::Info, LOG, "{} has logged in", session.who());
         self.counts().logins.count();
-        self.put(token, &librpc::confirm(&head));
+        self.put(token, &librpc::confirm(&head, self.limits.payload));
     }
 
     /// Finds out whether a session's peer still lives: by its socket, and if it knows KALIVE, by asking it.
