@@ -208,12 +208,7 @@ impl<T> Session<T> {
             return Event::LoginRefused(head.errcode);
         }
         self.state = State::Online;
-        // An agent with another payload limit than the usual one says so where old agents leave zeroes.
-        let [a, b, c, d, ..] = head.reserved;
-        self.limit = match u32::from_le_bytes([a, b, c, d]) {
-            0 => DEFAULT_PAYLOAD_LIMIT,
-            limit => limit,
-        };
+        self.limit = head.payload_limit();
         Event::LoggedIn
     }
 
@@ -350,7 +345,7 @@ mod tests {
     fn an_agent_may_tell_another_limit_in_its_login_answer() {
         let mut session = Session::<()>::new(id::DLNA, b"DLNA");
         let (login, _) = session.login(7);
-        session.receive(ack(Header { reserved: [0, 1, 0, 0, 0, 0, 0, 0], ..login.ack(0, 0) }));
+        session.receive(ack(login.ack(0, 0).with_payload_limit(256)));
         assert_eq!(session.payload_limit(), 256);
     }
 

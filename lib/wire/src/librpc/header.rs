@@ -1,6 +1,6 @@
 //! The 56 bytes in front of every payload.
 
-use super::{WireError, errcode, opcode};
+use super::{DEFAULT_PAYLOAD_LIMIT, WireError, errcode, opcode};
 
 /// Length of a header on the wire.
 pub const HEADER_LEN: usize = 56;
@@ -70,6 +70,24 @@ impl Header {
         }
     }
 
+    /// In the agent's answer to a login: the longest payload it takes. Old agents leave zeroes there, and so does one
+    /// with the usual limit.
+    #[must_use]
+    pub const fn payload_limit(&self) -> u32 {
+        match split(self.reserved).0 {
+            0 => DEFAULT_PAYLOAD_LIMIT,
+            limit => limit,
+        }
+    }
+
+    /// See [`payload_limit`](Self::payload_limit).
+    #[must_use]
+    pub const fn with_payload_limit(self, limit: u32) -> Self {
+        let (_, high) = split(self.reserved);
+        let low = if limit == DEFAULT_PAYLOAD_LIMIT { 0 } else { limit };
+        Self { reserved: join(low, high), ..self }
+    }
+
     /// Reads a header; the minor version and unknown opcodes pass.
     ///
     /// # Errors
@@ -135,11 +153,11 @@ pub(super) fn check_start(version: u32, magic: u32) -> Result<(), WireError> {
     Ok(())
 }
 
-fn join(low: u32, high: u32) -> [u8; 8] {
-    (u64::from(high) << 32 | u64::from(low)).to_le_bytes()
+const fn join(low: u32, high: u32) -> [u8; 8] {
+    ((high as u64) << 32 | low as u64).to_le_bytes()
 }
 
-fn split(reserved: [u8; 8]) -> (u32, u32) {
+const fn split(reserved: [u8; 8]) -> (u32, u32) {
     let word = u64::from_le_bytes(reserved);
     (word as u32, (word >> 32) as u32)
 }
@@ -189,6 +207,16 @@ mod tests {
         let mut bytes = Header { version: 9, ..sample() }.encode();
         bytes[4] ^= 1;
         assert_eq!(Header::parse(&bytes), Err(WireError::Magic(MAGIC ^ 1)));
+    }
+
+    #[test]
+    fn an_unusual_payload_limit_is_told_in_the_answer_to_a_login_and_the_usual_one_is_not() {
+        let ack = Header::request(1, 2, 3, 4).ack(0, 0);
+        assert_eq!(ack.with_payload_limit(DEFAULT_PAYLOAD_LIMIT), ack);
+        assert_eq!(ack.payload_limit(), DEFAULT_PAYLOAD_LIMIT);
+        for limit in [1, 4096, 1 << 24, u32::MAX] {
+            assert_eq!(ack.with_payload_limit(limit).payload_limit(), limit);
+        }
     }
 
     #[test]
