@@ -14,6 +14,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The socket's name in the run directory.
 pub const SOCKET: &str = "msf_daemon.sock";
@@ -79,6 +80,7 @@ pub struct Conversation {
     answered: bool,
     /// Whether the connection is to stay open after the answer.
     linger: bool,
+    since: Instant,
 }
 
 /// What a conversation needs next.
@@ -96,14 +98,10 @@ impl Control {
     /// Listens in `run_dir`. The caller holds the daemon's name, so a file that is there already is a dead daemon's.
     pub fn listen(run_dir: &Path) -> io::Result<Control> {
         let path = run_dir.join(SOCKET);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-            _ => {}
+        match bind(&path) {
+            Ok(listener) => Ok(Control { listener, path }),
+            Err(e) => Err(io::Error::new(e.kind(), format!("cannot listen on {}: {e}", path.display()))),
         }
-        let listener = UnixListener::bind(&path)?;
-        listener.set_nonblocking(true)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Control { listener, path })
     }
 
     /// Begins to watch for connections under `token`.
@@ -124,6 +122,17 @@ impl Control {
     }
 }
 
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
@@ -133,13 +142,25 @@ impl Drop for Control {
 impl Conversation {
     fn new(stream: UnixStream) -> io::Result<Conversation> {
         stream.set_nonblocking(true)?;
-        Ok(Conversation { stream, heard: Vec::new(), to_say: Vec::new(), answered: false, linger: false })
+        Ok(Conversation {
+            stream,
+            heard: Vec::new(),
+            to_say: Vec::new(),
+            answered: false,
+            linger: false,
+            since: Instant::now(),
+        })
     }
 
     /// The user at the other end, if he may not be heard.
     pub fn stranger(&self) -> io::Result<Option<u32>> {
         let uid = getsockopt(&self.stream, PeerCredentials)?.uid();
         Ok((uid != 0 && uid != geteuid().as_raw()).then_some(uid))
+    }
+
+    /// When it began; `None` when the peer waits for our end, for which our patience is endless.
+    pub fn patience_since(&self) -> Option<Instant> {
+        (!self.linger).then_some(self.since)
     }
 
     /// Begins to watch it under `token`.
@@ -152,7 +173,8 @@ impl Conversation {
         let ended = self.read()?;
         if self.answered {
             self.write()?;
-            return Ok(if ended { Next::End } else { Next::Wait });
+            // He may have closed his side and still read.
+            return Ok(if ended && self.to_say.is_empty() && !self.linger { Next::End } else { Next::Wait });
         }
         if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
             return Ok(Next::Answer(String::from_utf8_lossy(&self.heard[..end]).into_owned()));

@@ -39,6 +39,8 @@ pub struct Driver {
     notify: Notify,
     since: Instant,
     stopping: bool,
+    /// Somebody knocks whom we had no descriptor for; the socket will not tell of him again.
+    unheard: bool,
 }
 
 /// What a token of ours stands for.
@@ -86,6 +88,7 @@ impl Driver {
             notify: setting.notify,
             since: Instant::now(),
             stopping: false,
+            unheard: false,
         })
     }
 
@@ -220,6 +223,9 @@ impl Driver {
 
     /// What is due after any event: forgetting who is gone, and the next step of the end.
     fn settle(&mut self, reactor: &mut Reactor) {
+        if self.unheard {
+            self.accept(reactor);
+        }
         self.services.retain(|service| !(service.dismissed && service.life.phase == Phase::Down));
         while self.stopping {
             let last = self.services.iter().rev().find(|service| service.life.phase != Phase::Down);
@@ -318,29 +324,47 @@ impl Driver {
 
     fn accept(&mut self, reactor: &Reactor) {
         loop {
-            let conversation = match self.control.accept() {
-                Ok(Some(conversation)) => conversation,
-                Ok(None) => return,
-                Err(e) => return log!(Level::Error, MODULE, "cannot accept on the control socket: {e}"),
-            };
-            match conversation.stranger() {
-                Ok(None) => {}
-                Ok(Some(uid)) => {
-                    log!(Level::Warn, MODULE, "control: user {uid} is not heard");
-                    continue;
-                }
+            match self.control.accept() {
+                Ok(Some(conversation)) => self.admit(reactor, conversation),
+                Ok(None) => return self.unheard = false,
+                Err(_) if self.break_off_the_oldest(0) => {}
                 Err(e) => {
-                    log!(Level::Warn, MODULE, "control: cannot learn who asks: {e}");
-                    continue;
+                    if !self.unheard {
+                        log!(Level::Error, MODULE, "cannot accept on the control socket: {e}");
+                    }
+                    return self.unheard = true;
                 }
             }
-            let Some(token) = self.watched.insert(Watched::Conversation(conversation)) else { return };
-            if let Some(Watched::Conversation(conversation)) = self.watched.get(token)
-                && let Err(e) = conversation.watch(reactor, token)
-            {
-                log!(Level::Warn, MODULE, "control: cannot listen to who asks: {e}");
-                self.watched.remove(token);
-            }
+        }
+    }
+
+    fn admit(&mut self, reactor: &Reactor, conversation: Conversation) {
+        match conversation.stranger() {
+            Ok(None) => {}
+            Ok(Some(uid)) => return log!(Level::Warn, MODULE, "control: user {uid} is not heard"),
+            Err(e) => return log!(Level::Warn, MODULE, "control: cannot learn who asks: {e}"),
+        }
+        self.break_off_the_oldest(MOST_CONVERSATIONS);
+        let Some(token) = self.watched.insert(Watched::Conversation(conversation)) else { return };
+        if let Some(Watched::Conversation(conversation)) = self.watched.get(token)
+            && let Err(e) = conversation.watch(reactor, token)
+        {
+            log!(Level::Warn, MODULE, "control: cannot listen to who asks: {e}");
+            self.watched.remove(token);
+        }
+    }
+
+    /// Who connects and says nothing, or does not read, must not keep others out, nor take the descriptors that
+    /// processes need. False when there are no more than `most`, or all of them wait for our end.
+    fn break_off_the_oldest(&mut self, most: usize) -> bool {
+        let talking = self.watched.iter().filter_map(|(token, watched)| match watched {
+            Watched::Conversation(conversation) => Some((conversation.patience_since()?, token)),
+            _ => None,
+        });
+        let talking: Vec<_> = talking.collect();
+        match talking.iter().min_by_key(|(since, _)| *since) {
+            Some((_, oldest)) if talking.len() > most => self.watched.remove(*oldest).is_some(),
+            _ => false,
         }
     }
 
@@ -411,3 +435,5 @@ impl Turn for Driver {
 
 /// The module name of our records.
 const MODULE: &str = "DAEMON";
+/// Behind it, whoever has been there longest has to go.
+const MOST_CONVERSATIONS: usize = 31;

@@ -104,7 +104,7 @@ fn version(args: &Args) -> Result<(), Failure> {
 /// The one configuration file, absolute: what is relative in it is relative to its folder.
 fn config(args: &Args) -> Result<PathBuf, Failure> {
     match args.configs.as_slice() {
-        [file] => Ok(std::path::absolute(file)?),
+        [file] => std::path::absolute(file).map_err(|e| wrong(format!("-c \"{}\": {e}", file.display()))),
         [] => Err(wrong("no configuration; expected -c FILE (-h shows all options)")),
         _ => Err(wrong("more than one -c FILE; expected one")),
     }
