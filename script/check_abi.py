@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Headers, Rust mirror and symbols say the same.
+"""Headers, Rust mirror and symbols say the same, and everybody is linked to the same library.
 
   check_abi.py [--stage DIR]              compares them (DIR, or MSF_STAGE: the tree build.py made)
   check_abi.py --self-test [--stage DIR]  changes each of them alone, in copies, and wants to see it noticed
@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from abi.compare import Abi  # noqa: E402
 from abi.headers import Broken  # noqa: E402
+from abi.linkage import linkage  # noqa: E402
 from abi.mirror import Unknown  # noqa: E402
 from abi.selftest import self_test  # noqa: E402
 
@@ -78,6 +79,7 @@ def checked(options):
         tally.skip(title, "no --stage DIR and no MSF_STAGE")
     else:
         tally.compared(title, abi.symbols(stage))
+        tally.compared("programs and libraries ask for one libmsf.so.1", linkage(options.stage))
         tally.compared("the stage tree has these headers", staged_headers(include, Path(options.stage, "include")))
     return tally.finish()
 

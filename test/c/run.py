@@ -86,7 +86,7 @@ class Toolbox:
         self.stage = Path(options.stage).resolve()
         cc, qemu = TARGETS.get(options.target, (options.cc, options.qemu or ""))
         self.cc = shlex.split(cc)
-        self.cxx = [self.cc[0][:-3] + "g++" if self.cc[0].endswith("gcc") else "g++", *self.cc[1:]]
+        self.cxx = [cxx_of(self.cc[0]), *self.cc[1:]]
         self.qemu = shlex.split(options.qemu if options.qemu is not None else qemu)
         self.sanitizers = [] if self.qemu or options.plain else SANITIZERS
 
@@ -293,7 +293,8 @@ def headers(tools, tally, wanted):
         return
     compilers = [tools.cc[0], tools.cxx[0]]
     if not tools.qemu:
-        compilers += ["clang", "clang++", "arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc"]
+        others = ["gcc", "g++", "clang", "clang++", "arm-linux-gnueabihf-gcc", "aarch64-linux-gnu-gcc"]
+        compilers += [other for other in others if other not in compilers]
     for compiler in compilers:
         title = f"headers: {compiler}"
         if not runs(compiler):
@@ -320,6 +321,13 @@ def parsed(compiler, cxx, standard, feature):
         if done.returncode != 0:
             return f"$ {shlex.join(command)}\n{source}{done.stderr}"
     return ""
+
+
+def cxx_of(cc):
+    """The C++ compiler beside a C compiler."""
+    if cc.endswith("gcc"):
+        return cc.removesuffix("gcc") + "g++"
+    return cc + "++" if cc.endswith("clang") else "g++"
 
 
 def runs(compiler):
