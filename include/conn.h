@@ -26,7 +26,7 @@ typedef s32 (*srvcb)(s8 *data, u32 len, u32 cmd);
 
 /* Read-only for programs. */
 struct conn {
-    s32 fd; /* -1 while there is none */
+    s32 fd; /* -1 while there is none; 0, like everything here, before the first init */
     u32 cid;
     u32 state;
     s8 name[MAX_CONN_NAME]; /* terminated */

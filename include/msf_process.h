@@ -76,7 +76,8 @@ MSF_EXPORT s32 msf_log_dir(s8 *path_out, size_t size);
  * Claims `name` for this process: locks <run dir>/<name>.lock and writes <run dir>/<name>.pid. Both stay
  * until msf_process_release or the end of the process, however it ends. 0, also when this process holds it
  * already; -1 EALREADY when another live process does - then, alone of all failures, *holder_out is written: its pid,
- * or 0 when it cannot be told. holder_out may be NULL. EINVAL: name NULL, empty, or with a slash.
+ * or 0 when it cannot be told. holder_out may be NULL. EINVAL: name NULL, empty, above
+ * 200 bytes, with a slash or a dot in front.
  */
 MSF_EXPORT s32 msf_process_claim(const s8 *name, pid_t *holder_out);
 
