@@ -1,3 +1,4 @@
+/* no qemu: qemu-user aborts when the child of a process with threads starts a thread */
 /*
  * Threads that call without pause while the client ends and begins again, and while the process forks: every call has a
  * definite end, no answer is a wrong one, and nothing hangs.
