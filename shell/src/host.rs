@@ -107,8 +107,8 @@ fn go(
     if detach {
         silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
     }
-    say(starter.ready());
     msf_sys::log!(Level::Info, MODULE, "{} services are started", settings.services.len());
+    say(starter.ready());
     turn(settings, signals).map_err(|e| format!("the event loop failed: {e}"))
 }
 
