@@ -23,6 +23,27 @@ static void answer(int fd, const struct basic_head *request, long long number, s
     transmit(fd, &frame, sizeof(frame), piece);
 }
 
+/* Somebody wants four gigabytes: he is refused, the process lives. */
+static void greedy(int fd)
+{
+    struct basic_head head;
+
+    memset(&head, 0, sizeof(head));
+    head.version = RPC_VERSION;
+    head.magic = RPC_MAGIC;
+    head.srcid = ID_B;
+    head.dstid = ID_A;
+    head.opcode = RPC_REQ;
+    head.cmd = 0x26;
+    head.seq = 78;
+    head.restlen = 0xffffffff;
+    head.timeout = 1000;
+    transmit(fd, &head, sizeof(head), sizeof(head));
+    receive(fd, &head, sizeof(head));
+    if (head.opcode != RPC_ACK || head.seq != 78 || head.errcode != RPC_EXEC_FAIL || head.datalen != 0)
+        _exit(7);
+}
+
 static void probe(int fd)
 {
     struct basic_head head;
@@ -63,6 +84,7 @@ static int connection(int fd, long long took)
             break;
         case PROBE:
             probe(fd);
+            greedy(fd);
             answer(fd, &head, 4, 60);
             break;
         default:

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::jobs::Job;
 use crate::link::Phase;
 use crate::{face, home, socket};
-use msf_client::{Backoff, Event, Inbox};
+use msf_client::{Backoff, Event, Inbox, reply};
 use msf_sys::log;
 use msf_sys::log::Level;
 use msf_wire::librpc::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, Step, errcode};
@@ -125,7 +125,7 @@ impl Io {
                     return self.lost(client, Errno(libc::EPROTO));
                 }
             };
-            match handle(client, frame) {
+            match handle(client, frame, self.limit) {
                 Handled::Done => self.inbox.consume(used),
                 Handled::LoggedIn(limit) => {
                     self.inbox.consume(used);
@@ -211,7 +211,7 @@ enum Handled {
 }
 
 /// Takes one frame to whom it concerns.
-fn handle(client: &Arc<Client>, frame: Frame<'_>) -> Handled {
+fn handle(client: &Arc<Client>, frame: Frame<'_>, limit: u32) -> Handled {
     let mut link = client.lock();
     match link.session.receive(frame) {
         Event::Answer { ticket, errcode, body } => {
@@ -226,7 +226,7 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>) -> Handled {
         }
         Event::Request(frame) => {
             drop(link);
-            requested(client, frame);
+            requested(client, frame, limit);
         }
         Event::Posted(frame) => {
             drop(link);
@@ -257,15 +257,32 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>) -> Handled {
     Handled::Done
 }
 
-fn requested(client: &Arc<Client>, frame: Frame<'_>) {
-    let Some(payload) = copied(frame.body) else {
-        log!(Level::Error, &client.settings.name, "no memory for a request of {} bytes", frame.body.len());
-        if let Some(head) = msf_client::reply::refused(&frame.head, errcode::PEER_BUSY) {
-            let _ = client.lock().send(client, &head, b"");
+fn requested(client: &Arc<Client>, frame: Frame<'_>, limit: u32) {
+    let head = frame.head;
+    // The buffer would be made for the asking: a caller must not be able to ask for all our memory.
+    if head.restlen > limit {
+        let (wanted, from) = (head.restlen, head.srcid);
+        log!(
+            Level::Warn,
+            &client.settings.name,
+            "{from:#x} wants {wanted} bytes, more than the {limit} an answer may have"
+        );
+        return refuse(client, &head, errcode::EXEC_FAIL);
+    }
+    match copied(frame.body) {
+        Some(payload) => client.jobs.push(Job::Request(head, payload)),
+        None => {
+            log!(Level::Error, &client.settings.name, "no memory for a request of {} bytes", frame.body.len());
+            refuse(client, &head, errcode::PEER_BUSY);
         }
-        return;
-    };
-    client.jobs.push(Job::Request(frame.head, payload));
+    }
+}
+
+fn refuse(client: &Arc<Client>, request: &Header, errcode: u32) {
+    if let Some(head) = reply::refused(request, errcode) {
+        // Where this fails the connection does, and the reader will see it.
+        let _ = client.lock().send(client, &head, b"");
+    }
 }
 
 fn posted(client: &Arc<Client>, frame: Frame<'_>) {
