@@ -160,7 +160,8 @@ fn writer(path: &Path) -> Result<(ArcFileLogWriter, FileLogWriterHandle), FlexiL
 fn into_io(error: FlexiLoggerError) -> io::Error {
     match error {
         FlexiLoggerError::OutputIo(error) => error,
-        error => io::Error::new(io::ErrorKind::InvalidInput, error.to_string()),
+        // What is left are names a log file cannot have: a folder, an empty one, ".log".
+        _ => io::Error::new(io::ErrorKind::InvalidInput, "it is no name for a log file"),
     }
 }
 

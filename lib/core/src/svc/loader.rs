@@ -98,7 +98,7 @@ fn is_missing(name: &OsStr, reason: &str) -> bool {
 fn reason(error: &libloading::Error) -> String {
     match error {
         libloading::Error::DlOpen { source } | libloading::Error::DlSym { source } => source.to_string(),
-        error => error.to_string(),
+        _ => "the loader does not say why".to_owned(),
     }
 }
 
