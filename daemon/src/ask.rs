@@ -68,11 +68,8 @@ impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AskError::NobodyThere(places) => {
-                write!(f, "no msf_daemon is running (looked in ")?;
-                for (index, place) in places.iter().enumerate() {
-                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, place.display())?;
-                }
-                f.write_str(")")
+                let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+                write!(f, "no msf_daemon is running (looked in {})", places.join(", "))
             }
             AskError::Deaf(pid) => {
                 write!(f, "msf_daemon (pid {pid}) is running but its control socket does not answer")

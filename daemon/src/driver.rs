@@ -17,6 +17,7 @@ use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Claim, ended, reap};
+use nix::sys::signal::SigSet;
 use std::io;
 use std::mem::discriminant;
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ impl Driver {
     /// Takes over the signals and begins to listen. Nothing is started yet.
     pub fn new(reactor: &Reactor, setting: Setting) -> io::Result<Driver> {
         let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
+        // Whoever started us may have blocked them for himself, as msf_shell does; a block is inherited.
+        SigSet::all().thread_unblock()?;
         let mut watched = Slots::default();
         let full = || io::Error::other("no slot is left for a descriptor");
         reactor.watch(&signals, watched.insert(Watched::Signals).ok_or_else(full)?, Interest::READ)?;

@@ -74,9 +74,10 @@ fn command() -> Result<(), Failure> {
         Some("parse") => parse(&config(&args)?),
         Some("kill") => show(&ask::kill_at_once()?),
         Some(word) => {
-            // A reload of a file that cannot be used is refused here already.
-            if let [file] = args.configs.as_slice() {
-                Settings::read(file)?;
+            // A reload of a file that cannot be used is refused here already. Nothing else hangs on the file: what runs
+            // can be asked and stopped, whatever the file has become.
+            if word == "reload" && !args.configs.is_empty() {
+                Settings::read(&config(&args)?)?;
             }
             let line = if args.json && word == "status" { "status json" } else { word };
             let request = Request::from_line(line).ok_or_else(|| wrong(format!("\"{word}\" cannot be asked for")))?;

@@ -110,11 +110,8 @@ impl fmt::Display for Unstartable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unstartable::NotFound { path, looked } => {
-                write!(f, "no executable \"{path}\" in ")?;
-                for (index, folder) in looked.iter().enumerate() {
-                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, folder.display())?;
-                }
-                Ok(())
+                let looked: Vec<_> = looked.iter().map(|folder| folder.display().to_string()).collect();
+                write!(f, "no executable \"{path}\" in {}", looked.join(", "))
             }
             Unstartable::Word(source) => write!(f, "cannot be put into a command line: {source}"),
             Unstartable::Spawn { program, source } => write!(f, "{}: {source}", program.display()),

@@ -39,16 +39,14 @@ pub fn difference(runs: &[&Process], wanted: &[Process]) -> Changes {
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (name, change)) in self.0.iter().enumerate() {
-            let word = match change {
-                Change::Start => "start",
-                Change::Restart => "restart",
-                Change::Keep => "keep",
-                Change::Stop => "stop",
-            };
-            write!(f, "{}{word} {name}", if index == 0 { "" } else { ", " })?;
-        }
-        Ok(())
+        let word = |change| match change {
+            Change::Start => "start",
+            Change::Restart => "restart",
+            Change::Keep => "keep",
+            Change::Stop => "stop",
+        };
+        let changes: Vec<_> = self.0.iter().map(|(name, change)| format!("{} {name}", word(*change))).collect();
+        f.write_str(&changes.join(", "))
     }
 }
 

@@ -126,6 +126,26 @@ class Files(DaemonCase):
             self.file.write_bytes(text)
             self.refused(self.file, 2, self.file, said)
 
+    def test_regress_a_broken_file_keeps_nobody_from_asking_and_stopping(self):
+        self.configure(self.sleeper())
+        daemon = self.start()
+        self.file.write_text("{")
+        self.assertEqual(self.call("status", "-c", self.file).returncode, 0)
+        self.assertEqual(self.call("-k", "reload", "-c", self.file).returncode, 1)
+        self.assertEqual(self.call("-k", "shutdown", "-c", self.file).returncode, 0)
+        self.assertEqual(daemon.wait(5), 0)
+
+    def test_regress_line_breaks_break_neither_the_log_nor_the_table(self):
+        for key in ("proc_path", "proc_conf", "working_directory"):
+            self.configure({**self.sleeper(), key: "a\nb"})
+            self.refused(self.file, 2, f"msf_procs[0].{key}", "control character '\\n'")
+        self.configure(self.command("one", "/nowhere", "a\nb", env={"A": "a\nb"}), msf_desc="x\ny")
+        daemon = self.start()
+        self.assertEqual([line for line in self.log().splitlines() if not line.startswith("[2")], [])
+        table = self.call("status").stdout
+        self.assertEqual(len(table.splitlines()), 3, table)
+        self.ends(daemon)
+
     def test_the_same_name_twice_is_refused(self):
         self.configure(self.sleeper(), self.sleeper())
         self.refused(self.file, 2, "msf_procs[1].proc_name", "names are unique")
@@ -475,6 +495,12 @@ class Signals(DaemonCase):
         daemon = self.start()
         self.configure(self.script("deaf", deaf + " ", stop_timeout_ms=200), self.sleeper("two"))
         daemon.send_signal(signal.SIGHUP)
+        self.ends(daemon)
+
+    def test_regress_signals_blocked_by_whoever_started_it_arrive(self):
+        self.configure(self.sleeper())
+        blocked = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
+        daemon = self.start(preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked))
         self.ends(daemon)
 
     def test_in_the_background_a_second_copy_is_refused_and_the_first_goes_on(self):

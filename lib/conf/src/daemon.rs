@@ -6,7 +6,7 @@
 
 use crate::ConfError;
 use crate::json::{Doc, Object};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -104,10 +104,11 @@ impl Settings {
         if entries.is_empty() {
             return Err(top.error("msf_procs", "empty; expected at least one process"));
         }
-        let mut processes: Vec<Process> = Vec::with_capacity(entries.len());
+        let mut processes = Vec::with_capacity(entries.len());
+        let mut names = HashSet::with_capacity(entries.len());
         for entry in &entries {
             let process = process(entry, restart, stop_timeout, &mut strangers)?;
-            if processes.iter().any(|other| other.name == process.name) {
+            if !names.insert(process.name.clone()) {
                 return Err(entry.error("proc_name", format!("\"{}\" is used twice; names are unique", process.name)));
             }
             processes.push(process);
@@ -162,19 +163,24 @@ fn launch(entry: &Object) -> Result<Launch, ConfError> {
             env.insert(key.to_owned(), whole(&object, key, object.string(key)?.unwrap_or(""))?);
         }
     }
-    let optional = |key| match entry.string(key)? {
-        None => Ok(None),
-        Some("") => Err(entry.error(key, "empty; expected a path, or leave the key out")),
-        Some(path) => whole(entry, key, path).map(Some),
-    };
+    let optional = |key| entry.has(key).then(|| path(entry, key)).transpose();
     let args = entry.strings("args")?.unwrap_or_default();
     Ok(Launch {
-        path: whole(entry, "proc_path", entry.required("proc_path")?)?,
+        path: path(entry, "proc_path")?,
         conf: optional("proc_conf")?,
         args: args.into_iter().map(|arg| whole(entry, "args", arg)).collect::<Result<_, _>>()?,
         env,
         working_directory: optional("working_directory")?,
     })
+}
+
+/// A path that must be written. The kernel would take a line break, the table of processes would not.
+fn path(object: &Object, key: &str) -> Result<String, ConfError> {
+    let path = object.required(key)?;
+    match path.chars().find(|c| c.is_control()) {
+        Some(stranger) => Err(object.error(key, format!("contains the control character {stranger:?}"))),
+        None => Ok(path.to_owned()),
+    }
 }
 
 /// A string the kernel will take as it is: without a NUL in it.

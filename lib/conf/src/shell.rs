@@ -3,6 +3,7 @@
 //! All five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them.
 
 use crate::{ConfError, json};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
@@ -68,10 +69,11 @@ impl Shell {
             return Err(top.error("proc_svcs", "empty; expected at least one service"));
         }
         let mut warnings = top.unknown(TOP);
-        let mut services: Vec<Service> = Vec::with_capacity(entries.len());
-        for entry in &entries {
+        let mut services = Vec::with_capacity(entries.len());
+        let mut names = HashMap::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
             let service = service(entry)?;
-            if let Some(first) = services.iter().position(|known| known.name == service.name) {
+            if let Some(first) = names.insert(service.name.clone(), at) {
                 let what = format!("\"{}\" is proc_svcs[{first}] already", service.name);
                 return Err(entry.error("svc_name", what));
             }

@@ -163,6 +163,20 @@ fn depth_is_a_complaint_and_not_the_end_of_the_stack() {
 }
 
 #[test]
+fn regress_many_processes_and_services_cost_no_time() {
+    let many = |one: &dyn Fn(usize) -> String| (0..40_000).map(one).collect::<Vec<_>>().join(",");
+    let processes = many(&|i| format!(r#"{{"proc_idx": {i}, "proc_name": "process-number-{i}", "proc_path": "x"}}"#));
+    let text = format!(r#"{{"msf_author": "", "msf_version": "", "msf_desc": "", "msf_procs": [{processes}]}}"#);
+    let began = std::time::Instant::now();
+    assert_eq!(Settings::parse(Path::new("x.json"), &text).unwrap().processes.len(), 40_000);
+    let services = many(&|i| format!(r#"{{"svc_name": "service_number_{i}", "svc_libs": "x"}}"#));
+    let start = SHELL.find('[').unwrap() + 1;
+    let text = format!("{}{services}]}}", &SHELL[..start]);
+    assert_eq!(Shell::parse(Path::new("x.json"), &text).unwrap().services.len(), 40_000);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
 fn long_keys_and_names_cost_no_time() {
     let long = "k".repeat(1_000_000);
     let text = SHELL.replacen('{', &format!("{{\"{long}\": 1,"), 1);
