@@ -34,3 +34,6 @@ pub use inbox::Inbox;
 pub use place::{Place, trusted};
 pub use session::{Call, Event, Refusal, Session};
 pub use stream::Stream;
+
+/// The frames, for who drives a [`Session`] himself.
+pub use msf_wire::librpc as wire;

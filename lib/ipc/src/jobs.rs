@@ -4,7 +4,7 @@
 //! agent stops sending and the callers feel it: nothing grows, nothing is lost. A callback that waits for an answer of
 //! its own keeps taking from the queue, so the thread that stands still is always the one that may.
 
-use msf_wire::librpc::Header;
+use msf_client::wire::Header;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
