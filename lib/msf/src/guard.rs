@@ -73,3 +73,29 @@ pub(crate) fn told(error: msf_core::Error) -> Errno {
     msf_core::log!(Level::Error, "MSF", "{error}");
     error.errno()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_leaves_errno_alone_and_failure_sets_it() {
+        Errno::set_raw(4711);
+        let succeeds_late = || {
+            Errno::EAGAIN.set();
+            Ok(())
+        };
+        assert_eq!(guard(succeeds_late), 0);
+        assert_eq!(Errno::last_raw(), 4711);
+        assert_eq!(guard(|| Err(Errno::EBADF)), -1);
+        assert_eq!(Errno::last(), Errno::EBADF);
+        assert!(guard_ptr::<u8>(|| Err(Errno::ENOMEM)).is_null());
+        assert_eq!(Errno::last(), Errno::ENOMEM);
+    }
+
+    #[test]
+    fn a_panic_ends_at_the_doorway() {
+        assert_eq!(guard(|| panic!("inside the doorway")), -1);
+        assert_eq!(Errno::last(), Errno::ENOTRECOVERABLE);
+    }
+}

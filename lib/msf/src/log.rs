@@ -3,7 +3,7 @@
 //! Rust cannot define a function with `...`, so `msf_log_write` is one jump to the C function in `write.c`, which
 //! formats the text and calls back [`log_text`]. The jump leaves registers and stack as the caller made them.
 
-use crate::guard::{bytes, guard, guard_or, plain};
+use crate::guard::{bytes, guard, guard_or, plain, told};
 use crate::header;
 use crate::instance;
 use msf_core::log::{self, Level, Source};
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn msf_log_init(log_path: *const c_char) -> c_int {
     guard(|| {
         // SAFETY: the contract is our caller's.
         let path = unsafe { bytes(log_path) }?;
-        log::open(Path::new(OsStr::from_bytes(path))).map_err(plain)
+        log::open(Path::new(OsStr::from_bytes(path))).map_err(told)
     })
 }
 
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn msf_log_init_default(name: *const c_char) -> c_int {
     guard(|| {
         // SAFETY: the contract is our caller's.
         let name = str::from_utf8(unsafe { bytes(name) }?).map_err(|_| Errno::EINVAL)?;
-        log::open_default(name).map_err(plain)
+        log::open_default(name).map_err(told)
     })
 }
 
