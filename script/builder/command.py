@@ -17,10 +17,11 @@ def say(text):
     print(f"build.py: {text}", flush=True)
 
 
-def run(command, *, env=None, cwd=ROOT):
+def run(command, *, env=None, cwd=ROOT, quiet=False):
     """Runs `command` with the terminal's own stdout; fails with the command line and its status."""
     command = [str(word) for word in command]
-    say(shlex.join(command))
+    if not quiet:
+        say(shlex.join(command))
     try:
         status = subprocess.run(command, env=merged(env), cwd=cwd).returncode
     except OSError as error:

@@ -60,9 +60,9 @@ class Stage:
             folder.mkdir(parents=True, exist_ok=True)
         built = self.cargo_folder()
         for name in BINARIES:
-            place(built / name, self.bin / name)
+            place(built / name, self.bin / name, self.strip)
         for name in LIBRARIES:
-            place(built / f"lib{name}.so", self.lib / f"lib{name}.so.{SONAME_MAJOR}")
+            place(built / f"lib{name}.so", self.lib / f"lib{name}.so.{SONAME_MAJOR}", self.strip)
             relink(self.lib / f"lib{name}.so", f"lib{name}.so.{SONAME_MAJOR}")
         headers = sorted((ROOT / "include").glob("*.h"))
         if not headers:
@@ -71,6 +71,11 @@ class Stage:
             place(header, self.include / header.name)
         for stale in {path.name for path in self.include.iterdir()} - {header.name for header in headers}:
             (self.include / stale).unlink()
+
+    def strip(self, path):
+        """cargo's own strip leaves libmsf.so its symbol table, a fifth of the file."""
+        if self.profile != "dev":
+            run([self.target.strip, "--strip-all", path], quiet=True)
 
     def cargo_folder(self):
         base = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
@@ -131,15 +136,17 @@ def walk(path):
     return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-def place(source, to):
+def place(source, to, finish=lambda path: None):
     """Copies when the content differs; by rename, because a running program's file cannot be written."""
     if not source.exists():
         raise BuildError(f"{source} was not built")
-    if to.exists() and filecmp.cmp(source, to, shallow=False):
-        return
     fresh = to.with_name(f".{to.name}.new")
     shutil.copy2(source, fresh)
-    fresh.replace(to)
+    finish(fresh)
+    if to.exists() and filecmp.cmp(fresh, to, shallow=False):
+        fresh.unlink()
+    else:
+        fresh.replace(to)
 
 
 def relink(link, to):

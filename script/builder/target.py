@@ -26,6 +26,10 @@ class Target:
     def gcc(self):
         return "gcc" if self.native else f"{self.gnu}-gcc"
 
+    @property
+    def strip(self):
+        return "strip" if self.native else f"{self.gnu}-strip"
+
     def prepare(self, rust):
         """Gets the cross compiler and std; returns cargo's extra flags and environment."""
         if self.native:
