@@ -38,14 +38,17 @@ pub struct Event<H: Handler> {
     id: u64,
     fd: RawFd,
     handler: H,
-    /// Where it was armed last; it may have been removed since.
-    home: Mutex<Option<Home<H>>>,
+    home: Mutex<Home<H>>,
 }
 
+/// Where an event was armed last.
 #[derive(Debug)]
-struct Home<H: Handler> {
-    shared: Weak<Shared<H>>,
-    token: Token,
+enum Home<H: Handler> {
+    Nowhere,
+    /// It may have been removed since.
+    At(Weak<Shared<H>>, Token),
+    /// It is being dropped: its own callback, which may still run, must not arm it again.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -96,26 +99,28 @@ impl<H: Handler> Base<H> {
     /// when another event watches the same descriptor, otherwise what the kernel says (EBADF, EPERM for a regular file).
     pub fn add(&self, event: &Event<H>) -> io::Result<()> {
         let mut home = event.home();
-        let mut armed_as = None;
-        if let Some(old) = &*home
-            && let Some(shared) = old.shared.upgrade()
-        {
-            if Arc::ptr_eq(&shared, &self.shared) {
-                armed_as = Some(old.token);
-            } else if shared.is_busy_with(old.token, event.id) {
-                return Err(errno(libc::EINVAL));
+        let armed_as = match &*home {
+            Home::Nowhere => None,
+            Home::At(shared, token) if shared.ptr_eq(&Arc::downgrade(&self.shared)) => Some(*token),
+            Home::At(other, token) if !other.upgrade().is_some_and(|other| other.is_busy_with(*token, event.id)) => {
+                None
             }
-        }
+            Home::At(..) | Home::Gone => return Err(errno(libc::EINVAL)),
+        };
         let token = self.shared.arm(event, armed_as)?;
-        *home = Some(Home { shared: Arc::downgrade(&self.shared), token });
+        *home = Home::At(Arc::downgrade(&self.shared), token);
         Ok(())
     }
 
     /// Removes `event`. ENOENT when it is not armed here; nothing of it runs any more all the same.
     pub fn del(&self, event: &Event<H>) -> io::Result<()> {
         let home = event.home();
-        let here = home.as_ref().filter(|home| home.shared.ptr_eq(&Arc::downgrade(&self.shared)));
-        let was_armed = here.is_some_and(|home| self.shared.disarm(home.token, event.id));
+        let was_armed = match &*home {
+            Home::At(shared, token) if shared.ptr_eq(&Arc::downgrade(&self.shared)) => {
+                self.shared.disarm(*token, event.id)
+            }
+            _ => false,
+        };
         // Whoever runs the callback may be waiting for this very lock.
         drop(home);
         self.shared.settle(event.id);
@@ -186,27 +191,23 @@ impl<H: Handler> Event<H> {
             return Err(errno(libc::EINVAL));
         }
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Event { id, fd, handler, home: Mutex::new(None) })
+        Ok(Event { id, fd, handler, home: Mutex::new(Home::Nowhere) })
     }
 
-    fn home(&self) -> MutexGuard<'_, Option<Home<H>>> {
+    fn home(&self) -> MutexGuard<'_, Home<H>> {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<H: Handler> Drop for Event<H> {
     fn drop(&mut self) {
-        let home = self.home().take();
-        if let Some((shared, token)) = home.as_ref().and_then(Home::reach) {
+        let home = std::mem::replace(&mut *self.home(), Home::Gone);
+        if let Home::At(shared, token) = home
+            && let Some(shared) = shared.upgrade()
+        {
             shared.disarm(token, self.id);
             shared.settle(self.id);
         }
-    }
-}
-
-impl<H: Handler> Home<H> {
-    fn reach(&self) -> Option<(Arc<Shared<H>>, Token)> {
-        Some((self.shared.upgrade()?, self.token))
     }
 }
 

@@ -269,6 +269,41 @@ fn event_removed_by_another_thread_and_by_its_own_callback_at_once_does_not_dead
 }
 
 #[test]
+fn event_being_dropped_cannot_be_armed_again_by_its_running_callback() {
+    let base = Base::new().unwrap();
+    let (ours, _peer) = ready_pair();
+    let place: &'static Mutex<usize> = Box::leak(Box::default());
+    let answer: &'static Mutex<Option<i32>> = Box::leak(Box::default());
+    let (entered, enters) = mpsc::channel();
+    let (entered, again) = (Mutex::new(entered), base.clone());
+    let event = Box::into_raw(Box::new(event(&ours, READ, move |_| {
+        entered.lock().unwrap().send(()).unwrap();
+        let address = *place.lock().unwrap() as *const Event<Told>;
+        // SAFETY: the event is boxed below, and whoever drops it waits for this callback.
+        let event = unsafe { &*address };
+        // Being dropped: until the other thread has come so far, arming again is an update.
+        let code = loop {
+            match again.add(event) {
+                Ok(()) => thread::yield_now(),
+                Err(e) => break e.raw_os_error(),
+            }
+        };
+        *answer.lock().unwrap() = code;
+    })));
+    *place.lock().unwrap() = event as usize;
+    // SAFETY: the box was made above and is taken back only below.
+    base.add(unsafe { &*event }).unwrap();
+    let second = base.clone();
+    let turner = thread::spawn(move || second.dispatch());
+    enters.recv_timeout(PATIENCE).unwrap();
+    // SAFETY: it came from `Box::into_raw` and is taken back once.
+    drop(unsafe { Box::from_raw(event) });
+    assert_eq!(*answer.lock().unwrap(), Some(libc::EINVAL));
+    base.loopexit();
+    turner.join().unwrap().unwrap();
+}
+
+#[test]
 fn callbacks_of_two_bases_may_remove_each_others_events() {
     let bases = [Base::new().unwrap(), Base::new().unwrap()];
     let pairs = [ready_pair(), ready_pair()];
