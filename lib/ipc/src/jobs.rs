@@ -114,3 +114,79 @@ impl Job {
 const MOST_JOBS: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 const FOREVER: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn request(number: u32, bytes: usize) -> Job {
+        Job::Request(Header::request(1, 2, number, number), vec![0; bytes])
+    }
+
+    fn next(jobs: &Jobs) -> Option<u32> {
+        match jobs.next(|| false, Some(Instant::now() + Duration::from_secs(10)))? {
+            Job::Request(head, _) | Job::Answer(head, _) => Some(head.cmd),
+        }
+    }
+
+    #[test]
+    fn jobs_come_out_in_order() {
+        let jobs = Jobs::default();
+        (0..3).for_each(|number| jobs.push(request(number, 10)));
+        assert_eq!([next(&jobs), next(&jobs), next(&jobs)], [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn who_has_something_better_to_do_or_no_time_takes_no_job() {
+        let jobs = Jobs::default();
+        jobs.push(request(0, 0));
+        assert!(jobs.next(|| true, None).is_none());
+        assert!(jobs.next(|| false, Some(Instant::now())).is_none());
+        assert_eq!(next(&jobs), Some(0));
+    }
+
+    #[test]
+    fn a_full_queue_makes_the_io_thread_wait_for_room() {
+        let jobs = Jobs::default();
+        (0..MOST_JOBS as u32).for_each(|number| jobs.push(request(number, 0)));
+        thread::scope(|scope| {
+            let pushed = scope.spawn(|| jobs.push(request(9999, 0)));
+            assert_eq!(next(&jobs), Some(0));
+            pushed.join().unwrap();
+        });
+        assert_eq!(jobs.lock().queue.len(), MOST_JOBS);
+    }
+
+    #[test]
+    fn bytes_fill_it_as_jobs_do_but_one_job_always_fits() {
+        let jobs = Jobs::default();
+        jobs.push(request(0, MOST_BYTES + 1));
+        assert!(jobs.lock().is_full());
+        assert_eq!(next(&jobs), Some(0));
+        assert!(!jobs.lock().is_full());
+    }
+
+    #[test]
+    fn closing_wakes_both_sides_and_drops_what_waits() {
+        let jobs = Jobs::default();
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| jobs.next(|| false, None).is_none());
+            jobs.close();
+            assert!(taker.join().unwrap());
+        });
+        jobs.push(request(1, 1));
+        assert!(jobs.lock().queue.is_empty());
+    }
+
+    #[test]
+    fn a_nudge_makes_a_sleeper_look_again() {
+        let (jobs, done) = (Jobs::default(), Mutex::new(false));
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| jobs.next(|| *done.lock().unwrap(), None).is_none());
+            *done.lock().unwrap() = true;
+            jobs.nudge();
+            assert!(sleeper.join().unwrap());
+        });
+    }
+}

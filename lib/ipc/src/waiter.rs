@@ -120,3 +120,81 @@ impl Place {
         unsafe { rest.write_bytes(0, self.len - count) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    fn waiter(buffer: &mut [u8]) -> Waiter {
+        // SAFETY: every test lets its waiter go, or has it left, before the buffer.
+        unsafe { Waiter::new(buffer.as_mut_ptr(), buffer.len(), false, false) }
+    }
+
+    #[test]
+    fn an_answer_shorter_than_wanted_is_filled_up_with_zeroes() {
+        let mut buffer = [0xee; 8];
+        waiter(&mut buffer[..6]).answer(0, b"abc");
+        assert_eq!(buffer, *b"abc\0\0\0\xee\xee");
+    }
+
+    #[test]
+    fn an_answer_longer_than_wanted_is_cut() {
+        let mut buffer = [0xee; 4];
+        waiter(&mut buffer[..2]).answer(0, b"abcdef");
+        assert_eq!(buffer, *b"ab\xee\xee");
+    }
+
+    #[test]
+    fn a_failed_call_leaves_the_buffer_as_it_was() {
+        let mut buffer = [0xee; 4];
+        let waiter = waiter(&mut buffer);
+        waiter.answer(2, b"abcd");
+        assert_eq!(waiter.leave(), Some(Ok(2)));
+        assert_eq!(buffer, [0xee; 4]);
+    }
+
+    #[test]
+    fn who_wants_no_bytes_gives_no_buffer() {
+        // SAFETY: null is allowed.
+        let waiter = unsafe { Waiter::new(std::ptr::null_mut(), 36, false, false) };
+        waiter.answer(0, b"abcd");
+        assert_eq!(waiter.leave(), Some(Ok(0)));
+    }
+
+    #[test]
+    fn a_late_answer_finds_no_buffer() {
+        let mut buffer = [0xee; 4];
+        let waiter = waiter(&mut buffer);
+        assert_eq!(waiter.leave(), None);
+        waiter.answer(0, b"abcd");
+        waiter.fail(Errno::CONNRESET);
+        assert_eq!(waiter.outcome(), None);
+        assert_eq!(buffer, [0xee; 4]);
+    }
+
+    #[test]
+    fn the_first_outcome_stays() {
+        let mut buffer = [0; 4];
+        let waiter = waiter(&mut buffer);
+        waiter.fail(Errno::CONNRESET);
+        waiter.answer(0, b"abcd");
+        assert_eq!(waiter.leave(), Some(Err(Errno::CONNRESET)));
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_answer_or_at_its_deadline() {
+        let mut buffer = [0; 4];
+        let waiter = waiter(&mut buffer);
+        let start = Instant::now();
+        waiter.wait(Some(start + Duration::from_millis(30)));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        thread::scope(|scope| {
+            scope.spawn(|| waiter.answer(0, b"late"));
+            waiter.wait(None);
+        });
+        assert_eq!(waiter.leave(), Some(Ok(0)));
+        assert_eq!(buffer, *b"late");
+    }
+}
