@@ -16,20 +16,14 @@
 #include <msf_mempool.h>
 #include <msf_process.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 /* Where the library that this program is linked to was loaded from. */
 static void own_library(char *path)
 {
     char line[PATH_MAX + 128];
     FILE *maps = fopen("/proc/self/maps", "r");
-    CHECK(maps != NULL);
+    MUST(maps != NULL);
     path[0] = '\0';
     while (path[0] == '\0' && fgets(line, sizeof line, maps) != NULL) {
         char *start = strchr(line, '/');
@@ -39,7 +33,7 @@ static void own_library(char *path)
         }
     }
     fclose(maps);
-    CHECK(path[0] != '\0');
+    MUST(path[0] != '\0');
 }
 
 static void copy(const char *from, const char *to)
@@ -47,19 +41,19 @@ static void copy(const char *from, const char *to)
     static char block[65536];
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
     size_t length;
-    CHECK(in != NULL && out != NULL);
+    MUST(in != NULL && out != NULL);
     while ((length = fread(block, 1, sizeof block, in)) > 0) {
-        CHECK(fwrite(block, 1, length, out) == length);
+        MUST(fwrite(block, 1, length, out) == length);
     }
     fclose(in);
-    CHECK(fclose(out) == 0);
+    MUST(fclose(out) == 0);
 }
 
 /* dlsym returns a data pointer; ISO C has no cast from it to a function's. */
 static void find(void *library, const char *name, void *function_out)
 {
     void *symbol = dlsym(library, name);
-    CHECK(symbol != NULL);
+    MUST(symbol != NULL);
     memcpy(function_out, &symbol, sizeof symbol);
 }
 
@@ -73,7 +67,7 @@ int main(void)
     struct msf_mempool *(*pool_new)(s32, u32);
     pid_t (*holder)(const s8 *);
     void *second;
-    CHECK(mkdtemp(folder) != NULL);
+    MUST(mkdtemp(folder) != NULL);
     snprintf(library, sizeof library, "%s/another_name.so", folder);
     snprintf(log, sizeof log, "%s/x.log", folder);
     snprintf(other_log, sizeof other_log, "%s/y.log", folder);
@@ -90,30 +84,30 @@ int main(void)
     find(second, "msf_event_base_new", &base_new);
     find(second, "msf_mempool_create_prv", &pool_new);
     find(second, "msf_process_holder", &holder);
-    CHECK(version != msf_version);
+    MUST(version != msf_version);
 
     /* Refused before the first copy was ever called: the order of loading counts. */
     errno = 0;
-    CHECK(log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "x") == -1 && errno == EALREADY);
+    MUST(log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "x") == -1 && errno == EALREADY);
     errno = 0;
-    CHECK(log_init(other_log) == -1 && errno == EALREADY && access(other_log, F_OK) == -1);
+    MUST(log_init(other_log) == -1 && errno == EALREADY && access(other_log, F_OK) == -1);
     errno = 0;
-    CHECK(version() == NULL && errno == EALREADY);
+    MUST(version() == NULL && errno == EALREADY);
     errno = 0;
-    CHECK(base_new() == NULL && errno == EALREADY);
+    MUST(base_new() == NULL && errno == EALREADY);
     errno = 0;
-    CHECK(pool_new(-1, 0) == NULL && errno == EALREADY);
+    MUST(pool_new(-1, 0) == NULL && errno == EALREADY);
     errno = 0;
-    CHECK(holder("test") == -1 && errno == EALREADY);
+    MUST(holder("test") == -1 && errno == EALREADY);
 
-    CHECK(msf_version() != NULL && strcmp(msf_version(), MSF_VERSION_STRING) == 0);
-    CHECK(msf_log_init(log) == 0 && msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "first") == 0);
+    MUST(msf_version() != NULL && strcmp(msf_version(), MSF_VERSION_STRING) == 0);
+    MUST(msf_log_init(log) == 0 && msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "first") == 0);
     msf_log_free();
     dlclose(second);
     errno = 0;
-    CHECK(version() == NULL && errno == EALREADY); /* still mapped: it is never unloaded */
+    MUST(version() == NULL && errno == EALREADY); /* still mapped: it is never unloaded */
     unlink(library);
     unlink(log);
-    CHECK(rmdir(folder) == 0);
+    MUST(rmdir(folder) == 0);
     return 0;
 }

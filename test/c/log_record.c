@@ -11,13 +11,7 @@
 
 #include <msf_log.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 #define TEST_LOG(level, ...) msf_log_write(level, "TEST", MSF_FUNC_FILE_LINE, __VA_ARGS__)
 
@@ -29,7 +23,7 @@ static const char *content(const char *name)
 {
     FILE *file = fopen(name, "r");
     size_t length;
-    CHECK(file != NULL);
+    MUST(file != NULL);
     length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[length] = '\0';
@@ -47,15 +41,15 @@ static int lines(const char *of)
 
 static void before_it_is_open(void)
 {
-    CHECK(TEST_LOG(DBG_INFO, "dropped") == 0);
+    MUST(TEST_LOG(DBG_INFO, "dropped") == 0);
     errno = 0;
-    CHECK(msf_log_reopen() == -1 && errno == ENOENT);
+    MUST(msf_log_reopen() == -1 && errno == ENOENT);
     errno = 0;
-    CHECK(msf_log_init(NULL) == -1 && errno == EINVAL);
+    MUST(msf_log_init(NULL) == -1 && errno == EINVAL);
     errno = 0;
-    CHECK(msf_log_init("/proc/no/such/folder/x.log") == -1 && errno != 0);
+    MUST(msf_log_init("/proc/no/such/folder/x.log") == -1 && errno != 0);
     errno = 0;
-    CHECK(msf_log_init_default("a/b") == -1 && errno == EINVAL);
+    MUST(msf_log_init_default("a/b") == -1 && errno == EINVAL);
 }
 
 static void the_format(void)
@@ -64,18 +58,18 @@ static void the_format(void)
     int year, month, day, hour, minute, second, end = 0, line;
     errno = 4711;
     line = __LINE__ + 1;
-    CHECK(TEST_LOG(DBG_DEBUG, "%d %s %ld %.2f %c%%", 1, "two", 3L, 4.0, '5') == 0);
-    CHECK(errno == 4711);
+    MUST(TEST_LOG(DBG_DEBUG, "%d %s %ld %.2f %c%%", 1, "two", 3L, 4.0, '5') == 0);
+    MUST(errno == 4711);
     content(path);
-    CHECK(sscanf(text, "[%d-%d-%d %d:%d:%d]%n", &year, &month, &day, &hour, &minute, &second, &end) == 6);
-    CHECK(end > 0 && year > 2000 && month >= 1 && month <= 12);
+    MUST(sscanf(text, "[%d-%d-%d %d:%d:%d]%n", &year, &month, &day, &hour, &minute, &second, &end) == 6);
+    MUST(end > 0 && year > 2000 && month >= 1 && month <= 12);
     snprintf(word, sizeof word, "-%d-%d ", month, day);
-    CHECK(strstr(text, word) != NULL); /* the date is not padded */
+    MUST(strstr(text, word) != NULL); /* the date is not padded */
     snprintf(word, sizeof word, " %02d:%02d:%02d]", hour, minute, second);
-    CHECK(strstr(text, word) != NULL); /* the time is */
+    MUST(strstr(text, word) != NULL); /* the time is */
     snprintf(expected, sizeof expected, "[TEST][DEBUG][%s %s:%d] 1 two 3 4.00 5%%[pid:%d,tid:%d]\n", __func__,
              __FILE__, line, (int)getpid(), (int)getpid());
-    CHECK(strcmp(text + end, expected) == 0);
+    MUST(strcmp(text + end, expected) == 0);
 }
 
 static void one_record_is_one_line(void)
@@ -84,34 +78,34 @@ static void one_record_is_one_line(void)
     const char *found;
     int before = lines(content(path));
     memset(large, 'x', sizeof large - 1);
-    CHECK(TEST_LOG(DBG_INFO, "first\nsecond\n") == 0);
-    CHECK(TEST_LOG(DBG_INFO, "%s end", large) == 0);
-    CHECK(msf_log_write(DBG_INFO, "%n%s", "%s", "%d", 1, "percent") == 0);
-    CHECK(lines(content(path)) == before + 3);
-    CHECK(strstr(text, "] first\\nsecond[pid:") != NULL);
-    CHECK(strstr(text, "x end[pid:") != NULL);
-    CHECK(strstr(text, "[%n%s][INFO][%s %d:1] percent[pid:") != NULL);
+    MUST(TEST_LOG(DBG_INFO, "first\nsecond\n") == 0);
+    MUST(TEST_LOG(DBG_INFO, "%s end", large) == 0);
+    MUST(msf_log_write(DBG_INFO, "%n%s", "%s", "%d", 1, "percent") == 0);
+    MUST(lines(content(path)) == before + 3);
+    MUST(strstr(text, "] first\\nsecond[pid:") != NULL);
+    MUST(strstr(text, "x end[pid:") != NULL);
+    MUST(strstr(text, "[%n%s][INFO][%s %d:1] percent[pid:") != NULL);
     found = strchr(strstr(text, "] xxx"), 'x');
-    CHECK(strspn(found, "x") == sizeof large - 1);
+    MUST(strspn(found, "x") == sizeof large - 1);
 }
 
 static void levels_and_arguments(void)
 {
     errno = 4711;
-    CHECK(msf_log_write(DBG_INFO, NULL, "f", "f", 1, "x") == -1 && errno == 4711);
-    CHECK(msf_log_write(DBG_INFO, "TEST", "f", "f", 1, (const s8 *)NULL) == -1 && errno == 4711);
-    CHECK(msf_log_write(DBG_INFO, "TEST", NULL, NULL, 1, "no place") == 0);
-    CHECK(TEST_LOG(99, "far above") == 0 && TEST_LOG(-5, "far below") == 0);
-    CHECK(strstr(content(path), "[INFO][levels_and_arguments") != NULL);
-    CHECK(strstr(text, "[FATAL][levels_and_arguments") != NULL);
-    CHECK(msf_log_level(5) == -1 && errno == EINVAL);
-    CHECK(msf_log_level(DBG_WARN) == 0);
-    CHECK(TEST_LOG(DBG_INFO, "not wanted") == 0);
-    CHECK(strstr(content(path), "not wanted") == NULL);
-    CHECK(msf_log_level(DBG_INFO) == 0);
+    MUST(msf_log_write(DBG_INFO, NULL, "f", "f", 1, "x") == -1 && errno == 4711);
+    MUST(msf_log_write(DBG_INFO, "TEST", "f", "f", 1, (const s8 *)NULL) == -1 && errno == 4711);
+    MUST(msf_log_write(DBG_INFO, "TEST", NULL, NULL, 1, "no place") == 0);
+    MUST(TEST_LOG(99, "far above") == 0 && TEST_LOG(-5, "far below") == 0);
+    MUST(strstr(content(path), "[INFO][levels_and_arguments") != NULL);
+    MUST(strstr(text, "[FATAL][levels_and_arguments") != NULL);
+    MUST(msf_log_level(5) == -1 && errno == EINVAL);
+    MUST(msf_log_level(DBG_WARN) == 0);
+    MUST(TEST_LOG(DBG_INFO, "not wanted") == 0);
+    MUST(strstr(content(path), "not wanted") == NULL);
+    MUST(msf_log_level(DBG_INFO) == 0);
     errno = 0;
-    CHECK(msf_log_limit(4095, 5) == -1 && errno == EINVAL);
-    CHECK(msf_log_limit(4096, 100) == -1 && msf_log_limit(4096, 5) == 0 && msf_log_limit(10 << 20, 5) == 0);
+    MUST(msf_log_limit(4095, 5) == -1 && errno == EINVAL);
+    MUST(msf_log_limit(4096, 100) == -1 && msf_log_limit(4096, 5) == 0 && msf_log_limit(10 << 20, 5) == 0);
 }
 
 static void stderr_gets_all_but_info(void)
@@ -121,14 +115,14 @@ static void stderr_gets_all_but_info(void)
     FILE *file;
     snprintf(copy, sizeof copy, "%s/stderr", folder);
     file = fopen(copy, "w");
-    CHECK(file != NULL && kept >= 0 && dup2(fileno(file), 2) == 2);
+    MUST(file != NULL && kept >= 0 && dup2(fileno(file), 2) == 2);
     TEST_LOG(DBG_DEBUG, "copied");
     TEST_LOG(DBG_INFO, "not copied");
     dup2(kept, 2);
     fclose(file);
     close(kept);
-    CHECK(lines(content(copy)) == 1 && strstr(text, "] copied[pid:") != NULL);
-    CHECK(strstr(content(path), "] not copied[pid:") != NULL);
+    MUST(lines(content(copy)) == 1 && strstr(text, "] copied[pid:") != NULL);
+    MUST(strstr(content(path), "] not copied[pid:") != NULL);
     unlink(copy);
 }
 
@@ -136,34 +130,34 @@ static void renamed_by_somebody_else(void)
 {
     char moved[300];
     snprintf(moved, sizeof moved, "%s.moved", path);
-    CHECK(rename(path, moved) == 0);
-    CHECK(TEST_LOG(DBG_INFO, "in the new file") == 0); /* noticed without being told */
-    CHECK(lines(content(path)) == 1 && strstr(text, "in the new file") != NULL);
-    CHECK(rename(path, moved) == 0 && msf_log_reopen() == 0);
-    CHECK(access(path, F_OK) == 0);
-    CHECK(msf_log_init(path) == 0 && TEST_LOG(DBG_INFO, "again") == 0 && lines(content(path)) == 1);
+    MUST(rename(path, moved) == 0);
+    MUST(TEST_LOG(DBG_INFO, "in the new file") == 0); /* noticed without being told */
+    MUST(lines(content(path)) == 1 && strstr(text, "in the new file") != NULL);
+    MUST(rename(path, moved) == 0 && msf_log_reopen() == 0);
+    MUST(access(path, F_OK) == 0);
+    MUST(msf_log_init(path) == 0 && TEST_LOG(DBG_INFO, "again") == 0 && lines(content(path)) == 1);
     unlink(moved);
 }
 
 int main(void)
 {
     char inner[300];
-    CHECK(mkdtemp(folder) != NULL);
+    MUST(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/a/b/x.log", folder);
     before_it_is_open();
-    CHECK(msf_log_init(path) == 0);
-    CHECK(msf_log_init_default("other") == 0); /* one is open: nothing happens */
+    MUST(msf_log_init(path) == 0);
+    MUST(msf_log_init_default("other") == 0); /* one is open: nothing happens */
     the_format();
     one_record_is_one_line();
     levels_and_arguments();
     stderr_gets_all_but_info();
     renamed_by_somebody_else();
     msf_log_free();
-    CHECK(TEST_LOG(DBG_INFO, "dropped") == 0 && lines(content(path)) == 1);
+    MUST(TEST_LOG(DBG_INFO, "dropped") == 0 && lines(content(path)) == 1);
     unlink(path);
     snprintf(inner, sizeof inner, "%s/a/b", folder);
-    CHECK(rmdir(inner) == 0);
+    MUST(rmdir(inner) == 0);
     snprintf(inner, sizeof inner, "%s/a", folder);
-    CHECK(rmdir(inner) == 0 && rmdir(folder) == 0);
+    MUST(rmdir(inner) == 0 && rmdir(folder) == 0);
     return 0;
 }

@@ -13,13 +13,7 @@
 #include <msf_log.h>
 #include <msf_thread.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 #define WRITERS 6 /* two threads each in the parent and in two children */
 #define RECORDS 2000
@@ -58,17 +52,17 @@ static void look_at(const char *name)
     char line[4096];
     long size = 0;
     FILE *file = fopen(name, "r");
-    CHECK(file != NULL);
+    MUST(file != NULL);
     while (fgets(line, sizeof line, file) != NULL) {
         int number = -1, record = -1;
         char *text = strstr(line, "] record ");
         size += (long)strlen(line);
-        CHECK(line[strlen(line) - 1] == '\n' && text != NULL);
-        CHECK(sscanf(text, "] record %d/%d/[pid:", &number, &record) == 2);
-        CHECK(number >= 0 && number < WRITERS && record >= 0 && record < RECORDS);
+        MUST(line[strlen(line) - 1] == '\n' && text != NULL);
+        MUST(sscanf(text, "] record %d/%d/[pid:", &number, &record) == 2);
+        MUST(number >= 0 && number < WRITERS && record >= 0 && record < RECORDS);
         seen[number][record]++;
     }
-    CHECK(size <= LIMIT + 3 * 256); /* each process may see the last gap as its own */
+    MUST(size <= LIMIT + 3 * 256); /* each process may see the last gap as its own */
     fclose(file);
 }
 
@@ -77,35 +71,35 @@ int main(void)
     char folder[] = "/tmp/msf-test-rotate-XXXXXX", name[300];
     pid_t children[2];
     int i, j, status, files;
-    CHECK(mkdtemp(folder) != NULL);
+    MUST(mkdtemp(folder) != NULL);
     snprintf(name, sizeof name, "%s/x.log", folder);
-    CHECK(msf_log_init(name) == 0 && msf_log_limit(LIMIT, 99) == 0);
+    MUST(msf_log_init(name) == 0 && msf_log_limit(LIMIT, 99) == 0);
     for (i = 0; i < 2; i++) {
         children[i] = fork();
-        CHECK(children[i] >= 0);
+        MUST(children[i] >= 0);
         if (children[i] == 0) {
             _exit(write_as(2 + 2 * i));
         }
     }
-    CHECK(write_as(0) == 0);
+    MUST(write_as(0) == 0);
     for (i = 0; i < 2; i++) {
-        CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
+        MUST(waitpid(children[i], &status, 0) == children[i] && status == 0);
     }
     msf_log_free();
     look_at(name);
-    CHECK(unlink(name) == 0);
+    MUST(unlink(name) == 0);
     for (files = 1; files < 100; files++) {
         snprintf(name, sizeof name, "%s/x.log.%d", folder, files);
         if (access(name, F_OK) == -1) {
             break;
         }
         look_at(name);
-        CHECK(unlink(name) == 0);
+        MUST(unlink(name) == 0);
     }
-    CHECK(files > 10 && rmdir(folder) == 0);
+    MUST(files > 10 && rmdir(folder) == 0);
     for (i = 0; i < WRITERS; i++) {
         for (j = 0; j < RECORDS; j++) {
-            CHECK(seen[i][j] == 1);
+            MUST(seen[i][j] == 1);
         }
     }
     return 0;

@@ -12,13 +12,7 @@
 #include <msf_mempool.h>
 #include <msf_thread.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 static void sizes(void)
 {
@@ -26,28 +20,28 @@ static void sizes(void)
     struct msf_reg_mem mem[7], refused;
     struct msf_mempool *pool = msf_mempool_create_prv(0x12, MSF_MEMPOOL_FLAG_HUGE_PAGES_ALLOC);
     size_t i;
-    CHECK(pool != NULL);
+    MUST(pool != NULL);
     for (i = 0; i < 7; i++) {
-        CHECK(msf_mempool_alloc(pool, wanted[i], &mem[i]) == 0);
-        CHECK(mem[i].length == wanted[i] && mem[i].addr != NULL && mem[i].priv != NULL && mem[i].mr == NULL);
-        CHECK((uintptr_t)mem[i].addr % 4096 == 0);
+        MUST(msf_mempool_alloc(pool, wanted[i], &mem[i]) == 0);
+        MUST(mem[i].length == wanted[i] && mem[i].addr != NULL && mem[i].priv != NULL && mem[i].mr == NULL);
+        MUST((uintptr_t)mem[i].addr % 4096 == 0);
         memset(mem[i].addr, (int)i + 1, wanted[i]);
     }
     for (i = 0; i < 7; i++) {
         const unsigned char *bytes = mem[i].addr;
-        CHECK(bytes[0] == i + 1 && bytes[wanted[i] - 1] == i + 1);
+        MUST(bytes[0] == i + 1 && bytes[wanted[i] - 1] == i + 1);
     }
     memset(&refused, 0xff, sizeof refused);
     errno = 0;
-    CHECK(msf_mempool_alloc(pool, 1048577, &refused) == -1 && errno == EINVAL);
-    CHECK(refused.addr == NULL && refused.length == 0 && refused.mr == NULL && refused.priv == NULL);
-    CHECK(msf_mempool_alloc(pool, 0, &refused) == -1 && msf_mempool_alloc(NULL, 1, &refused) == -1);
-    CHECK(msf_mempool_alloc(pool, 1, NULL) == -1);
+    MUST(msf_mempool_alloc(pool, 1048577, &refused) == -1 && errno == EINVAL);
+    MUST(refused.addr == NULL && refused.length == 0 && refused.mr == NULL && refused.priv == NULL);
+    MUST(msf_mempool_alloc(pool, 0, &refused) == -1 && msf_mempool_alloc(NULL, 1, &refused) == -1);
+    MUST(msf_mempool_alloc(pool, 1, NULL) == -1);
     msf_mempool_destroy(pool); /* with all seven still out */
     msf_mempool_free(&mem[0]); /* too late, and harmless */
-    CHECK(mem[0].priv == NULL);
+    MUST(mem[0].priv == NULL);
     errno = 0;
-    CHECK(msf_mempool_alloc(pool, 1, &mem[0]) == -1 && errno == EINVAL);
+    MUST(msf_mempool_alloc(pool, 1, &mem[0]) == -1 && errno == EINVAL);
     msf_mempool_destroy(pool);
     msf_mempool_dump(pool);
 }
@@ -56,17 +50,17 @@ static void given_back(void)
 {
     struct msf_mempool *pool = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_NONE);
     struct msf_reg_mem mem, copy, next, none;
-    CHECK(pool != NULL && msf_mempool_alloc(pool, 100, &mem) == 0);
+    MUST(pool != NULL && msf_mempool_alloc(pool, 100, &mem) == 0);
     copy = mem;
     msf_mempool_free(&mem);
-    CHECK(mem.addr == NULL && mem.priv == NULL && mem.length == 0);
+    MUST(mem.addr == NULL && mem.priv == NULL && mem.length == 0);
     msf_mempool_free(&mem);
     msf_mempool_free(&copy); /* a second free through a copy */
     memset(&none, 0, sizeof none);
     msf_mempool_free(&none);
     msf_mempool_free(NULL);
-    CHECK(msf_mempool_alloc(pool, 100, &mem) == 0 && msf_mempool_alloc(pool, 100, &next) == 0);
-    CHECK(mem.addr != next.addr);
+    MUST(msf_mempool_alloc(pool, 100, &mem) == 0 && msf_mempool_alloc(pool, 100, &next) == 0);
+    MUST(mem.addr != next.addr);
     msf_mempool_destroy(pool);
     msf_mempool_destroy(NULL);
 }
@@ -79,26 +73,26 @@ static void dumped(void)
     struct msf_reg_mem mem;
     int file = mkstemp(name), kept = dup(1), i;
     ssize_t length;
-    CHECK(pool != NULL && file >= 0 && kept >= 0);
-    CHECK(msf_mempool_alloc(pool, 20000, &mem) == 0 && mem.mr != NULL);
+    MUST(pool != NULL && file >= 0 && kept >= 0);
+    MUST(msf_mempool_alloc(pool, 20000, &mem) == 0 && mem.mr != NULL);
     fflush(stdout);
-    CHECK(dup2(file, 1) == 1);
+    MUST(dup2(file, 1) == 1);
     msf_mempool_dump(pool);
     msf_mempool_dump(NULL);
     fflush(stdout);
     dup2(kept, 1);
     length = pread(file, text, sizeof text - 1, 0);
-    CHECK(length > 0);
+    MUST(length > 0);
     text[length] = '\0';
     for (i = 0; i < 4; i++) {
         int used = i == 1, there = i == 1 ? 128 : 0;
         snprintf(expected, sizeof expected, "\npool:%p - slab[%d]: size:%d, used:%d, alloced:%d, max_alloc:24576\n",
                  (void *)pool, i, size[i], used, there);
-        CHECK(strstr(text, expected) != NULL);
+        MUST(strstr(text, expected) != NULL);
     }
     memset(expected, '-', 48);
     expected[48] = '\n';
-    CHECK(strncmp(text, expected, 49) == 0 && strncmp(text + length - 49, expected, 49) == 0);
+    MUST(strncmp(text, expected, 49) == 0 && strncmp(text + length - 49, expected, 49) == 0);
     close(file);
     close(kept);
     unlink(name);
@@ -130,16 +124,16 @@ static void threads(void)
     pthread_t workers[4];
     void *result;
     int i;
-    CHECK(pool != NULL);
+    MUST(pool != NULL);
     for (i = 0; i < 4; i++) {
-        CHECK(msf_pthread_spawn(&workers[i], worker, pool) == 0);
+        MUST(msf_pthread_spawn(&workers[i], worker, pool) == 0);
     }
     for (i = 0; i < 4; i++) {
-        CHECK(pthread_join(workers[i], &result) == 0 && result == NULL);
+        MUST(pthread_join(workers[i], &result) == 0 && result == NULL);
     }
     msf_mempool_destroy(pool);
     errno = 0;
-    CHECK(msf_mempool_create_prv(1000, MSF_MEMPOOL_FLAG_NUMA_ALLOC) == NULL && errno == EINVAL);
+    MUST(msf_mempool_create_prv(1000, MSF_MEMPOOL_FLAG_NUMA_ALLOC) == NULL && errno == EINVAL);
 }
 
 int main(void)

@@ -14,13 +14,7 @@
 #include <msf_log.h>
 #include <msf_process.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 struct report {
     pid_t pid, session;
@@ -32,7 +26,7 @@ static int become_daemon(int out, const char *log)
     struct report report;
     char here[64];
     memset(&report, 0, sizeof report);
-    CHECK(msf_process_claim("daemon", NULL) == 0 && msf_log_init(log) == 0);
+    MUST(msf_process_claim("daemon", NULL) == 0 && msf_log_init(log) == 0);
     report.rc = daemonize(0, 0);
     report.pid = getpid();
     report.session = getsid(0);
@@ -49,28 +43,28 @@ int main(void)
     int channel[2], status;
     FILE *file;
     pid_t starter;
-    CHECK(mkdtemp(folder) != NULL && setenv("MSF_RUN_DIR", folder, 1) == 0 && pipe(channel) == 0);
+    MUST(mkdtemp(folder) != NULL && setenv("MSF_RUN_DIR", folder, 1) == 0 && pipe(channel) == 0);
     snprintf(log, sizeof log, "%s/x.log", folder);
     starter = fork();
-    CHECK(starter >= 0);
+    MUST(starter >= 0);
     if (starter == 0) {
         close(channel[0]);
         exit(become_daemon(channel[1], log));
     }
     close(channel[1]);
-    CHECK(waitpid(starter, &status, 0) == starter && status == 0);
-    CHECK(read(channel[0], &report, sizeof report) == (ssize_t)sizeof report);
-    CHECK(report.rc == 0 && report.pid != starter && report.session != report.pid && report.session != getsid(0));
-    CHECK(report.detached && report.holds && report.logged);
+    MUST(waitpid(starter, &status, 0) == starter && status == 0);
+    MUST(read(channel[0], &report, sizeof report) == (ssize_t)sizeof report);
+    MUST(report.rc == 0 && report.pid != starter && report.session != report.pid && report.session != getsid(0));
+    MUST(report.detached && report.holds && report.logged);
     /* The other end of the pipe closes when the daemon has ended, its exit handlers included. */
-    CHECK(read(channel[0], line, 1) == 0);
-    CHECK(msf_process_holder("daemon") == -1 && errno == ESRCH);
+    MUST(read(channel[0], line, 1) == 0);
+    MUST(msf_process_holder("daemon") == -1 && errno == ESRCH);
     file = fopen(log, "r");
-    CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
+    MUST(file != NULL && fgets(line, sizeof line, file) != NULL);
     snprintf(expected, sizeof expected, "[pid:%d,tid:%d]\n", (int)report.pid, (int)report.pid);
-    CHECK(strstr(line, expected) != NULL);
+    MUST(strstr(line, expected) != NULL);
     fclose(file);
     unlink(log);
-    CHECK(rmdir(folder) == 0);
+    MUST(rmdir(folder) == 0);
     return 0;
 }

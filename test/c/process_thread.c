@@ -11,13 +11,7 @@
 #include <msf_log.h>
 #include <msf_thread.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(1);                                                                       \
-        }                                                                                  \
-    } while (0)
+#include "must.h"
 
 static int sigpipe_is_blocked(void)
 {
@@ -58,26 +52,26 @@ int main(void)
     void *result = NULL;
     int mark = 0, i;
     errno = 0;
-    CHECK(msf_pthread_spawn(NULL, leaves_early, NULL) == -1 && errno == EINVAL);
+    MUST(msf_pthread_spawn(NULL, leaves_early, NULL) == -1 && errno == EINVAL);
     errno = 0;
-    CHECK(msf_pthread_spawn(&thread, NULL, NULL) == -1 && errno == EINVAL);
-    CHECK(pthread_spawn(&thread, writes_to_nobody, &mark) == 0);
-    CHECK(pthread_join(thread, &result) == 0 && result == &mark);
-    CHECK(!sigpipe_is_blocked());
-    CHECK(msf_pthread_spawn(&thread, leaves_early, &mark) == 0);
-    CHECK(pthread_join(thread, &result) == 0 && result == &mark);
+    MUST(msf_pthread_spawn(&thread, NULL, NULL) == -1 && errno == EINVAL);
+    MUST(pthread_spawn(&thread, writes_to_nobody, &mark) == 0);
+    MUST(pthread_join(thread, &result) == 0 && result == &mark);
+    MUST(!sigpipe_is_blocked());
+    MUST(msf_pthread_spawn(&thread, leaves_early, &mark) == 0);
+    MUST(pthread_join(thread, &result) == 0 && result == &mark);
 
-    CHECK(mkdtemp(folder) != NULL);
+    MUST(mkdtemp(folder) != NULL);
     snprintf(log, sizeof log, "%s/x.log", folder);
-    CHECK(msf_log_init(log) == 0);
+    MUST(msf_log_init(log) == 0);
     for (i = 0; i < 20; i++) {
-        CHECK(msf_pthread_spawn(&thread, logs_for_ever, NULL) == 0);
+        MUST(msf_pthread_spawn(&thread, logs_for_ever, NULL) == 0);
         usleep(1000);
-        CHECK(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
-        CHECK(msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "the log is not stuck") == 0);
+        MUST(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+        MUST(msf_log_write(DBG_INFO, "TEST", MSF_FUNC_FILE_LINE, "the log is not stuck") == 0);
     }
     msf_log_free();
     unlink(log);
-    CHECK(rmdir(folder) == 0);
+    MUST(rmdir(folder) == 0);
     return 0;
 }
