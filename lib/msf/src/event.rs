@@ -122,9 +122,10 @@ pub unsafe extern "C" fn msf_event_base_new() -> *mut msf_event_base {
 pub unsafe extern "C" fn msf_event_base_free(base: *mut msf_event_base) {
     guard(|| {
         if !base.is_null() {
+            // SAFETY: our caller's promise is the callee's. Callbacks may still use the base until this returns.
+            unsafe { base_of(base) }?.close();
             // SAFETY: it came from `msf_event_base_new`'s box, and is freed once, as our caller promises.
-            let base = unsafe { Box::from_raw(base.cast::<Base<Callbacks>>()) };
-            base.close();
+            drop(unsafe { Box::from_raw(base.cast::<Base<Callbacks>>()) });
         }
         Ok(())
     });
@@ -208,6 +209,8 @@ pub unsafe extern "C" fn msf_event_del(base: *mut msf_event_base, ev: *mut msf_e
 pub unsafe extern "C" fn msf_event_free(ev: *mut msf_event) {
     guard(|| {
         if !ev.is_null() {
+            // SAFETY: our caller's promise is the callee's. Its callback may still use the event until this returns.
+            unsafe { event_of(ev) }?.retire();
             // SAFETY: it came from `msf_event_new`'s box, and is freed once, as our caller promises.
             drop(unsafe { Box::from_raw(ev.cast::<Event<Callbacks>>()) });
         }

@@ -194,13 +194,9 @@ impl<H: Handler> Event<H> {
         Ok(Event { id, fd, handler, home: Mutex::new(Home::Nowhere) })
     }
 
-    fn home(&self) -> MutexGuard<'_, Home<H>> {
-        self.home.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<H: Handler> Drop for Event<H> {
-    fn drop(&mut self) {
+    /// Removes it for good, wherever it is armed, as dropping it does. On its own for whoever shares it with its own
+    /// callback by an address, as C does: while this waits for the callback, no exclusive reference exists.
+    pub fn retire(&self) {
         let home = std::mem::replace(&mut *self.home(), Home::Gone);
         if let Home::At(shared, token) = home
             && let Some(shared) = shared.upgrade()
@@ -208,6 +204,16 @@ impl<H: Handler> Drop for Event<H> {
             shared.disarm(token, self.id);
             shared.settle(self.id);
         }
+    }
+
+    fn home(&self) -> MutexGuard<'_, Home<H>> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: Handler> Drop for Event<H> {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 

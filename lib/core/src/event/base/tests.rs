@@ -296,7 +296,9 @@ fn event_being_dropped_cannot_be_armed_again_by_its_running_callback() {
     let second = base.clone();
     let turner = thread::spawn(move || second.dispatch());
     enters.recv_timeout(PATIENCE).unwrap();
-    // SAFETY: it came from `Box::into_raw` and is taken back once.
+    // SAFETY: the box is not taken back before the next line.
+    unsafe { &*event }.retire();
+    // SAFETY: it came from `Box::into_raw`, is taken back once, and its callback has ended.
     drop(unsafe { Box::from_raw(event) });
     assert_eq!(*answer.lock().unwrap(), Some(libc::EINVAL));
     base.loopexit();
