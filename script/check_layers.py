@@ -285,7 +285,7 @@ def scattered_crates(packages, sources):
     for crate in sorted(foreign):
         named = re.compile(rf"\b{crate.replace('-', '_')}\s*::")
         files = [relative(path) for path, text in sorted(sources.items())
-                 if named.search(text) and not relative(path).startswith("test/")]
+                 if named.search(text) and not re.search(r"(^|/)tests?/", relative(path))]
         if len(files) > 1:
             yield f"{crate} is named in {len(files)} files: {', '.join(files)}"
 
