@@ -165,6 +165,9 @@ impl Settings {
             return Ok(());
         }
         let word = Word { file, key, value };
+        if let Some(stranger) = value.chars().find(|c| c.is_control()) {
+            return Err(word.error(&format!("contains the control character {stranger:?}")));
+        }
         match key {
             "pid_file" => self.pid_file = Some(PathBuf::from(value)),
             "daemon" => self.daemon = word.truth()?,
@@ -306,12 +309,9 @@ impl Word<'_> {
 
     /// A number of bytes, perhaps with K, M or G behind it.
     fn size(&self, least: u64, most: u64) -> Result<u64, ConfError> {
-        let (digits, shift) = match self.value.as_bytes().last().map(u8::to_ascii_uppercase) {
-            Some(b'K') => (self.value.trim_end_matches(['k', 'K']), 10),
-            Some(b'M') => (self.value.trim_end_matches(['m', 'M']), 20),
-            Some(b'G') => (self.value.trim_end_matches(['g', 'G']), 30),
-            _ => (self.value, 0),
-        };
+        let units = [(['k', 'K'], 10), (['m', 'M'], 20), (['g', 'G'], 30)];
+        let scaled = units.into_iter().find_map(|(unit, shift)| Some((self.value.strip_suffix(unit)?, shift)));
+        let (digits, shift) = scaled.unwrap_or((self.value, 0));
         let bytes = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
         let bytes = bytes.filter(|bytes| (least..=most).contains(bytes));
         bytes.ok_or_else(|| self.expected(format_args!("bytes from {least} to {most}, such as 64K or 1M")))
@@ -466,6 +466,13 @@ mod tests {
         assert_eq!(error, "msf_agent.conf: unix_mask: expected an octal mode from 0 to 0777, found \"9\"");
         assert!(conf("payload_limit=20M").unwrap_err().to_string().contains("outbox_hard"));
         assert!(conf("unix_path=/").is_ok() && conf(&format!("unix_path=/{}", "x".repeat(107))).is_err());
+    }
+
+    #[test]
+    fn regress_a_unit_stands_once_and_nothing_invisible_is_taken() {
+        assert!(conf("log_size=64kK").is_err() && conf("log_size=k").is_err() && conf("log_size=64 K").is_ok());
+        let error = json(r#"{"version": 1, "unix_path": "/a\u0000b"}"#).unwrap_err().to_string();
+        assert_eq!(error, "agent.json: unix_path: contains the control character '\\0'");
     }
 
     #[test]

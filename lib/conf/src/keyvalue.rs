@@ -22,11 +22,12 @@ pub fn parse<'a>(file: &Path, text: &'a str) -> Result<Vec<Entry<'a>>, ConfError
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let Some((key, value)) = line.split_once('=') else {
-            let what = format!("line {}: expected key=value, found \"{line}\"", index + 1);
+        let entry = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+        let Some((key, value)) = entry.filter(|(key, _)| !key.is_empty() && !key.contains(char::is_control)) else {
+            let what = format!("line {}: expected key=value, found {line:?}", index + 1);
             return Err(ConfError::Syntax { file: file.to_owned(), what });
         };
-        entries.push(Entry { key: key.trim(), value: value.trim(), line: index + 1 });
+        entries.push(Entry { key, value, line: index + 1 });
     }
     Ok(entries)
 }
@@ -47,5 +48,13 @@ mod tests {
     fn a_line_without_equals_is_named() {
         let error = parse(Path::new("a.conf"), "backlog=8\nnonsense\n").unwrap_err().to_string();
         assert_eq!(error, "a.conf: line 2: expected key=value, found \"nonsense\"");
+    }
+
+    #[test]
+    fn regress_a_key_that_cannot_be_seen_is_no_key() {
+        for (text, shown) in [("=5", "=5"), ("a\0b=5", "a\\0b=5"), ("  = ", "=")] {
+            let error = parse(Path::new("a.conf"), text).unwrap_err().to_string();
+            assert_eq!(error, format!("a.conf: line 1: expected key=value, found \"{shown}\""));
+        }
     }
 }

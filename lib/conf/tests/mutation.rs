@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use msf_conf::ConfError;
+use msf_conf::agent;
 use msf_conf::daemon::Settings;
 use msf_conf::shell::Shell;
 use std::path::Path;
@@ -25,6 +26,16 @@ const SHELL: &str = r#"{
         { "svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so" },
         { "svc_name": "msf_agent2", "svc_libs": "libmsf_agent2.so" }
     ]
+}"#;
+
+const AGENT_CONF: &str = "# agent\npid_file =\nsvc_conf = a.json\ndaemon = false\nverbose = true\nbacklog = 8\n\
+    node_ip = NULL\nunix_enable = true\nunix_path = /run/msf/a.sock\nunix_mask = 0766\nnet_enbale = true\n\
+    net_protocol = TCP\ntcp_port = 9999\nallow_uids = 5,6\ncpu_affinity = 0, 1\npacket_type = binary\n\
+    auth_chap = false\nlog_level = 7\nlog_size = 64K\npayload_limit = 1M\noutbox_hard = 16M\ndrain_ms = 100\n";
+
+const AGENT_JSON: &str = r#"{
+    "version": 1, "daemon": false, "backlog": 8, "node_ip": "::1", "unix_path": "/run/msf/a.sock", "unix_mask": "0766",
+    "tcp_port": 9999, "allow_uids": "5,6", "log_size": "64K", "payload_limit": 1048576, "outbox_hard": "16M"
 }"#;
 
 /// What breaks readers: ends, depths, numbers at the edge, characters nobody sees, keys and values of the wrong kind.
@@ -66,7 +77,7 @@ const PIECES: &[&str] = &[
     "86400001",
     "2147483648",
 ];
-const EACH: usize = 50_000;
+const EACH: usize = 25_000;
 
 /// xorshift: the same sequence in every run.
 struct Random(u64);
@@ -117,7 +128,7 @@ fn attack<T>(text: &str, seed: u64, parse: impl Fn(&str) -> Result<T, ConfError>
             }
             Err(e) => {
                 let sentence = e.to_string();
-                assert!(sentence.starts_with("some/file.json: ") && sentence.len() > 20, "{sentence:?} of {broken}");
+                assert!(sentence.starts_with("some/file.") && sentence.len() > 20, "{sentence:?} of {broken}");
                 if let ConfError::Key { key, .. } = &e {
                     assert!(!key.is_empty(), "{sentence:?} of {broken}");
                     keys += 1;
@@ -151,6 +162,28 @@ fn no_shell_file_breaks_the_reader() {
         assert!(shell.name.len() <= 31 && !shell.name.contains(['/', '\0']) && !shell.services.is_empty());
         assert!(shell.services.iter().all(|service| service.name.len() <= 63 && !service.library.contains('\0')));
     });
+}
+
+#[test]
+fn no_agent_file_breaks_the_reader() {
+    for (file, text) in [("some/file.conf", AGENT_CONF), ("some/file.json", AGENT_JSON)] {
+        let parse = |text: &str| {
+            let mut settings = agent::Settings::default();
+            settings.merge(Path::new(file), text).map(|()| settings)
+        };
+        attack(text, 0xa076_1d64_78bd_642f, parse, |settings| {
+            assert!(
+                settings.outbox_soft <= settings.outbox_hard && settings.max_conns > 0 && settings.pending_limit > 0
+            );
+            assert!(settings.warnings.iter().all(|warning| warning.starts_with(file)));
+            // What -k parse shows is a configuration again.
+            parse_again(&settings.to_string());
+        });
+    }
+}
+
+fn parse_again(text: &str) {
+    agent::Settings::default().merge(Path::new("shown.conf"), text).unwrap();
 }
 
 #[test]
