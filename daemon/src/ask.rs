@@ -49,18 +49,20 @@ pub fn kill_at_once() -> Result<String, AskError> {
 
 fn connect() -> Result<UnixStream, AskError> {
     let places = run_dirs();
+    let mut denied = None;
     for place in &places {
         match UnixStream::connect(place.join(SOCKET)) {
             Ok(stream) => return Ok(stream),
             Err(e) if e.kind() == ErrorKind::NotFound || e.kind() == ErrorKind::ConnectionRefused => {}
             // Somebody else's daemon; ours may be in the next place.
-            Err(e) if e.kind() == ErrorKind::PermissionDenied => {}
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => denied = Some(e),
             Err(e) => return Err(AskError::Broken(e)),
         }
     }
-    match holder(NAME) {
-        Some(pid) => Err(AskError::Deaf(pid)),
-        None => Err(AskError::NobodyThere(places)),
+    match (holder(NAME), denied) {
+        (Some(_), Some(e)) => Err(AskError::Broken(e)),
+        (Some(pid), None) => Err(AskError::Deaf(pid)),
+        (None, _) => Err(AskError::NobodyThere(places)),
     }
 }
 

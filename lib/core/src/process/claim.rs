@@ -51,10 +51,13 @@ pub fn claim(name: &str) -> Result<Claim, Held> {
     claim_in(&place::run_dir()?, name)
 }
 
-/// The live process that holds `name`, in whichever run directory; `None` when nobody does.
+/// The live process that holds `name`, in whichever run directory; `None` when nobody does. Where root has one and so
+/// have we, it is ours.
 pub fn holder(name: &str) -> Option<i32> {
     check_name(name).ok()?;
-    place::run_dirs().iter().find_map(|folder| holder_in(folder, name))
+    let holders: Vec<i32> = place::run_dirs().iter().filter_map(|folder| holder_in(folder, name)).collect();
+    let ours = holders.iter().find(|pid| kill(Pid::from_raw(**pid), None).is_ok());
+    ours.or(holders.first()).copied()
 }
 
 impl Claim {
