@@ -207,6 +207,12 @@ impl KernelWaker {
         Ok(KernelWaker(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
     }
 
+    /// How often it was written since this was last asked.
+    #[cfg(test)]
+    pub fn writes(&self) -> u64 {
+        self.0.read().unwrap_or(0)
+    }
+
     /// Lets the set that holds it report an edge. Async-signal-safe.
     pub fn wake(&self) {
         if self.0.write(1).is_err() {

@@ -59,3 +59,23 @@ impl Waker {
         &self.inner.kernel
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_wake_of_a_sleep_is_a_system_call() {
+        let waker = Waker::new(KernelWaker::new().unwrap());
+        (0..9).for_each(|_| waker.wake());
+        assert_eq!(waker.kernel().writes(), 0);
+        // The note keeps the loop from sleeping.
+        assert!(!waker.doze());
+        assert!(waker.rouse());
+        assert!(waker.doze());
+        (0..9).for_each(|_| waker.wake());
+        assert_eq!(waker.kernel().writes(), 1);
+        assert!(waker.rouse());
+        assert!(!waker.rouse());
+    }
+}
