@@ -8,7 +8,7 @@ use super::record::{self, Source};
 use super::rotate::Limit;
 use super::sink::Sink;
 use crate::error::Error;
-use crate::sys::{fork, place, wall::Stamp};
+use crate::sys::{fork, place, stderr, wall::Stamp};
 use nix::errno::Errno;
 use nix::unistd;
 use std::cell::{Cell, RefCell};
@@ -107,7 +107,7 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
     record::compose(&mut tail, level, source, text, pid, tid);
     let Ok(inside) = Inside::enter() else {
         // A signal handler interrupted this very thread inside the logger: waiting for the lock would never end.
-        to_stderr(&[b"[?".as_slice(), &tail].concat());
+        stderr::write(&[b"[?".as_slice(), &tail].concat());
         return Err(Error::Reentered);
     };
     let mut line = Vec::with_capacity(tail.len() + 24);
@@ -115,7 +115,7 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
     // Outside the lock: a reader of stderr who does not read must not stop the other threads.
     drop(inside);
     if level < Level::Info {
-        to_stderr(&line);
+        stderr::write(&line);
     }
     written
 }
@@ -180,19 +180,7 @@ fn gap(line: &mut Vec<u8>, lost: u64) {
 }
 
 fn complain(text: &str) {
-    to_stderr(format!("msf log: {text}\n").as_bytes());
-}
-
-/// One system call and no lock of ours; a closed stderr is nobody's business.
-fn to_stderr(line: &[u8]) {
-    let mut rest = line;
-    while !rest.is_empty() {
-        match unistd::write(std::io::stderr(), rest) {
-            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
-            Err(_) => return,
-        }
-    }
+    stderr::write(format!("msf log: {text}\n").as_bytes());
 }
 
 fn lock() -> MutexGuard<'static, Logger> {

@@ -4,4 +4,5 @@ pub mod place;
 
 pub(crate) mod fork;
 pub(crate) mod node;
+pub(crate) mod stderr;
 pub(crate) mod wall;
