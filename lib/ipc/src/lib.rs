@@ -3,11 +3,11 @@
 //! This file is the doors and nothing else: check, translate, call, translate back (`include/client.h` is their
 //! contract). Behind them, from the outside in:
 //!
-//! - [`home`]: the one client of the process, and what fork does to it; [`face`]: the variable `rpc`;
-//! - [`client`]: the client's life (init, calls, deinit); [`waiter`]: where a caller waits for his answer;
-//! - [`link`]: what all threads share, under one lock: session, socket, outbox;
-//! - [`io`]: the io thread, a loop of libmsf: connects, reads, hands answers to waiters and requests to the queue;
-//! - [`jobs`] and [`callbacks`]: the queue, and the thread on which every callback of the program runs.
+//! - `home`: the one client of the process, and what fork does to it; `face`: the variable `rpc`;
+//! - `client`: the client's life (init, calls, deinit); `waiter`: where a caller waits for his answer;
+//! - `link`: what all threads share, under one lock: session, socket, outbox;
+//! - `io`: the io thread, a loop of libmsf: connects, reads, hands answers to waiters and requests to the queue;
+//! - `jobs` and `callbacks`: the queue, and the thread on which every callback of the program runs.
 //!
 //! Locks, outer first: `io`, `link`, a waiter's or the queue's own. No lock is held while a callback of the program runs.
 

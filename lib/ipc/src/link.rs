@@ -141,7 +141,8 @@ impl Link {
         }
         if self.sent == self.outbox.len() {
             self.empty_outbox();
-        } else if self.sent >= COMPACT_AT {
+        } else if self.sent >= COMPACT_AT.max(self.outbox.len() / 2) {
+            // Not before half of it is gone: bytes are moved once on the average, not once per send.
             self.outbox.drain(..self.sent);
             self.sent = 0;
         }
