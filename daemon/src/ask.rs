@@ -32,7 +32,10 @@ pub fn ask(request: Request) -> Result<String, AskError> {
     let patience = (request != Request::Shutdown).then_some(PATIENCE);
     stream.set_read_timeout(patience).map_err(AskError::Broken)?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(AskError::Broken)?;
+    stream.read_to_string(&mut answer).map_err(|e| match e.kind() {
+        ErrorKind::WouldBlock => AskError::Broken(io::Error::other(format!("nothing was heard for {PATIENCE:?}"))),
+        _ => AskError::Broken(e),
+    })?;
     match answer.split_once('\n') {
         Some(("ok", text)) => Ok(text.to_owned()),
         Some(("failed", text)) => Err(AskError::Refused(text.trim_end().to_owned())),

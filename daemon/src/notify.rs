@@ -6,6 +6,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Where news goes; nowhere when nobody asked.
 #[derive(Debug)]
@@ -35,9 +36,14 @@ impl Notify {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
             _ => SocketAddr::from_pathname(place)?,
         };
-        UnixDatagram::unbound()?.send_to_addr(news.as_bytes(), &address).map(|_| ())
+        let socket = UnixDatagram::unbound()?;
+        // Whoever asked and does not listen must not hold us up.
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.send_to_addr(news.as_bytes(), &address).map(|_| ())
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -51,6 +57,17 @@ mod tests {
         let mut news = [0; 16];
         let len = socket.recv(&mut news).unwrap();
         assert_eq!(&news[..len], b"READY=1");
+    }
+
+    #[test]
+    fn regress_a_manager_that_does_not_listen_holds_nobody_up() {
+        let name = format!("msf-daemon-deaf-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let _deaf = UnixDatagram::bind_addr(&address).unwrap();
+        let others = UnixDatagram::unbound().unwrap();
+        others.set_nonblocking(true).unwrap();
+        while others.send_to_addr(b"news", &address).is_ok() {}
+        assert!(Notify { place: Some(format!("@{name}").into()) }.ready().is_err());
     }
 
     #[test]

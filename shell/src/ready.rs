@@ -11,6 +11,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Whoever started us, if he wants to know.
 pub struct Starter {
@@ -57,8 +58,13 @@ pub fn stopping() -> Result<(), String> {
 
 fn notify(state: &str) -> Result<(), String> {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
-    let sent = address(&path).and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
-    sent.map(|_| ()).map_err(|e| format!("NOTIFY_SOCKET={}: {e}", path.display()))
+    let sent = address(&path).and_then(|to| {
+        let socket = UnixDatagram::unbound()?;
+        // Whoever asked and does not listen must not hold us up.
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.send_to_addr(state.as_bytes(), &to)
+    });
+    sent.map(drop).map_err(|e| format!("NOTIFY_SOCKET={}: {e}", path.display()))
 }
 
 /// A leading `@` stands for the zero byte of an abstract name.
@@ -68,3 +74,5 @@ fn address(path: &OsString) -> io::Result<SocketAddr> {
         path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -146,6 +146,13 @@ class Files(DaemonCase):
         self.assertEqual(len(table.splitlines()), 3, table)
         self.ends(daemon)
 
+    def test_names_of_all_kinds_are_names(self):
+        names = ("漢字", "a b", "%s%n%d", "$(exit)", "'\"\\")
+        self.configure(*map(self.sleeper, names))
+        daemon = self.start()
+        self.assertEqual([process["name"] for process in self.status()["processes"]], list(names))
+        self.ends(daemon)
+
     def test_the_same_name_twice_is_refused(self):
         self.configure(self.sleeper(), self.sleeper())
         self.refused(self.file, 2, "msf_procs[1].proc_name", "names are unique")
@@ -324,6 +331,14 @@ class Control(DaemonCase):
         self.assertEqual(self.answer(peer), b"ok\n")
         self.assertEqual(list(self.house.run.glob("msf_daemon.*")), [])
         self.daemon = self.start()
+
+
+    def test_regress_a_daemon_that_is_stopped_is_not_waited_for(self):
+        self.daemon.send_signal(signal.SIGSTOP)
+        done = self.call("status")
+        self.daemon.send_signal(signal.SIGCONT)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing was heard for 10s", done.stderr)
 
 
 class Processes(DaemonCase):
