@@ -69,6 +69,9 @@ fn command() -> Result<(), Failure> {
     if args.version {
         return version(&args);
     }
+    if args.json && args.word.as_deref() != Some("status") {
+        return Err(wrong("--json is for status"));
+    }
     match args.word.as_deref() {
         None => run(&config(&args)?, args.daemon),
         Some("parse") => parse(&config(&args)?),
@@ -79,7 +82,7 @@ fn command() -> Result<(), Failure> {
             if word == "reload" && !args.configs.is_empty() {
                 Settings::read(&config(&args)?)?;
             }
-            let line = if args.json && word == "status" { "status json" } else { word };
+            let line = if args.json { "status json" } else { word };
             let request = Request::from_line(line).ok_or_else(|| wrong(format!("\"{word}\" cannot be asked for")))?;
             show(&ask::ask(request)?)
         }
@@ -105,7 +108,7 @@ fn version(args: &Args) -> Result<(), Failure> {
 /// The one configuration file, absolute: what is relative in it is relative to its folder.
 fn config(args: &Args) -> Result<PathBuf, Failure> {
     match args.configs.as_slice() {
-        [file] => std::path::absolute(file).map_err(|e| wrong(format!("-c \"{}\": {e}", file.display()))),
+        [file] => std::path::absolute(file).map_err(|e| wrong(format!("-c {}: {e}", file.display()))),
         [] => Err(wrong("no configuration; expected -c FILE (-h shows all options)")),
         _ => Err(wrong("more than one -c FILE; expected one")),
     }

@@ -54,7 +54,10 @@ impl Args {
         let mut args = Args::default();
         while let Some(arg) = parser.next().map_err(said)? {
             match arg {
-                Arg::Short('c') | Arg::Long("config") => args.configs.push(parser.value().map_err(said)?.into()),
+                Arg::Short('c') | Arg::Long("config") => match parser.value().map_err(said)? {
+                    empty if empty.is_empty() => return Err(Usage("-c: empty; expected a file".to_owned())),
+                    file => args.configs.push(file.into()),
+                },
                 Arg::Short('k') | Arg::Long("signal") => {
                     let word = parser.value().and_then(|value| value.string()).map_err(said)?;
                     args.take_word("-k", word, accepts.signals)?;
@@ -62,7 +65,8 @@ impl Args {
                 Arg::Short('d') | Arg::Long("daemon") => args.daemon = true,
                 Arg::Short('h' | '?') | Arg::Long("help") => args.help = true,
                 Arg::Short('v') | Arg::Long("version") => args.version = true,
-                Arg::Long("json") => args.json = true,
+                // Only who answers commands has answers.
+                Arg::Long("json") if !accepts.commands.is_empty() => args.json = true,
                 Arg::Value(value) => args.take_value(value.string().map_err(said)?, accepts)?,
                 other => return Err(said(other.unexpected())),
             }
@@ -136,6 +140,13 @@ mod tests {
             (args.word.as_deref(), args.rest.as_slice(), args.json),
             (Some("status"), &["msf_agent".to_owned()][..], true)
         );
+    }
+
+    #[test]
+    fn regress_what_means_nothing_is_refused() {
+        assert_eq!(parse(&["-c", ""]).unwrap_err().to_string(), "-c: empty; expected a file");
+        let silent = Accepts { commands: &[], ..ACCEPTS };
+        assert!(Args::parse(["--json".into()], silent).is_err());
     }
 
     #[test]
