@@ -107,6 +107,8 @@ fn a_killed_process_loses_its_id_even_while_its_socket_is_open_and_it_is_not_rea
     let mut newer = agent.connect();
     assert_eq!(newer.login(UPNP), errcode::LOGIN_FAIL, "it lives");
     dlna.send(&call(DLNA, UPNP, 1, 20_000).encode());
+    // The answer to the probe behind it says that the request is on its way.
+    dlna.expect_nothing(DLNA);
     child.kill().unwrap();
     // Not waited for: its number and its socket are still there.
     let until = Instant::now() + PATIENCE;

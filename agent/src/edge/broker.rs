@@ -167,7 +167,7 @@ impl Broker {
     }
 
     /// The second half of a turn: everything that is done once for all that happened.
-    fn finish(&mut self, reactor: &mut Reactor) {
+    pub(super) fn finish(&mut self, reactor: &mut Reactor) {
         for token in std::mem::take(&mut self.more) {
             self.pull(token);
         }

@@ -37,7 +37,7 @@ impl Broker {
         let load = self.load();
         let target = Token::from_bits(service);
         let admitted = match self.sessions.get(target) {
-            Some(session) if session.member() == Some(call.to) => {
+            Some(session) if session.takes() && session.member() == Some(call.to) => {
                 admit::call(&self.limits, session.outbox.len(), raw.len(), load)
             }
             _ => Err(Refusal::Offline),
@@ -55,7 +55,8 @@ impl Broker {
     /// An answer has reached the reactor of its caller.
     fn deliver_reply(&mut self, caller: u32, head: &Header, raw: &[u8]) {
         let target = Token::from_bits(caller);
-        if self.sessions.get(target).is_none_or(|session| session.member() != Some(head.dstid)) {
+        let takes = |session: &Session| session.takes() && session.member() == Some(head.dstid);
+        if !self.sessions.get(target).is_some_and(takes) {
             return self.counts().dropped_undeliverable.count();
         }
         self.counts().replies.count();
@@ -123,7 +124,7 @@ impl Broker {
 
     /// Into an outbox of this reactor; whoever does not read is cut.
     pub(super) fn put(&mut self, token: Token, frame: &[u8]) {
-        let Some(session) = self.sessions.get_mut(token).filter(|session| !session.doomed) else { return };
+        let Some(session) = self.sessions.get_mut(token).filter(|session| session.takes()) else { return };
         if !admit::reply(&self.limits, session.outbox.len(), frame.len()) {
             return self.doom(token, Ending::Slow);
         }
@@ -143,6 +144,17 @@ impl Broker {
         }
         let others = self.counters.iter().enumerate().filter(|(index, _)| *index != usize::from(self.me));
         own + others.map(|(_, counters)| counters.buffered.value()).sum::<u64>()
+    }
+
+    /// The peer reads no more. What it has sent before, answers perhaps, is read before the session ends.
+    fn read_out(&mut self, token: Token) {
+        if let Some(session) = self.sessions.get_mut(token) {
+            self.buffered -= session.outbox.len();
+            session.outbox.clear();
+            session.broken = true;
+            session.readable = true;
+            self.more.push(token);
+        }
     }
 
     /// This session ends when the turn does.
@@ -228,7 +240,7 @@ impl Broker {
                     watch(reactor, session, token, Interest::BOTH);
                 }
                 Flushed::Empty | Flushed::Blocked => {}
-                Flushed::Broken(_) => self.doom(token, Ending::Closed),
+                Flushed::Broken(_) => self.read_out(token),
             }
         }
         self.dirty = dirty;

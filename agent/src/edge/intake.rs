@@ -23,10 +23,12 @@ impl Broker {
                 Ok(0) => self.doom(token, Ending::Closed),
                 Ok(count) => {
                     // A short read has emptied a stream socket; the end of file, if any, comes as an edge of its own.
-                    session.readable = count == scratch.len() || session.hangup;
+                    session.readable = count == scratch.len() || session.hangup || session.broken;
                     session.heard = true;
                     self.feed(token, scratch.get(..count).unwrap_or_default());
                 }
+                // Nothing more to read, nothing can be written: that is an end, too.
+                Err(Errno::EAGAIN) if session.broken => self.doom(token, Ending::Closed),
                 Err(Errno::EAGAIN) => session.readable = false,
                 Err(Errno::EINTR) => {}
                 Err(_) => self.doom(token, Ending::Closed),

@@ -13,4 +13,4 @@ mod outbox;
 mod session;
 
 #[cfg(test)]
-mod parking;
+mod by_hand;

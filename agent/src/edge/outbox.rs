@@ -48,8 +48,7 @@ impl Outbox {
     pub fn flush(&mut self, socket: impl AsFd) -> Flushed {
         loop {
             let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) else {
-                self.bytes.clear();
-                self.sent = 0;
+                self.clear();
                 return Flushed::Empty;
             };
             match write(socket.as_fd(), rest) {
@@ -65,6 +64,12 @@ impl Outbox {
                 Err(errno) => return Flushed::Broken(errno),
             }
         }
+    }
+
+    /// Forgets what waits.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
     }
 
     /// Gives back what a burst has claimed, once nothing waits.

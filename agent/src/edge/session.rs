@@ -32,6 +32,8 @@ pub struct Session {
     pub dirty: bool,
     /// The last flush was cut short: the reactor watches for room.
     pub blocked: bool,
+    /// A write has failed: nothing more goes out, but what the peer sent before it closed is still to be read.
+    pub broken: bool,
     /// To be closed at the end of this turn; gets nothing more.
     pub doomed: bool,
     /// It has sent a KALIVE once, so it knows them and answers ours.
@@ -86,6 +88,7 @@ impl Session {
             parked: false,
             dirty: false,
             blocked: false,
+            broken: false,
             doomed: false,
             probes: false,
             heard: false,
@@ -99,6 +102,11 @@ impl Session {
             Standing::Member(id) if !self.doomed => Some(id),
             _ => None,
         }
+    }
+
+    /// Whether frames may be put into its outbox.
+    pub fn takes(&self) -> bool {
+        !self.doomed && !self.broken
     }
 
     /// Whether its frames may be looked at now.

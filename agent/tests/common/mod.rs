@@ -79,12 +79,20 @@ impl Agent {
         let ready_socket = UnixDatagram::bind(&ready).unwrap();
         ready_socket.set_read_timeout(Some(PATIENCE)).unwrap();
         command.arg("-c").arg(&config).env("NOTIFY_SOCKET", &ready).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
+        // From here on a panic kills it.
+        let agent = Agent { child: command.spawn().unwrap(), folder };
         let mut word = [0; 64];
-        let length = ready_socket.recv(&mut word).expect("the agent says that it is ready");
+        let length = loop {
+            match ready_socket.recv(&mut word) {
+                Ok(length) => break length,
+                // Whoever traces or stops us interrupts calls that have a time limit.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("the agent does not say that it is ready: {error}\n{}", agent.log()),
+            }
+        };
         assert_eq!(&word[..length], b"READY=1");
         std::fs::remove_file(ready).unwrap();
-        Agent { folder, child }
+        agent
     }
 
     pub fn pid(&self) -> i32 {
@@ -208,6 +216,7 @@ impl Peer {
                 Ok(0) => return None,
                 Ok(count) => self.bytes.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no frame: {error}"),
             }
         }
