@@ -377,6 +377,13 @@ class Processes(DaemonCase):
         self.assertLess(spent, os.sysconf("SC_CLK_TCK"))
         self.ends(daemon)
 
+    def test_regress_a_stderr_that_nobody_reads_stops_no_supervision(self):
+        self.configure(self.script("dies", "exit 1", restart={"immediate": 1000, "refill_ms": 1, "delay_ms": 1, "delay_max_ms": 1}))
+        daemon = self.house.start([program("msf_daemon"), "-c", self.file])
+        wait_for("more records than a pipe holds", lambda: len(self.log()) > 200_000, 30)
+        self.assertEqual(self.status("dies")["proc_idx"], 0)
+        self.ends(daemon)
+
     def test_grandchildren_end_with_their_group(self):
         self.configure(self.script("forks", f"cd {self.house.folder}; for i in 1 2 3; do sleep 1000 & done; echo $! > last; wait"))
         daemon = self.start()
