@@ -7,6 +7,7 @@
 
 use super::rotate::{self, Limit, same_file};
 use crate::error::Error;
+use crate::sys::place;
 use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle};
 use flexi_logger::{FileSpec, FlexiLoggerError, WriteMode};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -43,7 +44,7 @@ enum End {
 impl Sink {
     /// Opens `path` for appending and creates what is missing, folders included.
     pub fn open(path: &Path) -> Result<Sink, Error> {
-        let path = std::path::absolute(path).map_err(|error| Error::file("open the log", path, error))?;
+        let path = place::absolute(path).map_err(|error| Error::file("open the log", path, error))?;
         let open = Open::at(&path).map_err(|error| Error::file("open the log", &path, error))?;
         Ok(Sink { path, open, end: End::Unknown, no_rotation_before: None })
     }

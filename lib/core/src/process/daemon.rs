@@ -7,7 +7,8 @@ use crate::error::Error;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, read, setsid, write};
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, read, setsid, write};
+use std::env;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 /// The background process's word to the parent that waits for it. Dropped untold, it means failure.
@@ -50,7 +51,7 @@ pub fn daemonize(keep_folder: bool, keep_files: bool) -> Result<Ready, Error> {
     }
     umask(Mode::from_bits_truncate(0o022));
     if !keep_folder {
-        chdir("/").map_err(|errno| Error::file("change to", "/", errno))?;
+        env::set_current_dir("/").map_err(|error| Error::file("change to", "/", error))?;
     }
     if !keep_files {
         detach_files()?;

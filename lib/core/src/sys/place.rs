@@ -5,13 +5,11 @@
 //! somebody else owns or may write to is refused, and a symbolic link in a shared folder is never followed.
 
 use crate::error::Error;
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat, mkdirat};
 use nix::unistd::geteuid;
 use std::env;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The run directory of this process, created if it is missing.
@@ -85,7 +83,12 @@ fn usual_places() -> Vec<(PathBuf, Rule)> {
 fn from_environment(name: &str) -> Option<PathBuf> {
     let value = env::var_os(name).filter(|value| !value.is_empty())?;
     let path = PathBuf::from(value);
-    Some(std::path::absolute(&path).unwrap_or(path))
+    Some(absolute(&path).unwrap_or(path))
+}
+
+/// The path seen from the root; nothing in it is resolved.
+pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.is_absolute() { Ok(path.to_owned()) } else { Ok(env::current_dir()?.join(path)) }
 }
 
 /// Creates `path` if it is missing and checks that `rule` lets us use it.
@@ -100,10 +103,11 @@ fn usable(path: &Path, rule: Rule) -> Result<(), Error> {
 
 /// Creates one folder; its parent has to exist (nobody wants `/run/user/1000` made by us).
 fn create(path: &Path, mode: u32) -> Result<(), Error> {
-    let here = nix::fcntl::AT_FDCWD;
-    match mkdirat(here, path, Mode::from_bits_truncate(mode as libc::mode_t)) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(Error::file("create the folder", path, errno)),
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::file("create the folder", path, error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -114,29 +118,28 @@ fn create_all(path: &Path, mode: u32) -> Result<(), Error> {
 
 /// Looks at the folder through a descriptor, so that what was checked is what was opened.
 fn check(path: &Path, rule: Rule) -> Result<(), Error> {
-    let mut flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    if rule != Rule::Named {
-        flags |= OFlag::O_NOFOLLOW;
-    }
-    let folder = open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::ENOTDIR | Errno::ELOOP => refused(path, "it is a file or a symbolic link, a real folder was expected"),
-        errno => Error::file("open the folder", path, errno),
+    let links = if rule == Rule::Named { 0 } else { libc::O_NOFOLLOW };
+    let folder = fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | links).open(path);
+    let folder = folder.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOTDIR | libc::ELOOP) => {
+            refused(path, "it is a file or a symbolic link, a real folder was expected")
+        }
+        _ => Error::file("open the folder", path, error),
     })?;
-    let stat = fstat(&folder).map_err(|errno| Error::file("look at the folder", path, errno))?;
-    judge(path, rule, &stat, geteuid().as_raw())
+    let found = folder.metadata().map_err(|error| Error::file("look at the folder", path, error))?;
+    judge(path, rule, found.uid(), found.mode() & 0o7777, geteuid().as_raw())
 }
 
-fn judge(path: &Path, rule: Rule, stat: &FileStat, uid: u32) -> Result<(), Error> {
-    let trusted = stat.st_uid == uid || (rule == Rule::Named && stat.st_uid == 0);
+fn judge(path: &Path, rule: Rule, owner: u32, mode: u32, uid: u32) -> Result<(), Error> {
+    let trusted = owner == uid || (rule == Rule::Named && owner == 0);
     if !trusted {
-        return Err(refused(path, &format!("user {} owns it, user {uid} was expected", stat.st_uid)));
+        return Err(refused(path, &format!("user {owner} owns it, user {uid} was expected")));
     }
     let (forbidden, expected) = match rule {
         Rule::Named => (0o002, "not writable by everybody"),
         Rule::System => (0o022, "writable by root only"),
         Rule::Private => (0o077, "0700"),
     };
-    let mode = stat.st_mode & 0o7777;
     if mode & forbidden != 0 {
         return Err(refused(path, &format!("its mode is {mode:04o}, {expected} was expected")));
     }
@@ -153,6 +156,7 @@ const SYSTEM_LOG_DIR: &str = "/var/log/msf";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::errno::Errno;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn fresh(name: &str) -> PathBuf {
@@ -193,13 +197,10 @@ mod tests {
 
     #[test]
     fn a_folder_somebody_else_owns_is_refused_by_name() {
-        let path = fresh("owner");
-        let mut stat = nix::sys::stat::stat(&path).unwrap();
-        stat.st_uid = 4711;
-        let error = judge(&path, Rule::Private, &stat, 1000).unwrap_err();
+        let path = Path::new("/tmp/msf-1000");
+        let error = judge(path, Rule::Private, 4711, 0o700, 1000).unwrap_err();
         assert!(error.to_string().contains("user 4711 owns it, user 1000 was expected"), "{error}");
-        stat.st_uid = 0;
-        assert!(judge(&path, Rule::Named, &stat, 1000).is_ok());
-        fs::remove_dir_all(path).unwrap();
+        assert!(judge(path, Rule::Named, 0, 0o755, 1000).is_ok());
+        assert!(judge(path, Rule::Named, 0, 0o777, 1000).is_err());
     }
 }
