@@ -2,9 +2,11 @@
 
 use super::{LOG, level, threads};
 use crate::control::thread::{Errands, Reloaded};
+use crate::observe::counter::Counters;
 use msf_conf::agent::Settings;
 use msf_core::log::{self, Level};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The program's side of the control thread.
 pub struct Program {
@@ -12,10 +14,13 @@ pub struct Program {
     pub configs: Vec<PathBuf>,
     /// What holds now.
     pub settings: Settings,
+    /// What the reactors count.
+    pub counters: Arc<[Counters]>,
 }
 
 impl Errands for Program {
     fn reload(&mut self) -> Option<Reloaded> {
+        threads::log_counters(&self.counters);
         let next = match Settings::read(&self.configs) {
             Ok(next) => next,
             Err(error) => {

@@ -54,7 +54,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         max_conns: settings.max_conns,
         drain: settings.drain,
     };
-    let program = Program { configs, settings: settings.clone() };
+    let program = Program { configs, settings: settings.clone(), counters: Arc::clone(&counters) };
     let mut controlling = Control::new(&reactor, control_wiring, program)?;
     for listener in listeners {
         controlling.listen(&reactor, listener)?;
@@ -100,12 +100,17 @@ impl Running {
         if healthy {
             self.reactors.into_iter().for_each(|thread| drop(thread.join()));
         }
-        let totals = Counters::totals(self.counters.iter());
-        let counted = totals.iter().filter(|(_, value)| *value > 0);
-        let counted: Vec<String> = counted.map(|(name, value)| format!("{name}={value}")).collect();
-        msf_core::log!(Level::Info, LOG, "counted: {}", counted.join(" "));
+        log_counters(&self.counters);
         healthy
     }
+}
+
+/// Everything counted since the start that is not zero, in one line.
+pub fn log_counters(counters: &[Counters]) {
+    let totals = Counters::totals(counters.iter());
+    let counted = totals.iter().filter(|(_, value)| *value > 0);
+    let counted: Vec<String> = counted.map(|(name, value)| format!("{name}={value}")).collect();
+    msf_core::log!(Level::Info, LOG, "counted: {}", counted.join(" "));
 }
 
 /// The mailboxes of all reactors, until each has taken its own.

@@ -31,7 +31,11 @@ impl Broker {
             Order::Joined(session) => self.verdict(Token::from_bits(session), true),
             Order::Refused(session) => self.verdict(Token::from_bits(session), false),
             Order::Probe(session) => self.probe(reactor, Token::from_bits(session)),
-            Order::Evict(session) => self.doom(Token::from_bits(session), Ending::Evicted),
+            Order::Evict(session) => {
+                // Its last words may be answers.
+                self.pull(Token::from_bits(session));
+                self.doom(Token::from_bits(session), Ending::Evicted);
+            }
             Order::Limits(limits) => self.limits = limits,
             Order::Drain => {
                 self.dispatch.drain();
