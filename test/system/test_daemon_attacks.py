@@ -1,18 +1,15 @@
-"""msf_daemon under bad input and bad luck: files that are none, folders that go away, peers that misbehave, processes
-that will not start, will not stay or will not end."""
+"""msf_daemon under bad input: files that are none, folders that go away, peers that misbehave."""
 
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
 import subprocess
-import time
 import unittest
 from pathlib import Path
 
-from house import House, gone, program, wait_for
+from house import House, program, wait_for
 
 NOBODY = 65534
 QUICK = {"immediate": 3, "delay_ms": 20, "delay_max_ms": 100}
@@ -339,203 +336,6 @@ class Control(DaemonCase):
         self.daemon.send_signal(signal.SIGCONT)
         self.assertEqual(done.returncode, 1)
         self.assertIn("nothing was heard for 10s", done.stderr)
-
-
-class Processes(DaemonCase):
-    def test_what_cannot_be_executed_is_told_with_its_reason(self):
-        texts = {"shebangless": "echo no interpreter\n", "absent": "#!/nowhere/at/all\n", "cut": "\x7fELF"}
-        for name, text in texts.items():
-            (self.house.folder / name).write_text(text)
-            (self.house.folder / name).chmod(0o755)
-        plain = self.house.folder / "plain"
-        plain.write_text("")
-        plain.chmod(0o644)
-        os.mkfifo(self.house.folder / "fifo", 0o755)
-        busy = self.house.folder / "busy"
-        shutil.copy("/bin/sleep", busy)
-        writer = busy.open("r+b")
-        self.addCleanup(writer.close)
-        wanted = {"shebangless": "Exec format error", "absent": "No such file", "cut": "Exec format error",
-                  "plain": "Permission denied", "fifo": "Permission denied", "busy": "Text file busy",
-                  ".": "Permission denied", "x" * 300: "name too long"}
-        self.configure(*(self.command(f"p{i}", str(self.house.folder / name)) for i, name in enumerate(wanted)),
-                       self.command("long", "sleep", "1" * 200_000),
-                       self.command("folder", "sleep", "1", working_directory="nowhere"), self.sleeper())
-        daemon = self.start()
-        for i, (name, reason) in enumerate(wanted.items()):
-            self.assertIn(reason, self.status(f"p{i}")["last_exit"]["reason"], name)
-        self.assertIn("Argument list too long", self.status("long")["last_exit"]["reason"])
-        self.assertIn("cannot enter the working directory", self.status("folder")["last_exit"]["reason"])
-        self.assertEqual(self.status("one")["state"], "up")
-        self.ends(daemon)
-
-    def test_one_that_dies_at_once_forever_costs_little(self):
-        self.configure(self.script("dies", "exit 1", restart={**QUICK, "refill_ms": 86400000, "delay_max_ms": 100}))
-        daemon = self.start()
-        wait_for("twenty restarts", lambda: self.status("dies")["restarts"] > 20)
-        spent = sum(int(field) for field in Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()[11:13])
-        self.assertLess(spent, os.sysconf("SC_CLK_TCK"))
-        self.ends(daemon)
-
-    def test_regress_a_stderr_that_nobody_reads_stops_no_supervision(self):
-        self.configure(self.script("dies", "exit 1", restart={"immediate": 1000, "refill_ms": 1, "delay_ms": 1, "delay_max_ms": 1}))
-        daemon = self.house.start([program("msf_daemon"), "-c", self.file])
-        wait_for("more records than a pipe holds", lambda: len(self.log()) > 200_000, 30)
-        self.assertEqual(self.status("dies")["proc_idx"], 0)
-        self.ends(daemon)
-
-    def test_grandchildren_end_with_their_group(self):
-        self.configure(self.script("forks", f"cd {self.house.folder}; for i in 1 2 3; do sleep 1000 & done; echo $! > last; wait"))
-        daemon = self.start()
-        last = int(wait_for("the last", lambda: (self.house.folder / "last").exists() and (self.house.folder / "last").read_text().strip()))
-        os.kill(self.status("forks")["pid"], signal.SIGKILL)
-        wait_for("the grandchildren's end", lambda: gone(last))
-        self.ends(daemon)
-
-    def test_one_that_closes_its_files_or_begins_a_session_is_kept_and_ended(self):
-        self.configure(self.script("closes", "exec 0<&- 1>&- 2>&-; exec sleep 1000"),
-                       self.command("session", "python3", "-c", "import os,time\nos.setsid\ntime.sleep(1000)"))
-        daemon = self.start()
-        pids = [self.status(name)["pid"] for name in ("closes", "session")]
-        self.ends(daemon)
-        self.assertTrue(all(gone(pid) for pid in pids))
-
-    def test_one_that_is_stopped_is_ended(self):
-        self.configure(self.sleeper())
-        daemon = self.start()
-        os.kill(self.status("one")["pid"], signal.SIGSTOP)
-        began = time.monotonic()
-        self.ends(daemon)
-        self.assertLess(time.monotonic() - began, 0.5)
-
-    def test_regress_one_that_left_its_group_is_killed_when_it_ignores_sigterm(self):
-        text = ("import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-                "os.setpgid(0, os.getpgid(os.getppid()))\nopen('ready', 'w').close()\ntime.sleep(1000)")
-        self.configure(self.command("strays", "python3", "-c", text, working_directory="."), stop_timeout_ms=100)
-        # In a group of its own, or the stray would be in the test's.
-        daemon = self.start(start_new_session=True)
-        wait_for("it to be gone astray", (self.house.folder / "ready").exists)
-        self.ends(daemon)
-
-    @AS_ROOT
-    def test_regress_the_exit_of_a_set_user_id_program_is_known(self):
-        tool = self.house.folder / "sleep"
-        shutil.copy("/bin/sleep", tool)
-        tool.chmod(0o4755)
-        if os.statvfs(tool).f_flag & os.ST_NOSUID:
-            self.skipTest("set-user-ID programs have no effect here")
-        for folder in (self.house.run, self.house.log):
-            os.chown(folder, NOBODY, NOBODY)
-        self.configure(self.command("suid", str(tool), "0.3", restart={**QUICK, "immediate": 0, "delay_ms": 60000, "delay_max_ms": 60000}))
-        daemon = self.start(user=NOBODY)
-        last = wait_for("its end", lambda: self.status("suid")["last_exit"])
-        self.assertEqual((last["code"], last["reason"]), (0, "exit code 0"))
-        self.ends(daemon)
-
-    def test_two_hundred_at_once(self):
-        self.configure(*(self.sleeper(f"p{i}") for i in range(200)))
-        daemon = self.start()
-        processes = self.status()["processes"]
-        self.assertEqual({process["state"] for process in processes}, {"up"})
-        for process in processes:
-            os.kill(process["pid"], signal.SIGKILL)
-        old = {process["pid"] for process in processes}
-        wait_for("all anew", lambda: all(one["state"] == "up" and one["pid"] not in old for one in self.status()["processes"]))
-        self.ends(daemon)
-
-    def test_without_descriptors_for_more_the_daemon_goes_on_and_recovers(self):
-        self.configure(*(self.sleeper(f"p{i}") for i in range(40)))
-        daemon = self.house.start([program("msf_daemon"), "-c", self.file], stdout=subprocess.DEVNULL,
-                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 64)))
-        wait_for("the log to tell", lambda: "Too many open files" in self.log())
-        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (64, 64))
-        wait_for("all up", lambda: self.call("status").returncode == 0
-                 and {one["state"] for one in self.status()["processes"]} == {"up"})
-        self.ends(daemon)
-
-    @AS_ROOT
-    def test_without_room_for_processes_the_daemon_goes_on_and_recovers(self):
-        for folder in (self.house.run, self.house.log):
-            os.chown(folder, 54321, 54321)
-        self.configure(*(self.sleeper(f"p{i}") for i in range(4)))
-        others = [self.house.start(["sleep", "1000"], user=54321) for _ in range(4)]
-        daemon = self.start(user=54321, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (5, 5)))
-        wait_for("the log to tell", lambda: "Resource temporarily unavailable" in self.log())
-        for other in others:
-            self.house.end(other)
-        wait_for("all up", lambda: {one["state"] for one in self.status()["processes"]} == {"up"})
-        self.ends(daemon)
-
-
-class Signals(DaemonCase):
-    def test_a_storm_of_reloads_changes_nothing_and_loses_nobody(self):
-        self.configure(self.sleeper())
-        daemon = self.start()
-        pid = self.status("one")["pid"]
-        for _ in range(2000):
-            daemon.send_signal(signal.SIGHUP)
-        self.assertEqual(self.status("one")["pid"], pid)
-        self.ends(daemon)
-
-    def test_reloads_while_the_file_is_being_written_end_with_what_is_written_last(self):
-        self.configure(self.sleeper())
-        daemon = self.start()
-        pid = self.status("one")["pid"]
-        text = json.dumps(self.document(self.sleeper(), self.sleeper("two")))
-        for end in range(0, len(text), 7):
-            self.file.write_text(text[:end])
-            daemon.send_signal(signal.SIGHUP)
-        self.file.write_text(text)
-        done = self.call("reload")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual((self.status("one")["pid"], self.status("two")["state"]), (pid, "up"))
-        self.ends(daemon)
-
-    def test_a_file_that_became_a_pipe_blocks_no_reload(self):
-        self.configure(self.sleeper())
-        daemon = self.start()
-        self.file.unlink()
-        os.mkfifo(self.file)
-        done = self.call("reload", timeout=5)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("is a pipe", done.stderr)
-        self.ends(daemon)
-
-    def test_sigterm_between_restarts_ends_everything(self):
-        for wait in (0, 0.05, 0.1, 0.15):
-            with self.subTest(wait):
-                self.configure(*(self.script(f"dies{i}", f"sleep 0.0{i}") for i in range(8)))
-                daemon = self.start()
-                wait_for("the first restarts", lambda: self.status("dies0")["restarts"] > 0)
-                wait_until = time.monotonic() + wait
-                wait_for("its moment", lambda: time.monotonic() >= wait_until)
-                self.ends(daemon)
-
-    def test_reload_and_shutdown_at_once_end(self):
-        deaf = "trap '' TERM; while :; do sleep 1; done"
-        self.configure(self.script("deaf", deaf, stop_timeout_ms=200), self.sleeper())
-        daemon = self.start()
-        self.configure(self.script("deaf", deaf + " ", stop_timeout_ms=200), self.sleeper("two"))
-        daemon.send_signal(signal.SIGHUP)
-        self.ends(daemon)
-
-    def test_regress_signals_blocked_by_whoever_started_it_arrive(self):
-        self.configure(self.sleeper())
-        blocked = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
-        daemon = self.start(preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked))
-        self.ends(daemon)
-
-    def test_in_the_background_a_second_copy_is_refused_and_the_first_goes_on(self):
-        self.configure(self.sleeper())
-        done = self.call("-c", self.file, "-d")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        pid = self.status()["pid"]
-        self.assertEqual((self.house.run / "msf_daemon.pid").read_text(), f"{pid}\n")
-        second = self.call("-c", self.file, "-d")
-        self.assertEqual(second.returncode, 1)
-        self.assertIn(f"as process {pid}", second.stderr)
-        self.assertEqual(self.call("shutdown").returncode, 0)
-        self.assertTrue(gone(pid))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 """msf_shell under bad input and bad luck: libraries that are broken, services that misbehave, files left by the dead."""
 
-import json
 import os
-import random
 import resource
 import shutil
 import signal
 import time
 import unittest
-from pathlib import Path
 
-from house import HERE, House, gone, program, wait_for
+from house import program, wait_for
 from test_shell import ShellCase
 
 HEAD = """

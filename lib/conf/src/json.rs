@@ -1,8 +1,7 @@
 //! JSON documents read key by key, so that every complaint names the file and the path of the key.
 
-use crate::{ConfError, nearest, text, tree};
-use serde_json::error::Category;
-use serde_json::{Map, Value};
+use crate::tree::{self, Map, Value};
+use crate::{ConfError, nearest, text};
 use std::path::{Path, PathBuf};
 
 /// A parsed file.
@@ -24,8 +23,7 @@ impl Doc {
         match tree::parse(text) {
             Ok(Value::Object(root)) => Ok(Doc { file: file.to_owned(), root }),
             Ok(other) => Err(syntax(format!("expected an object at the top, found {}", kind(&other)))),
-            Err(e) if e.classify() == Category::Data => Err(syntax(e.to_string())),
-            Err(e) => Err(syntax(format!("not JSON: {e}"))),
+            Err(what) => Err(syntax(what)),
         }
     }
 

@@ -1,13 +1,19 @@
 //! A JSON text as a tree of values in which every key is written once. serde_json's own reader lets the last of two
-//! equal keys win, and half of what somebody wrote would be gone without a word. The only file that names serde.
+//! equal keys win, and half of what somebody wrote would be gone without a word. The only file that names serde, and
+//! serde_json's reader.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::error::Category;
+pub use serde_json::{Map, Value};
 use std::fmt;
 
-/// The tree of `text`.
-pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str::<Tree>(text).map(|tree| tree.0)
+/// The tree of `text`, or what is wrong with it and where.
+pub fn parse(text: &str) -> Result<Value, String> {
+    match serde_json::from_str::<Tree>(text) {
+        Ok(tree) => Ok(tree.0),
+        Err(e) if e.classify() == Category::Data => Err(e.to_string()),
+        Err(e) => Err(format!("not JSON: {e}")),
+    }
 }
 
 struct Tree(Value);
@@ -85,7 +91,7 @@ mod tests {
     #[test]
     fn regress_a_key_written_twice_is_refused_with_its_place() {
         let error = parse("{\"a\": 1,\n \"b\": {\"c\": 1, \"c\": 2}}").unwrap_err();
-        assert_eq!(error.to_string(), "the key \"c\" is written twice at line 2 column 18");
+        assert_eq!(error, "the key \"c\" is written twice at line 2 column 18");
         assert!(parse(r#"{"a": {"c": 1}, "b": {"c": 1}}"#).is_ok());
     }
 }
