@@ -270,6 +270,11 @@ mod tests {
         std::env::current_exe().unwrap()
     }
 
+    fn c_library() -> std::path::PathBuf {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.split_whitespace().find(|word| word.contains("/libc.so")).unwrap().into()
+    }
+
     #[test]
     fn text_and_emptiness_are_not_libraries() {
         let folder = std::env::temp_dir().join(format!("msf_elf_{}", std::process::id()));
@@ -285,9 +290,8 @@ mod tests {
 
     #[test]
     fn functions_and_small_variables_of_the_c_library_are_no_services() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let library = maps.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
-        let look = |symbol| inspect(Path::new(library), symbol);
+        let library = c_library();
+        let look = |symbol| inspect(&library, symbol);
         assert!(matches!(look("malloc"), Err(Misfit::Function)));
         assert!(matches!(look("stdout"), Err(Misfit::TooSmall(size)) if size == size_of::<usize>() as u64));
         assert!(look("no_such_symbol").is_ok(), "left to the loader");
@@ -301,6 +305,31 @@ mod tests {
         head[18] ^= 0x55;
         std::fs::write(folder.join("a.so"), head).unwrap();
         assert!(matches!(inspect(&folder.join("a.so"), "a"), Err(Misfit::OtherMachine)));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn no_damaged_header_makes_the_look_panic_or_take_memory() {
+        let folder = std::env::temp_dir().join(format!("msf_elf_damage_{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let copy = folder.join("a.so");
+        let whole = std::fs::read(c_library()).unwrap();
+        std::fs::write(&copy, &whole).unwrap();
+        let file = File::options().write(true).open(&copy).unwrap();
+        // Holes cost nothing on the disk, and would cost memory if anybody believed the headers.
+        file.set_len(1 << 40).unwrap();
+        let mut random = 0x9e37_79b9_7f4a_7c15u64;
+        for _ in 0..3000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let tables = [0..64, 64..1024, whole.len() - 5000..whole.len() - 8];
+            let table = tables[(random >> 60) as usize % 3].clone();
+            let at = table.start + (random >> 20) as usize % table.len();
+            file.write_all_at(&random.to_ne_bytes()[..1 + (random >> 50) as usize % 8], at as u64).unwrap();
+            let _ = inspect(&copy, "malloc");
+            if random & 3 == 0 {
+                file.write_all_at(&whole[table.clone()], table.start as u64).unwrap();
+            }
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
