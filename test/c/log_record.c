@@ -3,6 +3,7 @@
  * folders that are created, and a file that somebody else has renamed.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,31 @@ static void renamed_by_somebody_else(void)
     unlink(moved);
 }
 
+/* Daemons used to close every descriptor, and what they open next gets the log's numbers. */
+static void descriptors_taken_away(void)
+{
+    char stranger[300];
+    int fd, taken[8], i, before = lines(content(path));
+    snprintf(stranger, sizeof stranger, "%s/stranger", folder);
+    for (fd = 3; fd < 64; fd++) {
+        close(fd);
+    }
+    MUST(TEST_LOG(DBG_INFO, "with descriptors of its own again") == 0);
+    for (fd = 3; fd < 64; fd++) {
+        close(fd);
+    }
+    for (i = 0; i < 8; i++) {
+        taken[i] = open(stranger, O_CREAT | O_RDWR | O_APPEND, 0600);
+        MUST(taken[i] >= 3);
+    }
+    MUST(TEST_LOG(DBG_INFO, "not into the stranger's file") == 0);
+    MUST(lines(content(path)) == before + 2 && lines(content(stranger)) == 0);
+    for (i = 0; i < 8; i++) {
+        MUST(close(taken[i]) == 0);
+    }
+    unlink(stranger);
+}
+
 int main(void)
 {
     char inner[300];
@@ -152,8 +178,9 @@ int main(void)
     levels_and_arguments();
     stderr_gets_all_but_info();
     renamed_by_somebody_else();
+    descriptors_taken_away();
     msf_log_free();
-    MUST(TEST_LOG(DBG_INFO, "dropped") == 0 && lines(content(path)) == 1);
+    MUST(TEST_LOG(DBG_INFO, "dropped") == 0 && lines(content(path)) == 3);
     unlink(path);
     snprintf(inner, sizeof inner, "%s/a/b", folder);
     MUST(rmdir(inner) == 0);

@@ -4,9 +4,10 @@
 
 use msf_core::log::{self, Level};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, alarm, fork};
+use nix::unistd::{ForkResult, Pid, alarm, fork};
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -61,8 +62,17 @@ fn forked_processes_share_the_file_and_lose_no_record() {
         }
     });
     log::close();
-    let mut seen: HashMap<(usize, usize), u32> = HashMap::new();
-    for entry in fs::read_dir(&folder).unwrap() {
+    let seen = records(&folder, &pids);
+    let written = CHILDREN * RECORDS + own.iter().sum::<usize>();
+    assert_eq!(seen.len(), written);
+    assert!(seen.values().all(|count| *count == 1));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// How often each record is in the files, by its writer and number; each has the pid of its writer.
+fn records(folder: &Path, pids: &[Pid]) -> HashMap<(usize, usize), u32> {
+    let mut seen = HashMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
         for line in fs::read_to_string(entry.unwrap().path()).unwrap().lines() {
             let mut parts = line.split_once("] ").unwrap().1.split('/');
             let mut number = || parts.next().unwrap().parse::<usize>().unwrap();
@@ -72,8 +82,5 @@ fn forked_processes_share_the_file_and_lose_no_record() {
             assert!(line.contains(&format!("[pid:{pid},tid:")), "{line}");
         }
     }
-    let written = CHILDREN * RECORDS + own.iter().sum::<usize>();
-    assert_eq!(seen.len(), written);
-    assert!(seen.values().all(|count| *count == 1));
-    fs::remove_dir_all(folder).unwrap();
+    seen
 }

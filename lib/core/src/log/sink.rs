@@ -12,8 +12,10 @@ use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle
 use flexi_logger::{FileSpec, FlexiLoggerError, WriteMode};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::mem::{self, ManuallyDrop};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,13 +67,13 @@ impl Sink {
     /// to the file that is open.
     pub fn append(&mut self, line: &[u8], limit: &Limit, complain: impl FnOnce(&str)) -> Result<(), Error> {
         let more = line.len() as u64;
-        let size = self.follow();
+        let size = self.follow().map_err(|error| Error::file("open the log", &self.path, error))?;
         if limit.is_reached(size, more) && self.may_rotate() {
             if let Err(error) = rotate::rotate(&self.path, limit, more) {
                 self.no_rotation_before = Some(Instant::now() + BETWEEN_ROTATIONS_THAT_FAIL);
                 complain(&format!("cannot rotate {}: {error}; it keeps growing", self.path.display()));
             }
-            self.follow();
+            self.follow().map_err(|error| Error::file("open the log", &self.path, error))?;
         }
         self.write(line).map_err(|error| Error::file("write to the log", &self.path, error))
     }
@@ -79,20 +81,27 @@ impl Sink {
     /// Makes sure that the file under the name is the one that is open, and returns its size.
     ///
     /// Where the name cannot be opened (a folder that is gone for us after dropping privileges) the old file is still
-    /// there, and writing to it loses nothing.
-    fn follow(&mut self) -> u64 {
-        if let Ok(current) = fs::metadata(&self.path)
+    /// there, and writing to it loses nothing. A program that closes descriptors it did not open, as daemons used to,
+    /// may have taken ours away: what has their numbers now must not be written to.
+    fn follow(&mut self) -> io::Result<u64> {
+        let intact = self.open.is_intact();
+        if intact
+            && let Ok(current) = fs::metadata(&self.path)
             && same_file(&current, &self.open.identity)
         {
-            return current.len();
+            return Ok(current.len());
         }
         match Open::at(&self.path) {
             Ok(open) => {
-                self.open = open;
+                let old = mem::replace(&mut self.open, open);
+                if !intact {
+                    old.abandon();
+                }
                 self.end = End::Whole;
-                self.open.identity.len()
+                Ok(self.open.identity.len())
             }
-            Err(_) => 0,
+            Err(_) if intact => Ok(0),
+            Err(error) => Err(error),
         }
     }
 
@@ -139,6 +148,16 @@ impl Open {
         }
     }
 
+    /// Lets go of descriptors that are somebody else's by now, and not ours to close.
+    fn abandon(self) {
+        ABANDONED.lock().unwrap_or_else(PoisonError::into_inner).push(ManuallyDrop::new(self));
+    }
+
+    /// Whether the descriptors are still the ones that were opened.
+    fn is_intact(&self) -> bool {
+        self.anchor.metadata().is_ok_and(|found| same_file(&found, &self.identity))
+    }
+
     /// While another process appends, the size runs ahead of a line's end for a moment: so it is looked at again.
     fn ends_with_newline(&self) -> bool {
         (0..3).any(|attempt| {
@@ -165,5 +184,8 @@ fn into_io(error: FlexiLoggerError) -> io::Error {
         _ => io::Error::new(io::ErrorKind::InvalidInput, "it is no name for a log file"),
     }
 }
+
+/// Kept for good, so that nothing of it is ever closed.
+static ABANDONED: Mutex<Vec<ManuallyDrop<Open>>> = Mutex::new(Vec::new());
 
 const BETWEEN_ROTATIONS_THAT_FAIL: Duration = Duration::from_secs(60);
