@@ -7,6 +7,7 @@ use common::{Agent, DLNA, PATIENCE, UPNP, call, frame, reply};
 use msf_wire::librpc::{Header, Login, cmd, errcode, id, opcode};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,48 @@ fn holder(agent: &Agent) -> (Child, i32) {
     }
     let keeper = text.split("holding ").nth(1).unwrap().trim().parse().unwrap();
     (child, keeper)
+}
+
+/// Not a test of its own: what another user does.
+#[test]
+fn helper_that_logs_in() {
+    let Some(socket) = std::env::var_os("MSF_TEST_LOGIN") else { return };
+    let outcome = UnixStream::connect(socket).and_then(|mut stream| {
+        stream.write_all(&common::login(0x77))?;
+        stream.read_exact(&mut [0; 56])
+    });
+    println!("outcome: {}", if outcome.is_ok() { "in" } else { "out" });
+}
+
+/// Whether a process of user `uid` can log in; `None` when this machine does not let us try.
+fn may_log_in(agent: &Agent, uid: u32) -> Option<bool> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "helper_that_logs_in", "--nocapture"]).env("MSF_TEST_LOGIN", agent.socket());
+    let output = command.uid(uid).gid(uid).current_dir("/").output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.contains("outcome: ").then(|| said.contains("outcome: in"))
+}
+
+#[test]
+fn other_users_are_let_in_by_configuration_only() {
+    const NOBODY: u32 = 65_534;
+    let cases = [
+        ("", false),
+        ("unix_mask=0666", true),
+        ("allow_uids=1,2", false),
+        ("allow_uids=65534", true),
+        ("unix_mask=0600", false),
+    ];
+    for (lines, expected) in cases {
+        let agent = Agent::start(lines);
+        // Only root can become somebody else.
+        let Some(came_in) = may_log_in(&agent, NOBODY) else { return };
+        assert_eq!(came_in, expected, "with \"{lines}\"");
+        agent.member(UPNP);
+        if lines == "allow_uids=1,2" {
+            agent.wait_for_log("user 65534 may not connect");
+        }
+    }
 }
 
 #[test]

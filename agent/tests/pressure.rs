@@ -54,6 +54,17 @@ fn more_connections_than_max_conns_are_turned_away_with_a_line() {
 }
 
 #[test]
+fn strangers_who_never_log_in_make_room() {
+    let agent = Agent::start("max_conns=4\nlogin_ms=50\nmax_threads=2");
+    let mut member = agent.member(UPNP);
+    let mut strangers: Vec<_> = (0..3).map(|_| agent.connect()).collect();
+    strangers.iter_mut().for_each(Peer::expect_end);
+    agent.wait_for_log("no login within 50 ms");
+    insist(&agent, DLNA);
+    member.expect_nothing(UPNP);
+}
+
+#[test]
 fn rubbish_on_many_connections_does_not_disturb_the_others() {
     let agent = Agent::start("max_threads=2");
     let (mut upnp, mut dlna) = (agent.member(UPNP), agent.member(DLNA));

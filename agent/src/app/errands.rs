@@ -42,6 +42,7 @@ impl Errands for Program {
             log_size: next.log_size,
             log_files: next.log_files,
             payload_limit: next.payload_limit,
+            login: next.login,
             drain: next.drain,
             outbox_soft: next.outbox_soft,
             outbox_hard: next.outbox_hard,

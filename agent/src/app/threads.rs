@@ -179,6 +179,7 @@ pub fn limits(settings: &Settings) -> Limits {
         outbox_hard: settings.outbox_hard,
         memory: settings.memory_limit,
         pending: settings.pending_limit,
+        login: settings.login.as_millis() as u64,
     }
 }
 

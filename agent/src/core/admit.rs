@@ -1,8 +1,8 @@
 //! What is let in: limits, and the one decision each of them asks for.
 
-use super::message::Refusal;
+use super::message::{Moment, Refusal};
 
-/// How much the agent takes. All in bytes, except `pending`.
+/// How much the agent takes. In bytes, if not said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest payload.
@@ -15,6 +15,8 @@ pub struct Limits {
     pub memory: u64,
     /// Unanswered requests one service may have.
     pub pending: usize,
+    /// Milliseconds a connection may stay without a login; zero: for ever.
+    pub login: u64,
 }
 
 /// Whether a request of `frame` bytes may enter an outbox that holds `queued`, with `buffered` in the whole agent.
@@ -23,6 +25,11 @@ pub fn call(limits: &Limits, queued: usize, frame: usize, buffered: u64) -> Resu
         || queued + frame > limits.outbox_hard
         || buffered + frame as u64 > limits.memory;
     if over { Err(Refusal::Busy) } else { Ok(()) }
+}
+
+/// Whether a stranger who came at `since` has had his time to log in.
+pub fn overstayed(limits: &Limits, since: Moment, now: Moment) -> bool {
+    limits.login > 0 && now.0 >= since.0 + limits.login
 }
 
 /// Whether an answer of `frame` bytes may enter an outbox that holds `queued`; if not, the peer does not read and is
@@ -35,7 +42,8 @@ pub fn reply(limits: &Limits, queued: usize, frame: usize) -> bool {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { payload: 100, outbox_soft: 1000, outbox_hard: 4000, memory: 10_000, pending: 5 };
+    const LIMITS: Limits =
+        Limits { payload: 100, outbox_soft: 1000, outbox_hard: 4000, memory: 10_000, pending: 5, login: 0 };
 
     #[test]
     fn a_service_over_its_soft_cap_gets_no_requests_but_a_caller_gets_its_answers() {
@@ -49,6 +57,13 @@ mod tests {
     fn above_the_ceiling_requests_are_refused() {
         assert_eq!(call(&LIMITS, 0, 56, 9_945), Err(Refusal::Busy));
         assert_eq!(call(&LIMITS, 0, 56, 9_944), Ok(()));
+    }
+
+    #[test]
+    fn a_stranger_has_his_time_and_with_zero_all_of_it() {
+        let limits = Limits { login: 50, ..LIMITS };
+        assert!(!overstayed(&limits, Moment(100), Moment(149)) && overstayed(&limits, Moment(100), Moment(150)));
+        assert!(!overstayed(&LIMITS, Moment(0), Moment(u64::MAX)));
     }
 
     #[test]

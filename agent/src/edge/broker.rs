@@ -6,8 +6,8 @@
 
 use super::chatter::Chatter;
 use super::lane::{Lane, Parcel, Spares};
-use super::session::{Ending, Session};
-use crate::core::admit::Limits;
+use super::session::{Ending, Session, Standing};
+use crate::core::admit::{self, Limits};
 use crate::core::dispatch::Dispatch;
 use crate::core::message::{Address, Moment, Order, Report};
 use crate::observe::counter::Counters;
@@ -222,10 +222,17 @@ impl Broker {
         self.counts().pending.set(pending as u64);
         // With nobody waiting and nothing happening, an idle agent sleeps for good.
         self.stirred = pending > 0;
+        let limits = self.limits;
         let tokens: Vec<Token> = self.sessions.iter().map(|(token, _)| token).collect();
         for token in tokens {
             if let Some(session) = self.sessions.get_mut(token) {
                 session.trim();
+                if session.standing == Standing::Stranger && limits.login > 0 {
+                    self.stirred = true;
+                    if admit::overstayed(&limits, session.since, self.now) {
+                        self.doom(token, Ending::Silent);
+                    }
+                }
             }
         }
         self.spares.trim();

@@ -18,8 +18,14 @@ use std::time::{Duration, Instant};
 const CALLER: u32 = 0x11;
 const LOCAL: u32 = 0x12;
 const REMOTE: u32 = 0x13;
-const LIMITS: Limits =
-    Limits { payload: 1 << 20, outbox_soft: 4 << 20, outbox_hard: 16 << 20, memory: 64 << 20, pending: 65_536 };
+const LIMITS: Limits = Limits {
+    payload: 1 << 20,
+    outbox_soft: 4 << 20,
+    outbox_hard: 16 << 20,
+    memory: 64 << 20,
+    pending: 65_536,
+    login: 0,
+};
 
 /// Reactor 0 of two, turned by hand; reactor 1 is only a mailbox of one parcel.
 struct Stage {

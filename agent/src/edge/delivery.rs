@@ -187,6 +187,10 @@ impl Broker {
                     let limit = self.limits.outbox_hard;
                     self.complain(|| format!("{who}: cut: it does not read, and {limit} bytes wait for it"));
                 }
+                Ending::Silent => {
+                    let limit = self.limits.login;
+                    self.complain(|| format!("{who}: closed: no login within {limit} ms"));
+                }
                 Ending::Evicted => {
                     self.complain(|| format!("{who}: closed: it no longer lives, and its id was asked for"));
                 }

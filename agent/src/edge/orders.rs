@@ -53,7 +53,7 @@ impl Broker {
     }
 
     fn adopt(&mut self, reactor: &Reactor, socket: OwnedFd, peer: Peer) {
-        let Some(token) = self.sessions.insert(Session::new(socket, peer)) else {
+        let Some(token) = self.sessions.insert(Session::new(socket, peer, self.now)) else {
             msf_core::log!(Level::Error, LOG, "{peer}: closed: reactor {} has no slot left", self.me);
             return self.report(Report::Lost);
         };

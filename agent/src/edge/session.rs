@@ -1,7 +1,7 @@
 //! One connected peer: its socket, who it is, what has come in and is not a whole frame yet, what must go out.
 
 use super::outbox::Outbox;
-use crate::core::message::Peer;
+use crate::core::message::{Moment, Peer};
 use msf_wire::librpc::Header;
 use std::os::fd::OwnedFd;
 
@@ -12,6 +12,8 @@ pub struct Session {
     pub socket: OwnedFd,
     /// Who connected.
     pub peer: Peer,
+    /// When it came.
+    pub since: Moment,
     /// Who it is to the others.
     pub standing: Standing,
     /// The name it logged in with, for the log.
@@ -66,6 +68,8 @@ pub enum Ending {
     Malformed(String),
     /// It did not read what was sent to it.
     Slow,
+    /// It never logged in.
+    Silent,
     /// Another session took over its id.
     Evicted,
     /// The agent ends.
@@ -74,10 +78,11 @@ pub enum Ending {
 
 impl Session {
     /// A connection just made.
-    pub fn new(socket: OwnedFd, peer: Peer) -> Session {
+    pub fn new(socket: OwnedFd, peer: Peer, since: Moment) -> Session {
         Session {
             socket,
             peer,
+            since,
             standing: Standing::Stranger,
             name: String::new(),
             inbox: Vec::new(),

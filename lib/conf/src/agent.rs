@@ -54,6 +54,8 @@ pub struct Settings {
     pub log_files: u32,
     /// `payload_limit`: longest payload, in bytes.
     pub payload_limit: u32,
+    /// `login_ms`: how long a connection may stay without a login; zero: for ever.
+    pub login: Duration,
     /// `drain_ms`: how long a shutdown waits for unanswered requests.
     pub drain: Duration,
     /// `outbox_soft`: a service with this many bytes waiting for it gets no new requests.
@@ -91,6 +93,7 @@ impl Default for Settings {
             log_size: 10 << 20,
             log_files: 5,
             payload_limit: 1 << 20,
+            login: Duration::from_millis(10_000),
             drain: Duration::from_millis(5000),
             outbox_soft: 4 << 20,
             outbox_hard: 16 << 20,
@@ -199,6 +202,7 @@ impl Settings {
             "log_size" => self.log_size = word.size(4096, 1 << 40)?,
             "log_files" => self.log_files = word.number(1, 1000)? as u32,
             "payload_limit" => self.payload_limit = word.size(8096, 1 << 30)? as u32,
+            "login_ms" => self.login = Duration::from_millis(word.number(0, 3_600_000)?),
             "drain_ms" => self.drain = Duration::from_millis(word.number(0, 3_600_000)?),
             "outbox_soft" => self.outbox_soft = word.size(4096, 1 << 30)? as usize,
             "outbox_hard" => self.outbox_hard = word.size(4096, 1 << 30)? as usize,
@@ -272,7 +276,8 @@ impl fmt::Display for Settings {
         writeln!(f, "max_threads={}", self.max_threads.map_or_else(String::new, |count| count.to_string()))?;
         writeln!(f, "cpu_affinity={}", list(cpus))?;
         writeln!(f, "log_level={}\nlog_size={}\nlog_files={}", self.log_level, self.log_size, self.log_files)?;
-        writeln!(f, "payload_limit={}\ndrain_ms={}", self.payload_limit, self.drain.as_millis())?;
+        writeln!(f, "payload_limit={}\nlogin_ms={}", self.payload_limit, self.login.as_millis())?;
+        writeln!(f, "drain_ms={}", self.drain.as_millis())?;
         writeln!(f, "outbox_soft={}\noutbox_hard={}", self.outbox_soft, self.outbox_hard)?;
         write!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)
     }
@@ -389,6 +394,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("log_size", Kind::Size),
     ("log_files", Kind::Number),
     ("payload_limit", Kind::Size),
+    ("login_ms", Kind::Number),
     ("drain_ms", Kind::Number),
     ("outbox_soft", Kind::Size),
     ("outbox_hard", Kind::Size),
