@@ -147,8 +147,11 @@ static void *caller(void *arg)
             AGENT2_LOG(DBG_WARN, "answered again %llu ms after the first failure, %llu attempts failed.",
                        (unsigned long long)(now_us() - failing_since) / 1000,
                        (unsigned long long)failed);
-        /* Seconds are counted from the first call, unless failures upset the count. */
-        due = failed > 0 ? now_us() + PERIOD_MS * 1000 : due + PERIOD_MS * 1000;
+        /* Seconds are counted from the first call, unless failures or a SIGSTOP upset the count:
+         * what was missed is not made up for. */
+        due += PERIOD_MS * 1000;
+        if (failed > 0 || due < now_us())
+            due = now_us() + PERIOD_MS * 1000;
         failed = 0;
     }
     return NULL;
