@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -293,9 +294,10 @@ class Control(DaemonCase):
         self.assertTrue(self.answer(peer).startswith(b"ok\nmsf_daemon pid"))
 
     def test_regress_a_thousand_who_say_nothing_keep_nobody_out_and_no_process_from_starting(self):
-        peers = []
-        for _ in range(1000):
-            peers.append(self.knock())
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+        peers = [self.knock() for _ in range(1000)]
         self.assertEqual(self.status("one")["state"], "up")
         before = self.status("one")["pid"]
         os.kill(before, signal.SIGKILL)
