@@ -44,7 +44,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
     let counters: Arc<[Counters]> = (0..count).map(|_| Counters::default()).collect();
     let seed = RandomState::new().hash_one("the seed of this process");
     let (control, reports) = mailbox::bounded(REPORTS, reactor.waker());
-    let mut wires = Wires::new(&loops, &reactor);
+    let mut wires = Wires::new(&loops);
     let control_wiring = control_thread::Wiring {
         seed,
         orders: wires.orders.iter().map(|(sender, _)| sender.living_on(reactor.waker())).collect(),
@@ -120,7 +120,7 @@ struct Wires {
 }
 
 impl Wires {
-    fn new(loops: &[Reactor], _control: &Reactor) -> Wires {
+    fn new(loops: &[Reactor]) -> Wires {
         let orders = loops.iter().map(|each| mailbox::bounded(ORDERS, each.waker()));
         let parcels = loops.iter().map(|each| mailbox::bounded(lane::MAILBOX * loops.len(), each.waker()));
         Wires {

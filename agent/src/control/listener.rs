@@ -58,6 +58,11 @@ impl Listener {
     /// Listens at `path`. A socket file that nobody listens behind is taken over; any other file is left alone.
     pub fn unix(path: &Path, rights: Rights, backlog: i32) -> Result<Listener, CannotListen> {
         let failed = |source| CannotListen { place: path.display().to_string(), source };
+        let length = path.as_os_str().len();
+        if length > LONGEST_PATH {
+            let what = format!("the path has {length} bytes, a socket's may have {LONGEST_PATH}");
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, what)));
+        }
         make_way(path).map_err(failed)?;
         // Nobody may connect before the file has its rights: it is born without any.
         let before = umask(Mode::from_bits_truncate(0o777));
@@ -199,6 +204,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     set().map_err(io::Error::from)
 }
 
+/// `sun_path` without its terminating NUL.
+const LONGEST_PATH: usize = 107;
 /// The original's RPC_KEEP_ALIVE_SECS.
 const KEEP_ALIVE_IDLE: u32 = 60;
 const KEEP_ALIVE_INTERVAL: u32 = 10;
@@ -242,6 +249,13 @@ mod tests {
         let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
         assert!(error.contains("somebody listens there"), "{error}");
         drop(first);
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_refused_by_its_length() {
+        let path = fresh("long").with_file_name("x".repeat(200));
+        let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
+        assert!(error.contains("a socket's may have 107"), "{error}");
     }
 
     #[test]
