@@ -67,6 +67,9 @@ pub struct Broker {
     pub(super) more: Vec<Token>,
     /// Sessions that wait for a lane.
     pub(super) parked: Vec<Token>,
+    /// Sessions for which the kernel had no memory; tried again after [`STARVED`].
+    pub(super) starved: Vec<Token>,
+    retrying: bool,
     /// Sessions that end with this turn.
     pub(super) doomed: Vec<(Token, Ending)>,
     /// Bytes in inboxes and outboxes.
@@ -114,6 +117,8 @@ impl Broker {
             dirty: Vec::new(),
             more: Vec::new(),
             parked: Vec::new(),
+            starved: Vec::new(),
+            retrying: false,
             doomed: Vec::new(),
             buffered: 0,
             stirred: false,
@@ -189,6 +194,10 @@ impl Broker {
             self.sweeping = true;
             reactor.arm(SWEEP, SWEEP_KEY);
         }
+        if !self.starved.is_empty() && !self.retrying {
+            self.retrying = true;
+            reactor.arm(STARVED, STARVED_KEY);
+        }
         let counts = self.counts();
         counts.sessions.set(self.sessions.len() as u64);
         counts.buffered.set(self.buffered as u64);
@@ -256,10 +265,14 @@ impl Turn for Broker {
 
     fn expired(&mut self, reactor: &mut Reactor, key: u64) {
         self.look_at_the_clock(reactor);
-        if key == SWEEP_KEY {
-            self.sweep();
-        } else {
-            self.probe_is_over(Token::from_bits(key as u32));
+        match key {
+            SWEEP_KEY => self.sweep(),
+            STARVED_KEY => {
+                self.retrying = false;
+                self.retry_starved();
+            }
+            // Every other timer is a probe's, with the session's token for a key.
+            _ => self.probe_is_over(Token::from_bits(key as u32)),
         }
     }
 
@@ -276,5 +289,8 @@ const SCRATCH: usize = 128 * 1024;
 /// How often expired entries and idle buffers are looked for, while there is traffic.
 const SWEEP: Duration = Duration::from_secs(1);
 pub(super) const LOG: &str = "AGENT";
+/// How long sessions rest for which the kernel had no memory.
+const STARVED: Duration = Duration::from_millis(10);
 /// No session's token is above 32 bits.
 const SWEEP_KEY: u64 = u64::MAX;
+const STARVED_KEY: u64 = u64::MAX - 1;

@@ -244,10 +244,26 @@ impl Broker {
                     watch(reactor, session, token, Interest::BOTH);
                 }
                 Flushed::Empty | Flushed::Blocked => {}
+                Flushed::Starved => self.starved.push(token),
                 Flushed::Broken(_) => self.read_out(token),
             }
         }
         self.dirty = dirty;
+    }
+}
+
+impl Broker {
+    /// Tries again what the kernel had no memory for.
+    pub(super) fn retry_starved(&mut self) {
+        for token in std::mem::take(&mut self.starved) {
+            self.more.push(token);
+            if let Some(session) = self.sessions.get_mut(token)
+                && !session.dirty
+            {
+                session.dirty = true;
+                self.dirty.push(token);
+            }
+        }
     }
 }
 

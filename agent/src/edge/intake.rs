@@ -31,6 +31,10 @@ impl Broker {
                 Err(Errno::EAGAIN) if session.broken => self.doom(token, Ending::Closed),
                 Err(Errno::EAGAIN) => session.readable = false,
                 Err(Errno::EINTR) => {}
+                Err(Errno::ENOMEM | Errno::ENOBUFS) => {
+                    self.scratch = scratch;
+                    return self.starved.push(token);
+                }
                 Err(_) => self.doom(token, Ending::Closed),
             }
         }

@@ -19,6 +19,8 @@ pub enum Flushed {
     Empty,
     /// The peer's buffer is full; the rest waits.
     Blocked,
+    /// The kernel has no memory for it just now; nothing will say when it has.
+    Starved,
     /// The peer is gone.
     Broken(Errno),
 }
@@ -61,6 +63,7 @@ impl Outbox {
                 }
                 Err(Errno::EAGAIN) => return Flushed::Blocked,
                 Err(Errno::EINTR) => {}
+                Err(Errno::ENOMEM | Errno::ENOBUFS) => return Flushed::Starved,
                 Err(errno) => return Flushed::Broken(errno),
             }
         }
