@@ -40,10 +40,12 @@ impl Drop for Folder {
 
 /// `msf_agent` as it would be called here, with nothing of the outer world around it.
 pub fn command(folder: &Path) -> Command {
-    surround(Command::new(env!("CARGO_BIN_EXE_msf_agent")), folder)
+    command_of(env!("CARGO_BIN_EXE_msf_agent"), folder)
 }
 
-fn surround(mut command: Command, folder: &Path) -> Command {
+/// Another program in the same surroundings.
+pub fn command_of(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder).env("MSF_RUN_DIR", folder).env("MSF_LOG_DIR", folder.join("log"));
     command.env_remove("MSF_AGENT_SOCK").env_remove("NOTIFY_SOCKET").env_remove("MSF_READY_FD");
     command
@@ -66,7 +68,7 @@ impl Agent {
     /// The same through a shell that runs `before` first.
     pub fn start_after(before: &str, lines: &str) -> Agent {
         let folder = Folder::new();
-        let mut command = surround(Command::new("sh"), &folder.0);
+        let mut command = command_of("sh", &folder.0);
         command.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_msf_agent"));
         Agent::start_as(folder, command, lines)
     }
