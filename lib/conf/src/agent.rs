@@ -4,6 +4,9 @@
 //! Files are read in order and the later one wins, key by key. An unknown key is a warning in a `.conf` and an error
 //! in JSON. An empty value means "as if not written", as in the original's sample file.
 
+mod word;
+
+use self::word::Word;
 use crate::json::Doc;
 use crate::{ConfError, keyvalue, nearest, text};
 use std::fmt;
@@ -283,77 +286,6 @@ impl fmt::Display for Settings {
     }
 }
 
-/// A value on its way into a setting.
-struct Word<'a> {
-    file: &'a Path,
-    key: &'a str,
-    value: &'a str,
-}
-
-impl Word<'_> {
-    fn error(&self, what: &str) -> ConfError {
-        ConfError::key(self.file, self.key, what)
-    }
-
-    fn expected(&self, what: impl fmt::Display) -> ConfError {
-        self.error(&format!("expected {what}, found \"{}\"", self.value))
-    }
-
-    fn truth(&self) -> Result<bool, ConfError> {
-        match self.value {
-            "true" | "1" | "yes" | "on" => Ok(true),
-            "false" | "0" | "no" | "off" => Ok(false),
-            _ => Err(self.expected("true or false")),
-        }
-    }
-
-    fn number(&self, least: u64, most: u64) -> Result<u64, ConfError> {
-        let number = self.value.parse().ok().filter(|number| (least..=most).contains(number));
-        number.ok_or_else(|| self.expected(format_args!("a whole number from {least} to {most}")))
-    }
-
-    /// A number of bytes, perhaps with K, M or G behind it.
-    fn size(&self, least: u64, most: u64) -> Result<u64, ConfError> {
-        let units = [(['k', 'K'], 10), (['m', 'M'], 20), (['g', 'G'], 30)];
-        let scaled = units.into_iter().find_map(|(unit, shift)| Some((self.value.strip_suffix(unit)?, shift)));
-        let (digits, shift) = scaled.unwrap_or((self.value, 0));
-        let bytes = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-        let bytes = bytes.filter(|bytes| (least..=most).contains(bytes));
-        bytes.ok_or_else(|| self.expected(format_args!("bytes from {least} to {most}, such as 64K or 1M")))
-    }
-
-    fn mode(&self) -> Result<u32, ConfError> {
-        let mode = u32::from_str_radix(self.value, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.ok_or_else(|| self.expected("an octal mode from 0 to 0777"))
-    }
-
-    fn address(&self) -> Result<IpAddr, ConfError> {
-        if self.value.eq_ignore_ascii_case("NULL") {
-            return Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        }
-        self.value.parse().map_err(|_| self.expected("an IP address or NULL for any"))
-    }
-
-    /// A path that fits the kernel's socket address.
-    fn path(&self) -> Result<PathBuf, ConfError> {
-        if self.value.len() > LONGEST_SOCKET {
-            return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes")));
-        }
-        Ok(PathBuf::from(self.value))
-    }
-
-    fn list(&self, most: u64) -> Result<Vec<u64>, ConfError> {
-        let items = self.value.split(',').map(|item| item.trim().parse().ok().filter(|number| *number <= most));
-        let numbers: Option<Vec<u64>> = items.collect();
-        numbers.ok_or_else(|| self.expected(format_args!("numbers from 0 to {most} with commas between them")))
-    }
-
-    fn choice(&self, known: &[&'static str]) -> Result<&'static str, ConfError> {
-        let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(self.value));
-        found.copied().ok_or_else(|| self.expected(known.join(" or ")))
-    }
-}
-
 fn unknown(key: &str) -> String {
     nearest::unknown(key, KEYS.iter().map(|(key, _)| *key))
 }
@@ -404,8 +336,6 @@ const KEYS: &[(&str, Kind)] = &[
 
 /// Bytes of a frame in front of its payload.
 const HEADER: usize = 56;
-/// `sun_path` without its terminating NUL.
-const LONGEST_SOCKET: usize = 107;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,91 @@
+//! One value of `msf_agent`'s settings as it is written, and what it may turn out to be.
+
+use crate::ConfError;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+/// A value on its way into a setting.
+pub struct Word<'a> {
+    /// Which file it is from.
+    pub file: &'a Path,
+    /// Which key it is for.
+    pub key: &'a str,
+    /// What is written; not empty.
+    pub value: &'a str,
+}
+
+impl Word<'_> {
+    /// A complaint about the key.
+    pub fn error(&self, what: &str) -> ConfError {
+        ConfError::key(self.file, self.key, what)
+    }
+
+    /// A complaint that says what was expected and what was found.
+    pub fn expected(&self, what: impl fmt::Display) -> ConfError {
+        self.error(&format!("expected {what}, found \"{}\"", self.value))
+    }
+
+    /// true or false, in the usual spellings.
+    pub fn truth(&self) -> Result<bool, ConfError> {
+        match self.value {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn number(&self, least: u64, most: u64) -> Result<u64, ConfError> {
+        let number = self.value.parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| self.expected(format_args!("a whole number from {least} to {most}")))
+    }
+
+    /// A number of bytes, perhaps with K, M or G behind it.
+    pub fn size(&self, least: u64, most: u64) -> Result<u64, ConfError> {
+        let units = [(['k', 'K'], 10), (['m', 'M'], 20), (['g', 'G'], 30)];
+        let scaled = units.into_iter().find_map(|(unit, shift)| Some((self.value.strip_suffix(unit)?, shift)));
+        let (digits, shift) = scaled.unwrap_or((self.value, 0));
+        let bytes = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+        let bytes = bytes.filter(|bytes| (least..=most).contains(bytes));
+        bytes.ok_or_else(|| self.expected(format_args!("bytes from {least} to {most}, such as 64K or 1M")))
+    }
+
+    /// An octal mode.
+    pub fn mode(&self) -> Result<u32, ConfError> {
+        let mode = u32::from_str_radix(self.value, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.ok_or_else(|| self.expected("an octal mode from 0 to 0777"))
+    }
+
+    /// An IP address; `NULL` is any.
+    pub fn address(&self) -> Result<IpAddr, ConfError> {
+        if self.value.eq_ignore_ascii_case("NULL") {
+            return Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        }
+        self.value.parse().map_err(|_| self.expected("an IP address or NULL for any"))
+    }
+
+    /// A path that fits the kernel's socket address.
+    pub fn path(&self) -> Result<PathBuf, ConfError> {
+        if self.value.len() > LONGEST_SOCKET {
+            return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes")));
+        }
+        Ok(PathBuf::from(self.value))
+    }
+
+    /// Numbers with commas between them.
+    pub fn list(&self, most: u64) -> Result<Vec<u64>, ConfError> {
+        let items = self.value.split(',').map(|item| item.trim().parse().ok().filter(|number| *number <= most));
+        let numbers: Option<Vec<u64>> = items.collect();
+        numbers.ok_or_else(|| self.expected(format_args!("numbers from 0 to {most} with commas between them")))
+    }
+
+    /// One of `known`, in any case of letters.
+    pub fn choice(&self, known: &[&'static str]) -> Result<&'static str, ConfError> {
+        let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(self.value));
+        found.copied().ok_or_else(|| self.expected(known.join(" or ")))
+    }
+}
+
+/// `sun_path` without its terminating NUL.
+const LONGEST_SOCKET: usize = 107;
