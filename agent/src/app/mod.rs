@@ -95,9 +95,10 @@ fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, F
     }
     ready::tell();
     let healthy = running.join();
+    // The last line before the claim goes: whoever waits for that may clear the place away.
+    msf_core::log!(Level::Info, LOG, "msf_agent has ended");
     drop(pid_file);
     drop(claim);
-    msf_core::log!(Level::Info, LOG, "msf_agent has ended");
     Ok(healthy)
 }
 
