@@ -221,7 +221,7 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>, limit: u32) -> Handled {
                 client.jobs.nudge();
             }
             if ticket.bare && errcode == errcode::EXEC_SUCC && body.is_empty() {
-                client.jobs.push(Job::Answer(frame.head, None));
+                enqueue(client, Job::Answer(frame.head, None));
             }
         }
         Event::Request(frame) => {
@@ -257,6 +257,22 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>, limit: u32) -> Handled {
     Handled::Done
 }
 
+/// For the callback thread. While it has no room, answers wait too; but who waits for one is told when there can be none.
+fn enqueue(client: &Arc<Client>, job: Job) {
+    client.jobs.push(job, || {
+        let mut link = client.lock();
+        if !link.socket.as_ref().is_some_and(|socket| socket::has_ended(socket.as_fd())) {
+            return;
+        }
+        // The rest of what a loss means follows when the reader gets there.
+        let waiters = link.session.lost();
+        drop(link);
+        for waiter in waiters {
+            waiter.fail(Errno::CONNRESET);
+        }
+    });
+}
+
 fn requested(client: &Arc<Client>, frame: Frame<'_>, limit: u32) {
     let head = frame.head;
     // The buffer would be made for the asking: a caller must not be able to ask for all our memory.
@@ -270,7 +286,7 @@ fn requested(client: &Arc<Client>, frame: Frame<'_>, limit: u32) {
         return refuse(client, &head, errcode::EXEC_FAIL);
     }
     match copied(frame.body) {
-        Some(payload) => client.jobs.push(Job::Request(head, payload)),
+        Some(payload) => enqueue(client, Job::Request(head, payload)),
         None => {
             log!(Level::Error, &client.settings.name, "no memory for a request of {} bytes", frame.body.len());
             refuse(client, &head, errcode::PEER_BUSY);
@@ -295,9 +311,9 @@ fn posted(client: &Arc<Client>, frame: Frame<'_>) {
             "cmd {cmd:#x} to {to:#x}, for which nobody waits, ended with errcode {code}"
         );
     } else if frame.body.is_empty() {
-        client.jobs.push(Job::Answer(head, None));
+        enqueue(client, Job::Answer(head, None));
     } else if let Some(payload) = copied(frame.body) {
-        client.jobs.push(Job::Answer(head, Some(payload)));
+        enqueue(client, Job::Answer(head, Some(payload)));
     } else {
         log!(Level::Error, &client.settings.name, "no memory for an answer of {} bytes", frame.body.len());
     }

@@ -35,11 +35,18 @@ struct State {
 }
 
 impl Jobs {
-    /// Adds a job, waiting for room as long as it takes. Dropped when the queue is closed.
-    pub(crate) fn push(&self, job: Job) {
+    /// Adds a job, waiting for room as long as it takes, and doing `meanwhile` now and then. Dropped when the queue is
+    /// closed.
+    pub(crate) fn push(&self, job: Job, meanwhile: impl Fn()) {
         let mut state = self.lock();
         while state.is_full() && !state.closed {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let (held, waited) = self.room.wait_timeout(state, NOW_AND_THEN).unwrap_or_else(PoisonError::into_inner);
+            state = held;
+            if waited.timed_out() {
+                drop(state);
+                meanwhile();
+                state = self.lock();
+            }
         }
         if !state.closed {
             state.bytes += job.bytes();
@@ -113,6 +120,7 @@ impl Job {
 
 const MOST_JOBS: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
+const NOW_AND_THEN: Duration = Duration::from_millis(20);
 const FOREVER: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
@@ -133,14 +141,14 @@ mod tests {
     #[test]
     fn jobs_come_out_in_order() {
         let jobs = Jobs::default();
-        (0..3).for_each(|number| jobs.push(request(number, 10)));
+        (0..3).for_each(|number| jobs.push(request(number, 10), || ()));
         assert_eq!([next(&jobs), next(&jobs), next(&jobs)], [Some(0), Some(1), Some(2)]);
     }
 
     #[test]
     fn who_has_something_better_to_do_or_no_time_takes_no_job() {
         let jobs = Jobs::default();
-        jobs.push(request(0, 0));
+        jobs.push(request(0, 0), || ());
         assert!(jobs.next(|| true, None).is_none());
         assert!(jobs.next(|| false, Some(Instant::now())).is_none());
         assert_eq!(next(&jobs), Some(0));
@@ -149,9 +157,9 @@ mod tests {
     #[test]
     fn a_full_queue_makes_the_io_thread_wait_for_room() {
         let jobs = Jobs::default();
-        (0..MOST_JOBS as u32).for_each(|number| jobs.push(request(number, 0)));
+        (0..MOST_JOBS as u32).for_each(|number| jobs.push(request(number, 0), || ()));
         thread::scope(|scope| {
-            let pushed = scope.spawn(|| jobs.push(request(9999, 0)));
+            let pushed = scope.spawn(|| jobs.push(request(9999, 0), || ()));
             assert_eq!(next(&jobs), Some(0));
             pushed.join().unwrap();
         });
@@ -161,7 +169,7 @@ mod tests {
     #[test]
     fn bytes_fill_it_as_jobs_do_but_one_job_always_fits() {
         let jobs = Jobs::default();
-        jobs.push(request(0, MOST_BYTES + 1));
+        jobs.push(request(0, MOST_BYTES + 1), || ());
         assert!(jobs.lock().is_full());
         assert_eq!(next(&jobs), Some(0));
         assert!(!jobs.lock().is_full());
@@ -175,7 +183,7 @@ mod tests {
             jobs.close();
             assert!(taker.join().unwrap());
         });
-        jobs.push(request(1, 1));
+        jobs.push(request(1, 1), || ());
         assert!(jobs.lock().queue.is_empty());
     }
 

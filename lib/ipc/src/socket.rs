@@ -68,6 +68,14 @@ pub(crate) fn await_room(socket: RawFd) {
     unsafe { libc::poll(&mut look, 1, A_MOMENT) };
 }
 
+/// Whether the other end has closed, were there still bytes of his to read.
+pub(crate) fn has_ended(socket: BorrowedFd<'_>) -> bool {
+    let mut look = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one pollfd of ours, and no wait.
+    let seen = unsafe { libc::poll(&mut look, 1, 0) };
+    seen == 1 && look.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+}
+
 /// Ends both directions: whoever reads sees the end of the stream.
 pub(crate) fn shutdown(socket: BorrowedFd<'_>) {
     // SAFETY: the descriptor is open; a socket that is not connected any more is an error nobody minds.
