@@ -288,6 +288,20 @@ class Identity(Attack):
         for racer in racers:
             racer.stdin.close()
 
+    def test_whoever_lives_keeps_its_id_though_the_agent_has_no_descriptor_left(self):
+        self.agent(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
+        service, caller, rival = self.peer(0x12), self.peer(0x11), self.peer()
+        crowd = [self.peer() for _ in range(40)]
+        wait_for("the last one to be turned away", crowd[-1].is_closed)
+        self.serves(caller, service)
+        rival.raw(login(0x12))
+        self.assertEqual(rival.get().err, DENIED, "a living service has lost its id")
+        self.serves(caller, service)
+        for peer in crowd:
+            peer.close()
+        wait_for("room for one more", lambda: not self.is_turned_away())
+        self.ends_well()
+
     def is_turned_away(self):
         stranger = self.peer()
         try:
@@ -307,6 +321,40 @@ class Identity(Attack):
 
 
 class Flood(Attack):
+    def test_one_who_uses_the_same_number_for_all_calls_holds_nobody_up(self):
+        self.settings.write_text(self.settings.read_text().replace("max_threads=2", "max_threads=1"))
+        self.agent()
+        service, caller = self.peer(0x12), self.peer(0x11)
+        sinner, deaf = self.peer(0x13), self.peer(0x14)
+        block = frame(0x13, deaf.ident, seq=7, timeout=FOREVER) * 1000
+        sent, longest, end = 0, 0.0, time.monotonic() + 3.5
+        while time.monotonic() < end:
+            if sent < 60 * len(block):
+                sent += sinner.flood(block, len(block)) or 0
+            longest = max(longest, self.serves(caller, service))
+        self.assertLess(longest, 0.5, "seconds a call of somebody else took")
+        self.assertGreater(sent, 30 * len(block))
+
+    def test_probes_whose_answers_nobody_reads_do_not_pass_the_memory_limit(self):
+        self.agent()
+        service, caller = self.peer(0x12), self.peer(0x11)
+        before = self.memory()
+        sinners = [self.peer(0x100 + i) for i in range(10)]
+        blocks = {peer: frame(peer.ident, AGENT, op=KALIVE, cmd=0) * 2000 for peer in sinners}
+        left = {peer: 14 << 20 for peer in sinners}
+        end = time.monotonic() + 6
+        while left and time.monotonic() < end:
+            for peer in list(left):
+                sent = peer.flood(blocks[peer], 1 << 20)
+                left[peer] -= sent or 0
+                if sent is None or left[peer] <= 0:
+                    del left[peer]
+        self.assertLess((self.memory() - before) >> 10, 96, "MiB, where memory_limit says 64")
+        for peer in sinners:
+            peer.close()
+        wait_for("them to be gone", lambda: self.memory() - before < 16 << 10)
+        self.serves(caller, service)
+
     def test_frames_of_one_source_keep_their_order_between_reactors(self):
         self.agent()
         caller, near, far = self.peer(0x11), self.peer(0x12), self.peer(0x13)

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::fs;
+use std::io;
 
 /// A process as it was when it logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Process {
     /// The process behind a connection.
     pub fn of(peer: &Peer) -> Process {
         match peer {
-            Peer::Local { pid, .. } if *pid > 0 => Process::Local(*pid, born(*pid)),
+            Peer::Local { pid, .. } if *pid > 0 => Process::Local(*pid, born(*pid).ok().flatten()),
             _ => Process::Unknown,
         }
     }
@@ -29,15 +30,27 @@ impl Process {
     pub fn lives(&self) -> bool {
         match self {
             Process::Unknown => true,
-            Process::Local(pid, Some(birth)) => born(*pid) == Some(*birth),
-            Process::Local(pid, None) => !matches!(kill(Pid::from_raw(*pid), None), Err(Errno::ESRCH)),
+            // Not being able to look (no descriptor left, no memory) is no proof of death.
+            Process::Local(pid, Some(birth)) => born(*pid).map_or_else(|_| has_number(*pid), |now| now == Some(*birth)),
+            Process::Local(pid, None) => has_number(*pid),
         }
     }
 }
 
+/// Whether anybody has this process id, were it a zombie.
+fn has_number(pid: i32) -> bool {
+    !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+}
+
 /// When process `pid` was born; `None` when it is dead, a zombie, or not to be seen.
-fn born(pid: i32) -> Option<u64> {
-    parse_birth(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+fn born(pid: i32) -> io::Result<Option<u64>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(parse_birth(&stat)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // It died between the opening and the reading.
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Field 22 of a stat line, unless field 3 says that the process is dead. Field 2, the name, may hold anything.

@@ -33,9 +33,12 @@ pub fn overstayed(limits: &Limits, since: Moment, now: Moment) -> bool {
 }
 
 /// Whether an answer of `frame` bytes may enter an outbox that holds `queued`; if not, the peer does not read and is
-/// to be cut. An answer is never refused for want of memory: the request it belongs to was admitted.
-pub fn reply(limits: &Limits, queued: usize, frame: usize) -> bool {
-    queued == 0 || queued + frame <= limits.outbox_hard
+/// to be cut. With the whole agent over its ceiling, that is whoever has more waiting than his `share` of it: nobody
+/// can make the agent grow by asking and not reading, and those who read go on.
+pub fn reply(limits: &Limits, queued: usize, frame: usize, buffered: u64, share: u64) -> bool {
+    let fits = queued + frame <= limits.outbox_hard;
+    let fair = buffered + frame as u64 <= limits.memory || queued as u64 <= share;
+    queued == 0 || (fits && fair)
 }
 
 #[cfg(test)]
@@ -49,8 +52,8 @@ mod tests {
     fn a_service_over_its_soft_cap_gets_no_requests_but_a_caller_gets_its_answers() {
         assert_eq!(call(&LIMITS, 999, 156, 0), Ok(()));
         assert_eq!(call(&LIMITS, 1000, 56, 0), Err(Refusal::Busy));
-        assert!(reply(&LIMITS, 3844, 156));
-        assert!(!reply(&LIMITS, 3845, 156));
+        assert!(reply(&LIMITS, 3844, 156, 0, 0));
+        assert!(!reply(&LIMITS, 3845, 156, 0, 0));
     }
 
     #[test]
@@ -68,6 +71,13 @@ mod tests {
 
     #[test]
     fn an_empty_outbox_takes_any_answer() {
-        assert!(reply(&LIMITS, 0, 1 << 20));
+        assert!(reply(&LIMITS, 0, 1 << 20, 0, 0));
+    }
+
+    #[test]
+    fn above_the_ceiling_who_has_more_than_his_share_waiting_is_cut() {
+        assert!(reply(&LIMITS, 500, 100, 9_900, 400));
+        assert!(!reply(&LIMITS, 500, 100, 9_901, 400));
+        assert!(reply(&LIMITS, 400, 100, 9_901, 400));
     }
 }

@@ -1,14 +1,14 @@
 //! Who waits for one service's answers.
 //!
 //! A [`Ledger`] belongs to one session of a service and lives on that session's reactor: when the session ends, its
-//! ledger says at once whom to tell. Entries are found by (caller, seq). A caller that reconnects starts its numbers
+//! ledger says at once whom to tell. Entries are found by (caller, seq, command). A caller that reconnects starts its numbers
 //! again, so two entries may share a key; services answer in order, hence the older one is served first, and an entry
 //! stays for [`GRACE`] after its deadline, lest a late answer be taken for the one to the caller's next life.
 
 use super::hash::Mix;
 use super::message::{Address, Envelope, Moment, Patience};
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::{HashMap, VecDeque, hash_map};
+use std::iter;
 
 /// How long an entry outlives its deadline, in milliseconds.
 pub const GRACE: u64 = 2_000;
@@ -16,8 +16,16 @@ pub const GRACE: u64 = 2_000;
 /// The requests a service has not answered yet.
 #[derive(Debug)]
 pub struct Ledger {
-    waiting: HashMap<(u32, u32), Waiting, Mix>,
+    /// By caller, number and command: whatever a caller numbers alike, no look-up walks past what it does not want.
+    waiting: HashMap<(u32, u32, u32), Queue, Mix>,
     count: usize,
+}
+
+/// The entries behind one key, oldest first; there is hardly ever more than one.
+#[derive(Debug)]
+struct Queue {
+    first: Waiting,
+    behind: VecDeque<Waiting>,
 }
 
 /// One request that awaits its answer.
@@ -28,8 +36,6 @@ struct Waiting {
     /// `None`: forever.
     deadline: Option<Moment>,
     expired: bool,
-    /// The next one with the same key; hardly ever there.
-    next: Option<Box<Waiting>>,
 }
 
 /// What became of an answer.
@@ -60,32 +66,24 @@ impl Ledger {
             Patience::Millis(wait) => Some(Moment(now.0 + u64::from(wait) + 1)),
             Patience::Forever => None,
         };
-        let entry = Waiting { caller, call: *call, deadline, expired: false, next: None };
+        let entry = Waiting { caller, call: *call, deadline, expired: false };
         self.count += 1;
-        match self.waiting.entry((call.from, call.seq)) {
+        match self.waiting.entry((call.from, call.seq, call.command)) {
             hash_map::Entry::Vacant(place) => {
-                place.insert(entry);
+                place.insert(Queue { first: entry, behind: VecDeque::new() });
             }
-            hash_map::Entry::Occupied(mut place) => place.get_mut().append(entry),
+            hash_map::Entry::Occupied(mut place) => place.get_mut().behind.push_back(entry),
         }
     }
 
     /// Takes out the oldest entry that `reply` answers.
     pub fn settle(&mut self, reply: &Envelope, now: Moment) -> Settled {
-        let hash_map::Entry::Occupied(mut place) = self.waiting.entry((reply.to, reply.seq)) else {
-            return Settled::Late;
-        };
-        let first = place.get_mut();
-        let taken = if first.call.command == reply.command {
-            match first.next.take() {
-                Some(next) => std::mem::replace(first, *next),
-                None => place.remove(),
-            }
-        } else {
-            match first.take_after(reply.command) {
-                Some(taken) => taken,
-                None => return Settled::Late,
-            }
+        let key = (reply.to, reply.seq, reply.command);
+        let hash_map::Entry::Occupied(mut place) = self.waiting.entry(key) else { return Settled::Late };
+        let queue = place.get_mut();
+        let taken = match queue.behind.pop_front() {
+            Some(next) => std::mem::replace(&mut queue.first, next),
+            None => place.remove().first,
         };
         self.count -= 1;
         if taken.due(now) { Settled::Due(taken.caller) } else { Settled::Late }
@@ -93,13 +91,13 @@ impl Ledger {
 
     /// Everybody who still waits; the ledger is closed.
     pub fn close(self, now: Moment) -> impl Iterator<Item = (Address, Envelope)> {
-        let chains = self.waiting.into_values().flat_map(|first| Chain(Some(first)));
-        chains.filter(move |entry| entry.due(now)).map(|entry| (entry.caller, entry.call))
+        let entries = self.waiting.into_values().flat_map(|queue| iter::once(queue.first).chain(queue.behind));
+        entries.filter(move |entry| entry.due(now)).map(|entry| (entry.caller, entry.call))
     }
 
     /// Whether anybody waits whose deadline has not passed.
     pub fn is_awaited(&self, now: Moment) -> bool {
-        self.waiting.values().any(|first| first.due(now) || first.next.as_ref().is_some_and(|next| next.due(now)))
+        self.waiting.values().any(|queue| queue.first.due(now) || queue.behind.iter().any(|entry| entry.due(now)))
     }
 
     /// Drops what expired more than [`GRACE`] ago, lets what waits forever for a caller that `lives` no longer expire
@@ -107,32 +105,27 @@ impl Ledger {
     pub fn sweep(&mut self, now: Moment, lives: impl Fn(u32, Address) -> bool) -> u64 {
         let mut expired = 0;
         let mut dropped = 0;
-        self.waiting.retain(|_, first| {
-            let mut kept: Option<Waiting> = None;
-            let placeholder = first.hollow();
-            for mut entry in Chain(Some(std::mem::replace(first, placeholder))) {
-                if entry.deadline.is_none() && !lives(entry.call.from, entry.caller) {
-                    entry.deadline = Some(now);
-                }
-                if !entry.due(now) && !entry.expired {
-                    entry.expired = true;
-                    expired += 1;
-                }
-                if entry.deadline.is_some_and(|at| at.0 + GRACE <= now.0) {
-                    dropped += 1;
-                } else if let Some(head) = &mut kept {
-                    head.append(entry);
-                } else {
-                    kept = Some(entry);
-                }
+        let mut stays = |entry: &mut Waiting| {
+            if entry.deadline.is_none() && !lives(entry.call.from, entry.caller) {
+                entry.deadline = Some(now);
             }
-            match kept {
-                Some(entry) => {
-                    *first = entry;
-                    true
-                }
-                None => false,
+            if !entry.due(now) && !entry.expired {
+                entry.expired = true;
+                expired += 1;
             }
+            let over = entry.deadline.is_some_and(|at| at.0 + GRACE <= now.0);
+            dropped += usize::from(over);
+            !over
+        };
+        self.waiting.retain(|_, queue| {
+            queue.behind.retain_mut(&mut stays);
+            if queue.behind.len() * 8 < queue.behind.capacity() {
+                queue.behind.shrink_to(queue.behind.len() * 2);
+            }
+            if stays(&mut queue.first) {
+                return true;
+            }
+            queue.behind.pop_front().map(|next| queue.first = next).is_some()
         });
         self.count -= dropped;
         if self.waiting.len() * 8 < self.waiting.capacity() {
@@ -145,43 +138,6 @@ impl Ledger {
 impl Waiting {
     fn due(&self, now: Moment) -> bool {
         self.deadline.is_none_or(|at| now < at)
-    }
-
-    fn append(&mut self, entry: Waiting) {
-        let mut place = &mut self.next;
-        while let Some(next) = place {
-            place = &mut next.next;
-        }
-        *place = Some(Box::new(entry));
-    }
-
-    /// Takes out the first entry after this one that asked for `command`.
-    fn take_after(&mut self, command: u32) -> Option<Waiting> {
-        let mut at = self;
-        while at.next.as_ref()?.call.command != command {
-            at = at.next.as_mut()?;
-        }
-        let mut taken = at.next.take()?;
-        at.next = taken.next.take();
-        Some(*taken)
-    }
-
-    /// Something to leave in place while the chain is looked through.
-    fn hollow(&self) -> Waiting {
-        Waiting { caller: self.caller, call: self.call, deadline: self.deadline, expired: true, next: None }
-    }
-}
-
-/// The entries behind one key, oldest first, each cut loose from the next.
-struct Chain(Option<Waiting>);
-
-impl Iterator for Chain {
-    type Item = Waiting;
-
-    fn next(&mut self) -> Option<Waiting> {
-        let mut entry = self.0.take()?;
-        self.0 = entry.next.take().map(|next| *next);
-        Some(entry)
     }
 }
 

@@ -124,8 +124,11 @@ impl Broker {
 
     /// Into an outbox of this reactor; whoever does not read is cut.
     pub(super) fn put(&mut self, token: Token, frame: &[u8]) {
+        let load = self.load();
+        let full = load + frame.len() as u64 > self.limits.memory;
+        let share = if full { self.share() } else { 0 };
         let Some(session) = self.sessions.get_mut(token).filter(|session| session.takes()) else { return };
-        if !admit::reply(&self.limits, session.outbox.len(), frame.len()) {
+        if !admit::reply(&self.limits, session.outbox.len(), frame.len(), load, share) {
             return self.doom(token, Ending::Slow);
         }
         session.outbox.push(frame);
@@ -155,6 +158,12 @@ impl Broker {
             session.readable = true;
             self.more.push(token);
         }
+    }
+
+    /// What each session may have waiting when everything is full.
+    fn share(&self) -> u64 {
+        let sessions = self.counters.iter().map(|counters| counters.sessions.value()).sum::<u64>();
+        self.limits.memory / sessions.max(1)
     }
 
     /// This session ends when the turn does.
