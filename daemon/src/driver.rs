@@ -6,7 +6,6 @@
 use crate::chance::Chance;
 use crate::control::{Answer, Control, Conversation, Next, Request};
 use crate::life::{Action, Event, Phase, step};
-use crate::notify::Notify;
 use crate::plan::Surroundings;
 use crate::reload::{Change, difference};
 use crate::service::{End, Running, Service};
@@ -16,8 +15,7 @@ use msf_conf::daemon::{Process, Settings};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Claim, ended, reap};
-use nix::sys::signal::SigSet;
+use msf_core::process::{Claim, Starter, ended, reap};
 use std::io;
 use std::mem::discriminant;
 use std::path::PathBuf;
@@ -37,7 +35,7 @@ pub struct Driver {
     services: Vec<Service>,
     last_key: u64,
     chance: Chance,
-    notify: Notify,
+    starter: Starter,
     since: Instant,
     stopping: bool,
     /// Somebody knocks whom we had no descriptor for; the socket will not tell of him again.
@@ -64,15 +62,13 @@ pub struct Setting {
     /// Where programs are found.
     pub surroundings: Surroundings,
     /// Whom to tell that we are ready.
-    pub notify: Notify,
+    pub starter: Starter,
 }
 
 impl Driver {
     /// Takes over the signals and begins to listen. Nothing is started yet.
     pub fn new(reactor: &Reactor, setting: Setting) -> io::Result<Driver> {
         let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
-        // Whoever started us may have blocked them for himself, as msf_shell does; a block is inherited.
-        SigSet::all().thread_unblock()?;
         let mut watched = Slots::default();
         let full = || io::Error::other("no slot is left for a descriptor");
         reactor.watch(&signals, watched.insert(Watched::Signals).ok_or_else(full)?, Interest::READ)?;
@@ -88,7 +84,7 @@ impl Driver {
             services: Vec::new(),
             last_key: 0,
             chance: Chance::new(),
-            notify: setting.notify,
+            starter: setting.starter,
             since: Instant::now(),
             stopping: false,
             unheard: false,
@@ -102,7 +98,7 @@ impl Driver {
         for entry in settings.processes {
             self.add(reactor, entry);
         }
-        self.tell(Notify::ready);
+        self.tell(Starter::ready);
     }
 
     /// Whether everything is stopped, after it was told to.
@@ -244,13 +240,13 @@ impl Driver {
         if !self.stopping {
             log!(Level::Info, MODULE, "{why}: stopping everything");
             self.stopping = true;
-            self.tell(Notify::stopping);
+            self.tell(|starter| starter.stopping());
         }
     }
 
-    fn tell(&self, news: impl FnOnce(&Notify) -> io::Result<()>) {
-        if let Err(e) = news(&self.notify) {
-            log!(Level::Warn, MODULE, "the service manager cannot be told: {e}");
+    fn tell(&mut self, news: impl FnOnce(&mut Starter) -> io::Result<()>) {
+        if let Err(e) = news(&mut self.starter) {
+            log!(Level::Warn, MODULE, "whoever started us cannot be told: {e}");
         }
     }
 

@@ -9,7 +9,6 @@ mod control;
 mod driver;
 mod law;
 mod life;
-mod notify;
 mod plan;
 mod reload;
 mod service;
@@ -22,9 +21,8 @@ use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Ready, claim, daemonize, title};
+use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
-use notify::Notify;
 use plan::{Surroundings, is_executable};
 use std::env;
 use std::error::Error;
@@ -134,6 +132,7 @@ fn parse(file: &Path) -> Result<(), Failure> {
 
 /// Everything that can be refused is tried while there still is a terminal to say so.
 fn run(file: &Path, background: bool) -> Result<(), Failure> {
+    let starter = Starter::from_environment();
     let settings = Settings::read(file).map_err(wrong)?;
     let mut claim = claim(ask::NAME)?;
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
@@ -145,7 +144,7 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
         ready = Some(daemonize(true, false)?);
         claim.renew()?;
     }
-    let setting = Setting { config: file.to_owned(), claim, control, surroundings, notify: Notify::from_environment() };
+    let setting = Setting { config: file.to_owned(), claim, control, surroundings, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -413,6 +413,22 @@ class Signals(Attack):
         self.assertEqual(list(self.house.run.iterdir()), [])
 
 
+    def test_regress_signals_that_the_starter_blocked_arrive(self):
+        self.agent(preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP}))
+        self.ends_well()
+
+    def test_regress_a_stale_ready_number_takes_nothing_from_the_agent(self):
+        for number in range(3, 16):
+            with self.subTest(number):
+                child = self.house.start([program("msf_agent"), "-c", self.settings],
+                                         env={**self.house.env, "MSF_READY_FD": str(number)})
+                wait_for("the agent's socket", self.place.is_socket)
+                self.serves(self.peer(0x12), self.peer(0x11))
+                code, _, errors = self.house.end(child)
+                self.assertEqual(code, 0, errors)
+                self.assertIn(f"MSF_READY_FD={number}", errors)
+
+
 class Places(Attack):
     """Where MSF_AGENT_SOCK may point."""
 

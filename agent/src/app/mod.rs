@@ -3,14 +3,13 @@
 mod access;
 mod commands;
 mod errands;
-mod ready;
 mod sockets;
 mod threads;
 
 use msf_conf::agent::Settings;
 use msf_conf::args::{Accepts, Args};
 use msf_core::log::{self, Level};
-use msf_core::process;
+use msf_core::process::{self, Starter};
 use msf_core::sys::place;
 use std::error::Error;
 use std::fs;
@@ -74,6 +73,7 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
 
 /// Claims the name, opens the log, starts everything, and comes back when it has ended; whether that was in order.
 fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, Failure> {
+    let mut starter = Starter::from_environment();
     let mut claim = process::claim(NAME)?;
     let detached = if args.daemon || settings.daemon {
         // The folder stays: relative paths in the settings mean what they meant to whoever wrote them.
@@ -93,7 +93,10 @@ fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, F
     if let Some(word) = detached {
         word.tell()?;
     }
-    ready::tell();
+    if let Err(error) = starter.ready() {
+        // They will time out and say so themselves.
+        msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are ready: {error}");
+    }
     let healthy = running.join();
     // The last line before the claim goes: whoever waits for that may clear the place away.
     msf_core::log!(Level::Info, LOG, "msf_agent has ended");

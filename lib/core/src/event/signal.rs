@@ -1,5 +1,6 @@
 //! Signals as readiness: a self-pipe that the reactor watches. The only file that names signal-hook.
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use std::io;
@@ -12,18 +13,29 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over `signals` for the whole process.
+    /// Takes over `signals` for the whole process, and lets them reach the calling thread.
     pub fn new(signals: &[i32]) -> io::Result<Signals> {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
-        Ok(Signals { delivery: SignalDelivery::with_pipe(read, write, SignalOnly, signals)? })
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, signals)?;
+        unblock(signals)?;
+        Ok(Signals { delivery })
     }
 
     /// The signals that arrived since the last call; empties the descriptor.
     pub fn take(&mut self) -> Vec<i32> {
         self.delivery.pending().collect()
     }
+}
+
+/// Whoever started us may have blocked them for himself, as msf_shell does; a block is inherited.
+fn unblock(signals: &[i32]) -> io::Result<()> {
+    let mut set = SigSet::empty();
+    for &number in signals {
+        set.add(Signal::try_from(number)?);
+    }
+    Ok(set.thread_unblock()?)
 }
 
 impl AsFd for Signals {

@@ -1,0 +1,142 @@
+//! Tells whoever started us how far we are: a newline into the pipe that `MSF_READY_FD` names (msf_daemon's way), and
+//! sd_notify's datagrams to `NOTIFY_SOCKET` (systemd's way). Nobody has to listen, and nobody who does not is waited for.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// Whoever started us, if he wants to know.
+#[derive(Debug)]
+pub struct Starter {
+    pipe: io::Result<Option<File>>,
+    place: Option<OsString>,
+}
+
+impl Starter {
+    /// As the environment says. To be called before the first descriptor of ours is opened: `MSF_READY_FD` may be
+    /// older than this process, and its number would be something of ours then.
+    pub fn from_environment() -> Starter {
+        let pipe = env::var_os("MSF_READY_FD").map(|number| {
+            let given = number.to_str().and_then(|text| text.parse().ok()).filter(|fd| *fd > 2);
+            let fd = given.ok_or_else(|| io::Error::other("expected a number above 2"));
+            fd.and_then(take_over).map_err(|e| io::Error::other(format!("MSF_READY_FD={}: {e}", number.display())))
+        });
+        let place = env::var_os("NOTIFY_SOCKET").filter(|place| !place.is_empty());
+        Starter { pipe: pipe.transpose(), place }
+    }
+
+    /// Everything is started. The pipe ends behind the newline.
+    ///
+    /// # Errors
+    /// What could not be told, naming the variable; for the log, as nothing else depends on it.
+    pub fn ready(&mut self) -> io::Result<()> {
+        let newline = match std::mem::replace(&mut self.pipe, Ok(None)) {
+            Ok(Some(mut pipe)) => pipe.write_all(b"\n"),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        newline.and(self.notify("READY=1"))
+    }
+
+    /// The way down has begun.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn stopping(&self) -> io::Result<()> {
+        self.notify("STOPPING=1")
+    }
+
+    fn notify(&self, news: &str) -> io::Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let sent = address(place).and_then(|to| {
+            let socket = UnixDatagram::unbound()?;
+            // Whoever asked and does not listen must not hold us up.
+            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.send_to_addr(news.as_bytes(), &to)
+        });
+        sent.map(drop).map_err(|e| io::Error::other(format!("NOTIFY_SOCKET={}: {e}", place.display())))
+    }
+}
+
+/// The pipe behind a number we were given. Through /proc it is opened anew, so nothing has to be taken on trust.
+fn take_over(fd: i32) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{fd}");
+    if !fs::metadata(&path)?.file_type().is_fifo() {
+        return Err(io::Error::other("expected a pipe"));
+    }
+    let pipe = File::options().write(true).open(path)?;
+    nix::unistd::close(fd)?;
+    Ok(pipe)
+}
+
+/// A leading `@` stands for the zero byte of an abstract name.
+fn address(place: &OsStr) -> io::Result<SocketAddr> {
+    match place.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::IntoRawFd;
+
+    fn starter(place: &str) -> Starter {
+        Starter { pipe: Ok(None), place: Some(place.into()) }
+    }
+
+    #[test]
+    fn news_reaches_an_abstract_socket() {
+        let name = format!("msf-starter-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        starter(&format!("@{name}")).ready().unwrap();
+        let mut news = [0; 16];
+        let len = socket.recv(&mut news).unwrap();
+        assert_eq!(&news[..len], b"READY=1");
+    }
+
+    #[test]
+    fn regress_a_manager_that_does_not_listen_holds_nobody_up() {
+        let name = format!("msf-starter-deaf-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let _deaf = UnixDatagram::bind_addr(&address).unwrap();
+        let others = UnixDatagram::unbound().unwrap();
+        others.set_nonblocking(true).unwrap();
+        while others.send_to_addr(b"news", &address).is_ok() {}
+        assert!(starter(&format!("@{name}")).ready().is_err());
+    }
+
+    #[test]
+    fn nobody_to_tell_is_no_error_and_nobody_there_is_one_that_names_the_variable() {
+        Starter { pipe: Ok(None), place: None }.ready().unwrap();
+        let error = starter("/nowhere/at/all").stopping().unwrap_err().to_string();
+        assert!(error.starts_with("NOTIFY_SOCKET=/nowhere/at/all: "), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_gets_one_newline_and_ends() {
+        let (mut here, there) = io::pipe().unwrap();
+        let pipe = take_over(there.into_raw_fd()).map(Some);
+        Starter { pipe, place: None }.ready().unwrap();
+        let mut told = String::new();
+        here.read_to_string(&mut told).unwrap();
+        assert_eq!(told, "\n");
+    }
+
+    #[test]
+    fn regress_a_number_that_is_no_pipe_is_left_alone() {
+        let file = File::open("/dev/null").unwrap().into_raw_fd();
+        assert!(take_over(file).is_err());
+        nix::unistd::close(file).unwrap();
+    }
+}
