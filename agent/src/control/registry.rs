@@ -61,7 +61,7 @@ impl Registry {
         if lives { vec![Effect::Refuse(login.address)] } else { self.take_over(id, login.address, process) }
     }
 
-    /// A session has ended.
+    /// A session has ended, or serves nobody any longer; may be said twice.
     pub fn left(&mut self, address: Address) -> Vec<Effect> {
         self.contests.retain(|_, (login, _)| login.address != address);
         let Some(id) = self.ids.remove(&address) else { return Vec::new() };

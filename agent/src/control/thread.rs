@@ -173,6 +173,10 @@ impl<E: Errands> Control<E> {
                 let effects = self.registry.login(login, process, Process::lives);
                 self.apply(effects);
             }
+            Report::Withdrawn(address) => {
+                let effects = self.registry.left(address);
+                self.apply(effects);
+            }
             Report::Left(address) => {
                 self.acceptor.closed();
                 let effects = self.registry.left(address);

@@ -113,6 +113,8 @@ pub enum Order {
 pub enum Report {
     /// A session asks to be known as a service.
     Login(Login),
+    /// This session serves nobody any longer: its peer sends no more, and only waits for its last answers.
+    Withdrawn(Address),
     /// This session has ended.
     Left(Address),
     /// A connection handed over could not be taken.

@@ -4,6 +4,7 @@
 //! meet the core in [`message`]'s neutral words.
 
 pub mod admit;
+pub mod awaiting;
 pub mod dispatch;
 pub mod hash;
 pub mod message;

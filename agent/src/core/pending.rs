@@ -5,6 +5,7 @@
 //! again, so two entries may share a key; services answer in order, hence the older one is served first, and an entry
 //! stays for [`GRACE`] after its deadline, lest a late answer be taken for the one to the caller's next life.
 
+use super::awaiting::LINGER;
 use super::hash::Mix;
 use super::message::{Address, Envelope, Moment, Patience};
 use std::collections::{HashMap, VecDeque, hash_map};
@@ -101,13 +102,13 @@ impl Ledger {
     }
 
     /// Drops what expired more than [`GRACE`] ago, lets what waits forever for a caller that `lives` no longer expire
-    /// now, and says how many deadlines passed since the last time.
+    /// after [`LINGER`] (it may still read), and says how many deadlines passed since the last time.
     pub fn sweep(&mut self, now: Moment, lives: impl Fn(u32, Address) -> bool) -> u64 {
         let mut expired = 0;
         let mut dropped = 0;
         let mut stays = |entry: &mut Waiting| {
             if entry.deadline.is_none() && !lives(entry.call.from, entry.caller) {
-                entry.deadline = Some(now);
+                entry.deadline = Some(Moment(now.0 + LINGER));
             }
             if !entry.due(now) && !entry.expired {
                 entry.expired = true;
@@ -236,7 +237,8 @@ mod tests {
         let mut ledger = ledger();
         ledger.enter(A, &call(1, 5, Patience::Forever), NOON);
         assert_eq!(ledger.sweep(after(1 << 40), |_, _| true), 0);
-        assert_eq!(ledger.sweep(after(1 << 41), |id, at| (id, at) != (0x11, A)), 1);
-        assert_eq!((ledger.sweep(after((1 << 41) + GRACE), |_, _| false), ledger.len()), (0, 0));
+        assert_eq!(ledger.sweep(after(1 << 41), |id, at| (id, at) != (0x11, A)), 0);
+        assert_eq!(ledger.sweep(after((1 << 41) + LINGER), |_, _| false), 1, "it may have read until then");
+        assert_eq!((ledger.sweep(after((1 << 41) + LINGER + GRACE), |_, _| false), ledger.len()), (0, 0));
     }
 }

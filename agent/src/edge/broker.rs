@@ -241,6 +241,11 @@ impl Broker {
                     if admit::overstayed(&limits, session.since, self.now) {
                         self.doom(token, Ending::Silent);
                     }
+                } else if matches!(session.standing, Standing::Leaving(..)) {
+                    self.stirred = true;
+                    if session.has_left(self.now) {
+                        self.doom(token, Ending::Closed);
+                    }
                 }
             }
         }
@@ -259,6 +264,10 @@ impl Turn for Broker {
         if ready.write && session.blocked && !session.dirty {
             session.dirty = true;
             self.dirty.push(token);
+        }
+        if matches!(session.standing, Standing::Leaving(..)) {
+            // It can only have read, or gone altogether.
+            return self.no_more_from(token);
         }
         self.pull(token);
     }

@@ -6,7 +6,7 @@ use super::librpc::{self, Meaning};
 use super::outbox::Flushed;
 use super::session::{Ending, Session, Standing};
 use crate::core::admit;
-use crate::core::message::{Address, Envelope, Refusal, Report};
+use crate::core::message::{Address, Envelope, Patience, Refusal, Report};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log::Level;
 use msf_wire::librpc::Header;
@@ -55,9 +55,12 @@ impl Broker {
     /// An answer has reached the reactor of its caller.
     fn deliver_reply(&mut self, caller: u32, head: &Header, raw: &[u8]) {
         let target = Token::from_bits(caller);
-        let takes = |session: &Session| session.takes() && session.member() == Some(head.dstid);
-        if !self.sessions.get(target).is_some_and(takes) {
+        let takes = |session: &&mut Session| session.takes() && session.caller() == Some(head.dstid);
+        let Some(session) = self.sessions.get_mut(target).filter(takes) else {
             return self.counts().dropped_undeliverable.count();
+        };
+        if librpc::envelope(head).patience != Patience::None {
+            session.awaiting.answered();
         }
         self.counts().replies.count();
         self.put(target, raw);
@@ -65,17 +68,23 @@ impl Broker {
 
     /// Answers a request in the broker's own name.
     pub(super) fn refuse(&mut self, caller: Address, head: &Header, refusal: Refusal) {
-        self.tell(caller, &librpc::refuse(head, refusal), refusal);
+        self.tell(caller, librpc::envelope(head).patience, &librpc::refuse(head, refusal), refusal);
     }
 
-    fn tell(&mut self, caller: Address, frame: &[u8], refusal: Refusal) {
+    fn tell(&mut self, caller: Address, patience: Patience, frame: &[u8], refusal: Refusal) {
         match refusal {
             Refusal::Offline => self.counts().offline.count(),
             Refusal::Busy => self.counts().busy.count(),
             Refusal::Denied => self.counts().spoofed.count(),
         }
         if caller.reactor == self.me {
-            self.put(Token::from_bits(caller.session), frame);
+            let caller = Token::from_bits(caller.session);
+            if patience != Patience::None
+                && let Some(session) = self.sessions.get_mut(caller)
+            {
+                session.awaiting.answered();
+            }
+            self.put(caller, frame);
         } else if let Some(lane) = self.lanes.get_mut(usize::from(caller.reactor)).and_then(Option::as_mut) {
             lane.push(caller.session, 0, frame, &mut self.spares);
         }
@@ -152,6 +161,9 @@ impl Broker {
     /// The peer reads no more. What it has sent before, answers perhaps, is read before the session ends.
     fn read_out(&mut self, token: Token) {
         if let Some(session) = self.sessions.get_mut(token) {
+            if matches!(session.standing, Standing::Leaving(..)) {
+                return self.doom(token, Ending::Closed);
+            }
             self.buffered -= session.outbox.len();
             session.outbox.clear();
             session.broken = true;
@@ -212,7 +224,7 @@ impl Broker {
     pub(super) fn fail_callers(&mut self, token: Token) -> usize {
         let mut told = 0;
         for (caller, call) in self.dispatch.left(token.bits(), self.now) {
-            self.tell(caller, &librpc::refuse_kept(&call, Refusal::Offline), Refusal::Offline);
+            self.tell(caller, call.patience, &librpc::refuse_kept(&call, Refusal::Offline), Refusal::Offline);
             told += 1;
         }
         told
@@ -244,6 +256,7 @@ impl Broker {
             let flushed = session.outbox.flush(&session.socket);
             self.buffered -= before - session.outbox.len();
             match flushed {
+                Flushed::Empty if session.has_left(self.now) => self.doom(token, Ending::Closed),
                 Flushed::Empty if session.blocked => {
                     session.blocked = false;
                     watch(reactor, session, token, Interest::READ);

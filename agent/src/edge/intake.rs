@@ -20,7 +20,7 @@ impl Broker {
                 break;
             }
             match read(&session.socket, &mut scratch) {
-                Ok(0) => self.doom(token, Ending::Closed),
+                Ok(0) => self.no_more_from(token),
                 Ok(count) => {
                     // A short read has emptied a stream socket; the end of file, if any, comes as an edge of its own.
                     session.readable = count == scratch.len() || session.hangup || session.broken;
@@ -104,7 +104,11 @@ impl Broker {
         let head = &frame.head;
         let Some(session) = self.sessions.get_mut(token) else { return };
         let is_itself = session.member() == Some(head.srcid);
-        match librpc::meaning(head) {
+        let meaning = librpc::meaning(head);
+        if is_itself && matches!(meaning, Meaning::Call | Meaning::Unknown) {
+            session.awaiting.asked(librpc::envelope(head).patience, self.now);
+        }
+        match meaning {
             Meaning::Call if is_itself => self.call(token, head, raw),
             Meaning::Reply if is_itself => self.reply(token, head, raw),
             Meaning::Login => self.login(token, head, frame.body),
@@ -197,7 +201,10 @@ impl Broker {
         session.skip = missing;
         let is_itself = session.member() == Some(head.srcid);
         match librpc::meaning(&head) {
-            Meaning::Call if is_itself => self.refuse(self.address(token), &head, Refusal::Busy),
+            Meaning::Call if is_itself => {
+                session.awaiting.asked(librpc::envelope(&head).patience, self.now);
+                self.refuse(self.address(token), &head, Refusal::Busy);
+            }
             Meaning::Reply if is_itself => self.reply(token, &head, &librpc::hollow_reply(&head)),
             Meaning::Call => self.spoofed(token, &head),
             Meaning::Login => self.login_refused(token, &head, "the agent's memory ceiling is reached"),

@@ -7,6 +7,7 @@ mod chatter;
 mod delivery;
 mod intake;
 pub mod lane;
+mod leaving;
 pub mod librpc;
 mod orders;
 mod outbox;

@@ -94,7 +94,7 @@ impl Broker {
             Ok(1..) => return self.report(Report::Probed(address, true)),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             _ => {
-                self.doom(token, Ending::Closed);
+                self.no_more_from(token);
                 return self.report(Report::Probed(address, false));
             }
         }
@@ -124,7 +124,7 @@ impl Session {
         let id = match self.standing {
             Standing::Stranger => return self.peer.to_string(),
             Standing::Joining(head) => head.srcid,
-            Standing::Member(id) => id,
+            Standing::Member(id) | Standing::Leaving(id, _) => id,
         };
         format!("{} ({id:#x}, {})", self.name, self.peer)
     }

@@ -1,6 +1,7 @@
 //! One connected peer: its socket, who it is, what has come in and is not a whole frame yet, what must go out.
 
 use super::outbox::Outbox;
+use crate::core::awaiting::Awaiting;
 use crate::core::message::{Moment, Peer};
 use msf_wire::librpc::Header;
 use std::os::fd::OwnedFd;
@@ -16,6 +17,8 @@ pub struct Session {
     pub since: Moment,
     /// Who it is to the others.
     pub standing: Standing,
+    /// The answers it waits for.
+    pub awaiting: Awaiting,
     /// The name it logged in with, for the log.
     pub name: String,
     /// Bytes received and not used yet: usually none, or the beginning of a frame.
@@ -55,6 +58,8 @@ pub enum Standing {
     Joining(Header),
     /// Is known to all under this id.
     Member(u32),
+    /// Was known under this id. Its peer sends no more, but reads: it gets the answers it waits for, until then.
+    Leaving(u32, Moment),
 }
 
 /// Why a session ends, for the log.
@@ -84,6 +89,7 @@ impl Session {
             peer,
             since,
             standing: Standing::Stranger,
+            awaiting: Awaiting::default(),
             name: String::new(),
             inbox: Vec::new(),
             outbox: Outbox::default(),
@@ -109,6 +115,19 @@ impl Session {
         }
     }
 
+    /// The id under which answers find it.
+    pub fn caller(&self) -> Option<u32> {
+        match self.standing {
+            Standing::Member(id) | Standing::Leaving(id, _) if !self.doomed => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether anything is still to be given to its peer.
+    pub fn is_owed(&self, now: Moment) -> bool {
+        self.takes() && (self.awaiting.is_open(now) || !self.outbox.is_empty())
+    }
+
     /// Whether frames may be put into its outbox.
     pub fn takes(&self) -> bool {
         !self.doomed && !self.broken
@@ -116,7 +135,7 @@ impl Session {
 
     /// Whether its frames may be looked at now.
     pub fn listens(&self) -> bool {
-        !self.parked && !self.doomed && !matches!(self.standing, Standing::Joining(_))
+        !self.parked && !self.doomed && !matches!(self.standing, Standing::Joining(_) | Standing::Leaving(..))
     }
 
     /// Bytes it makes us hold.
