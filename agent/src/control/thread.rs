@@ -192,12 +192,10 @@ impl<E: Errands> Control<E> {
                     self.order(reactor, Order::Joined(session));
                 }
             }
-            Report::Drained => {
-                self.awaited = self.awaited.saturating_sub(1);
-                if self.awaited == 0 {
-                    self.next_phase(reactor);
-                }
-            }
+            // What was still under way when a phase was cut short says nothing about the next one.
+            Report::Drained if self.phase == Phase::Draining => self.one_less(reactor),
+            Report::Failed if self.phase == Phase::Failing => self.one_less(reactor),
+            Report::Drained | Report::Failed => {}
             Report::Ended(as_told) => self.ended(reactor, as_told),
         }
     }
@@ -222,8 +220,15 @@ impl<E: Errands> Control<E> {
             self.phase = Phase::Over;
             return;
         }
+        if self.phase == Phase::Stopping {
+            self.one_less(reactor);
+        }
+    }
+
+    /// One reactor more has done what this phase waits for.
+    fn one_less(&mut self, reactor: &mut Reactor) {
         self.awaited = self.awaited.saturating_sub(1);
-        if self.phase == Phase::Stopping && self.awaited == 0 {
+        if self.awaited == 0 {
             self.next_phase(reactor);
         }
     }
@@ -329,3 +334,51 @@ const SIGNAL_TOKEN: u32 = 0xf_fff0;
 /// How long peers that do not read may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const REPORTS_PER_TURN: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use msf_core::event::mailbox;
+
+    struct NoErrands;
+
+    impl Errands for NoErrands {
+        fn reload(&mut self) -> Option<Reloaded> {
+            None
+        }
+        fn rotate(&mut self) {}
+    }
+
+    #[test]
+    fn regress_a_report_of_one_phase_does_not_count_for_the_next() {
+        let mut reactor = Reactor::new().unwrap();
+        let (orders, _lines): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::bounded(8, reactor.waker())).unzip();
+        let (_reports, reports) = mailbox::bounded(8, reactor.waker());
+        let wiring = Wiring {
+            seed: 1,
+            orders: orders.into_iter().map(|orders| orders.living_on(reactor.waker())).collect(),
+            reports,
+            signals: Signals::new(&[]).unwrap(),
+            access: Access::FileMode,
+            max_conns: 1,
+            drain: Duration::from_secs(60),
+        };
+        let mut control = Control::new(&reactor, wiring, NoErrands).unwrap();
+        let sigterm = Signal::SIGTERM as i32;
+        control.signal(&mut reactor, sigterm);
+        control.hear(&mut reactor, Report::Drained);
+        control.signal(&mut reactor, sigterm);
+        // Both reactors had drained when the second signal came; the reports are heard after it.
+        for _ in 0..2 {
+            control.hear(&mut reactor, Report::Drained);
+        }
+        assert_eq!((control.phase, control.awaited), (Phase::Failing, 2));
+        control.hear(&mut reactor, Report::Failed);
+        control.next_phase(&mut reactor);
+        control.hear(&mut reactor, Report::Failed);
+        assert_eq!((control.phase, control.awaited), (Phase::Stopping, 2));
+        control.hear(&mut reactor, Report::Ended(true));
+        control.hear(&mut reactor, Report::Ended(true));
+        assert_eq!(control.phase, Phase::Over);
+    }
+}

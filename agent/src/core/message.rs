@@ -123,8 +123,10 @@ pub enum Report {
     Routes(u16, u64),
     /// Whether the peer probed still lives.
     Probed(Address, bool),
-    /// Nobody waits for anything in this reactor any longer.
+    /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
     Drained,
+    /// After [`Order::Fail`]: everybody in this reactor has been told.
+    Failed,
     /// This reactor's thread has ended; true when it was told to.
     Ended(bool),
 }

@@ -88,8 +88,10 @@ pub(super) enum Phase {
     Serving,
     /// No new requests; to be reported when nobody waits.
     Draining,
+    /// Who waited is being told; to be reported when all know.
+    Failing,
     /// Reported.
-    Drained,
+    Reported,
     /// Everything ends with this turn.
     Stopping,
 }
@@ -204,13 +206,17 @@ impl Broker {
     }
 
     fn notice_the_drain(&mut self) {
-        if self.phase == Phase::Draining
-            && self.lanes.iter().flatten().all(Lane::is_empty)
+        let report = match self.phase {
+            Phase::Draining => Report::Drained,
+            Phase::Failing => Report::Failed,
+            Phase::Serving | Phase::Reported | Phase::Stopping => return,
+        };
+        if self.lanes.iter().flatten().all(Lane::is_empty)
             && !self.dispatch.is_awaited(self.now)
             && self.sessions.iter().all(|(_, session)| session.outbox.is_empty())
         {
-            self.phase = Phase::Drained;
-            self.report(Report::Drained);
+            self.phase = Phase::Reported;
+            self.report(report);
         }
     }
 

@@ -46,7 +46,7 @@ impl Broker {
                 for token in tokens {
                     self.fail_callers(token);
                 }
-                self.phase = Phase::Draining;
+                self.phase = Phase::Failing;
             }
             Order::Stop => self.phase = Phase::Stopping,
         }
