@@ -5,14 +5,16 @@ use nix::errno::Errno;
 use nix::sys::socket::sockopt::{
     KeepAlive, PeerCredentials, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpNoDelay, TcpUserTimeout,
 };
-use nix::sys::socket::{Backlog, getsockopt, listen, setsockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, getsockopt, listen, setsockopt, socket,
+};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, chown};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -177,12 +179,20 @@ fn make_way(path: &Path) -> io::Result<()> {
     if !file.file_type().is_socket() {
         return Err(io::Error::other("a file that is not a socket is in the way"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+    match knock(path) {
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path),
+        Err(Errno::ENOENT) => Ok(()),
+        // EAGAIN: he does not get round to us, so many connections wait.
+        Ok(()) | Err(Errno::EAGAIN) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+        Err(errno) => Err(errno.into()),
     }
+}
+
+/// Connects to a unix socket and hangs up, without waiting for room in a full backlog.
+fn knock(path: &Path) -> Result<(), Errno> {
+    let kind = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let caller = socket(AddressFamily::Unix, SockType::Stream, kind, None)?;
+    connect(caller.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
 fn credentials(stream: &UnixStream) -> io::Result<Peer> {
@@ -249,6 +259,21 @@ mod tests {
         let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
         assert!(error.contains("somebody listens there"), "{error}");
         drop(first);
+    }
+
+    #[test]
+    fn regress_a_listener_with_a_full_backlog_is_a_living_one() {
+        let path = fresh("full");
+        let _first = Listener::unix(&path, OWN, 1).unwrap();
+        let waiting = |_| {
+            let kind = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+            let caller = socket(AddressFamily::Unix, SockType::Stream, kind, None).unwrap();
+            connect(caller.as_raw_fd(), &UnixAddr::new(&path).unwrap()).map(|()| caller)
+        };
+        let _callers: Vec<_> = (0..100).map_while(|number| waiting(number).ok()).collect();
+        assert_eq!(knock(&path), Err(Errno::EAGAIN));
+        let error = Listener::unix(&path, OWN, 1).unwrap_err().to_string();
+        assert!(error.contains("somebody listens there"), "{error}");
     }
 
     #[test]
