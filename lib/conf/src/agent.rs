@@ -110,39 +110,47 @@ impl Default for Settings {
 impl Settings {
     /// Reads and checks `files`, later ones over earlier ones.
     pub fn read(files: &[PathBuf]) -> Result<Settings, ConfError> {
+        let texts: Vec<String> = files.iter().map(|file| text::read(file)).collect::<Result<_, _>>()?;
+        Settings::parse(files.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str)))
+    }
+
+    /// The same of files with these contents. The format goes by the file's extension.
+    pub fn parse<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> Result<Settings, ConfError> {
         let mut settings = Settings::default();
-        for file in files {
-            settings.merge(file, &text::read(file)?)?;
+        let mut written = Written::default();
+        for (file, text) in files {
+            settings.merge(file, text, &mut written)?;
         }
+        // Only now: a later file may mend what an earlier one says.
+        settings.check(&written)?;
         Ok(settings)
     }
 
-    /// Puts what `text`, the contents of `file`, says over what is here. The format goes by the file's extension.
-    pub fn merge(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+    fn merge<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => self.merge_json(file, text)?,
+            Some("json") => self.merge_json(file, text, written),
             Some("yaml" | "yml") => {
                 let what = "YAML is not understood; expected a .conf (key=value) or a .json file".to_owned();
-                return Err(ConfError::Syntax { file: file.to_owned(), what });
+                Err(ConfError::Syntax { file: file.to_owned(), what })
             }
-            _ => self.merge_lines(file, text)?,
+            _ => self.merge_lines(file, text, written),
         }
-        self.check(file)
     }
 
-    fn merge_lines(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+    fn merge_lines<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
         for entry in keyvalue::parse(file, text)? {
             let Some((key, _)) = KEYS.iter().find(|(key, _)| *key == entry.key) else {
                 let what = format!("line {}: {}", entry.line, unknown(entry.key));
                 self.warnings.push(ConfError::key(file, entry.key, what).to_string());
                 continue;
             };
+            written.note(file, key, entry.value);
             self.set(file, key, entry.value)?;
         }
         Ok(())
     }
 
-    fn merge_json(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+    fn merge_json<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
         let doc = Doc::parse(file, text)?;
         let top = doc.top();
         if top.integer("version", 1..=1)?.is_none() {
@@ -161,7 +169,9 @@ impl Settings {
                     Err(_) => top.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()),
                 },
             };
-            self.set(file, key, value.as_deref().unwrap_or_default())?;
+            let value = value.as_deref().unwrap_or_default();
+            written.note(file, key, value);
+            self.set(file, key, value)?;
         }
         Ok(())
     }
@@ -241,21 +251,41 @@ impl Settings {
         Ok(())
     }
 
-    fn check(&self, file: &Path) -> Result<(), ConfError> {
+    /// What is only wrong together is the fault of whichever was written last.
+    fn check(&self, written: &Written<'_>) -> Result<(), ConfError> {
         let frame = self.payload_limit as usize + HEADER;
-        if self.outbox_hard < frame {
-            let what = format!("{} is less than one frame of payload_limit ({frame} bytes)", self.outbox_hard);
-            return Err(ConfError::key(file, "outbox_hard", what));
+        let (soft, hard, memory) = (self.outbox_soft, self.outbox_hard, self.memory_limit);
+        if hard < frame {
+            let what = format!("outbox_hard ({hard}) is less than one frame of payload_limit ({frame} bytes)");
+            return written.blame(&["outbox_hard", "payload_limit"], what);
         }
-        if self.outbox_soft > self.outbox_hard {
-            let what = format!("{} is above outbox_hard ({})", self.outbox_soft, self.outbox_hard);
-            return Err(ConfError::key(file, "outbox_soft", what));
+        if soft > hard {
+            let what = format!("outbox_soft ({soft}) is above outbox_hard ({hard})");
+            return written.blame(&["outbox_soft", "outbox_hard"], what);
         }
-        if self.memory_limit < frame as u64 {
-            let what = format!("{} is less than one frame of payload_limit ({frame} bytes)", self.memory_limit);
-            return Err(ConfError::key(file, "memory_limit", what));
+        if memory < frame as u64 {
+            let what = format!("memory_limit ({memory}) is less than one frame of payload_limit ({frame} bytes)");
+            return written.blame(&["memory_limit", "payload_limit"], what);
         }
         Ok(())
+    }
+}
+
+/// The keys that have a value, and the files they are in, as they were read.
+#[derive(Default)]
+struct Written<'a>(Vec<(&'static str, &'a Path)>);
+
+impl<'a> Written<'a> {
+    fn note(&mut self, file: &'a Path, key: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.0.push((key, file));
+        }
+    }
+
+    /// The defaults go together, so one of the keys has been written.
+    fn blame(&self, keys: &[&str], what: String) -> Result<(), ConfError> {
+        let last = self.0.iter().rev().find(|(key, _)| keys.contains(key));
+        last.map_or(Ok(()), |(key, file)| Err(ConfError::key(file, *key, what)))
     }
 }
 
@@ -346,14 +376,16 @@ mod tests {
         unix_enable = true\nunix_path =\nunix_mask = 0766\nnet_enbale = true\nnet_protocol = TCP\ntcp_port = 9999\n\
         udp_port = 8888\nmax_conns = 1024\nmax_threads = 4\npacket_type = binary\nauth_chap = false\nlog_level = 7\n";
 
+    fn files(files: &[(&str, &str)]) -> Result<Settings, ConfError> {
+        Settings::parse(files.iter().map(|(file, text)| (Path::new(*file), *text)))
+    }
+
     fn conf(text: &str) -> Result<Settings, ConfError> {
-        let mut settings = Settings::default();
-        settings.merge(Path::new("msf_agent.conf"), text).map(|()| settings)
+        files(&[("msf_agent.conf", text)])
     }
 
     fn json(text: &str) -> Result<Settings, ConfError> {
-        let mut settings = Settings::default();
-        settings.merge(Path::new("agent.json"), text).map(|()| settings)
+        files(&[("agent.json", text)])
     }
 
     #[test]
@@ -413,9 +445,23 @@ mod tests {
 
     #[test]
     fn a_later_file_wins_key_by_key() {
-        let mut settings = conf("max_conns=5\nbacklog=9\n").unwrap();
-        settings.merge(Path::new("b.json"), r#"{"version": 1, "max_conns": 6}"#).unwrap();
+        let later = ("b.json", r#"{"version": 1, "max_conns": 6}"#);
+        let settings = files(&[("a.conf", "max_conns=5\nbacklog=9\n"), later]).unwrap();
         assert_eq!((settings.max_conns, settings.backlog), (6, 9));
+    }
+
+    #[test]
+    fn regress_what_goes_together_may_be_written_in_several_files() {
+        let settings = files(&[("1.conf", "payload_limit=32M"), ("2.conf", "outbox_hard=64M")]).unwrap();
+        assert_eq!((settings.payload_limit, settings.outbox_hard), (32 << 20, 64 << 20));
+        let error = |texts| files(texts).unwrap_err().to_string();
+        let said = error(&[("1.conf", "payload_limit=32M"), ("2.conf", "backlog=9\noutbox_hard=")]);
+        assert_eq!(
+            said,
+            "1.conf: payload_limit: outbox_hard (16777216) is less than one frame of payload_limit (33554488 bytes)"
+        );
+        let said = error(&[("1.conf", "outbox_soft=8M"), ("2.json", r#"{"version": 1, "outbox_hard": "4M"}"#)]);
+        assert_eq!(said, "2.json: outbox_hard: outbox_soft (8388608) is above outbox_hard (4194304)");
     }
 
     #[test]

@@ -167,10 +167,7 @@ fn no_shell_file_breaks_the_reader() {
 #[test]
 fn no_agent_file_breaks_the_reader() {
     for (file, text) in [("some/file.conf", AGENT_CONF), ("some/file.json", AGENT_JSON)] {
-        let parse = |text: &str| {
-            let mut settings = agent::Settings::default();
-            settings.merge(Path::new(file), text).map(|()| settings)
-        };
+        let parse = |text: &str| agent::Settings::parse([(Path::new(file), text)].into_iter());
         attack(text, 0xa076_1d64_78bd_642f, parse, |settings| {
             assert!(
                 settings.outbox_soft <= settings.outbox_hard && settings.max_conns > 0 && settings.pending_limit > 0
@@ -183,7 +180,7 @@ fn no_agent_file_breaks_the_reader() {
 }
 
 fn parse_again(text: &str) {
-    agent::Settings::default().merge(Path::new("shown.conf"), text).unwrap();
+    agent::Settings::parse([(Path::new("shown.conf"), text)].into_iter()).unwrap();
 }
 
 #[test]
