@@ -13,7 +13,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Room for the next read: at least what the frame under way still lacks, if memory allows.
+    /// Room for the next read. What a frame announces is believed bit by bit: the buffer doubles as its bytes come.
     ///
     /// # Errors
     /// There is no memory for the frame under way.
@@ -25,9 +25,10 @@ impl Inbox {
             Ok(Step::Frame(..)) | Err(_) => HEADER_LEN,
         };
         let wanted = (self.end + missing).max(USUAL);
-        if self.buffer.len() < wanted {
-            self.buffer.try_reserve_exact(wanted - self.buffer.len())?;
-            self.buffer.resize(wanted, 0);
+        if self.buffer.len() < self.end + HEADER_LEN {
+            let length = wanted.min((2 * self.buffer.len()).max(USUAL));
+            self.buffer.try_reserve_exact(length - self.buffer.len())?;
+            self.buffer.resize(length, 0);
         }
         Ok(self.buffer.get_mut(self.end..).unwrap_or_default())
     }
@@ -116,12 +117,32 @@ mod tests {
     }
 
     #[test]
+    fn regress_an_announced_length_takes_no_memory_before_its_bytes_come() {
+        let head = Header { datalen: 1 << 30, ..Header::request(1, 2, 3, 4) };
+        let mut inbox = Inbox::default();
+        inbox.space(1 << 30).unwrap()[..HEADER_LEN].copy_from_slice(&head.encode());
+        inbox.filled(HEADER_LEN);
+        let mut come = HEADER_LEN;
+        while come < 1 << 20 {
+            let before = come;
+            let room = inbox.space(1 << 30).unwrap().len();
+            inbox.filled(room);
+            come += room;
+            assert!(inbox.buffer.len() <= (2 * before).max(USUAL), "{} for {before}", inbox.buffer.len());
+        }
+    }
+
+    #[test]
     fn the_memory_of_a_large_frame_is_given_back() {
         let mut inbox = Inbox::default();
         let bytes = frame(900_000);
-        for part in bytes.chunks(20_000) {
-            inbox.space(LIMIT).unwrap()[..part.len()].copy_from_slice(part);
-            inbox.filled(part.len());
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let space = inbox.space(LIMIT).unwrap();
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            inbox.filled(count);
+            rest = &rest[count..];
         }
         inbox.consume(bytes.len());
         inbox.space(LIMIT).unwrap();

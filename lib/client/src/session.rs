@@ -199,7 +199,8 @@ impl<T> Session<T> {
     }
 
     fn is_login_answer(&self, head: &Header) -> bool {
-        self.state == State::LoggingIn { seq: head.seq } && head.srcid == id::MSG_SRV && head.cmd == cmd::LOGIN
+        let is_ours = head.srcid == id::MSG_SRV && head.dstid == self.id;
+        self.state == State::LoggingIn { seq: head.seq } && is_ours && head.cmd == cmd::LOGIN
     }
 
     fn login_answered(&mut self, head: &Header) -> Event<'static, T> {
@@ -283,6 +284,9 @@ mod tests {
         let (login, _) = session.login(101);
         session.receive(ack(Header { seq: 100, ..login.ack(0, 0) }));
         assert!(!session.online());
+        let to_another = ack(Header { dstid: id::UPNP, ..login.ack(errcode::LOGIN_FAIL, 0) });
+        assert!(matches!(session.receive(to_another), Event::Posted(_)));
+        assert_eq!(session.receive(ack(login.ack(0, 0))), Event::LoggedIn);
     }
 
     #[test]
