@@ -101,6 +101,8 @@ MSF_EXPORT s32 client_agent_deinit(void);
  *   limit (1 MiB unless configured); ENOTCONN not logged in; ECONNRESET the connection was lost while waiting (the
  *   request may have been carried out); EAGAIN (MSF_NO_WAIT only) too much waits to be sent already; ECANCELED
  *   client_agent_deinit was called meanwhile; ECHILD after fork; ENOMEM.
+ * While 1024 requests, or 8 MiB of them, wait for their callbacks nothing more is read, and answers for other
+ * threads wait, too.
  */
 MSF_EXPORT s32 client_agent_service(struct basic_pdu *pdu);
 
