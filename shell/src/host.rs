@@ -5,6 +5,7 @@
 //! blocked before the first thread exists, and every thread a plugin makes inherits that.
 
 use crate::MODULE;
+use crate::detach::Caller;
 use crate::libraries;
 use crate::life::{self, Life, Table, Up};
 use crate::ready::{self, Starter};
@@ -29,7 +30,7 @@ pub enum Ending {
 }
 
 /// Runs the services of `settings` until SIGTERM or SIGINT. `Err` is what went wrong before there was a log.
-pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
+pub fn run(settings: &Shell, caller: &mut Caller) -> Result<Ending, String> {
     let starter = Starter::from_environment();
     let identity = settings.identity();
     // Before detaching, while there is somebody to hear of a refusal; the claim goes with us.
@@ -37,7 +38,7 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
         Refused::Held(_) => format!("{identity}: {e}"),
         Refused::Failed(_) => format!("{identity}: {e}, in {}", folder("MSF_RUN_DIR", "the run folder")),
     })?;
-    if detach {
+    if caller.waits() {
         process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
     }
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
@@ -47,7 +48,7 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");
     }
-    let ended = serve(settings, &signals, starter, detach);
+    let ended = serve(settings, &signals, starter, caller);
     if let Err(why) = &ended {
         msf_sys::log!(Level::Error, MODULE, "{why}");
     }
@@ -56,7 +57,7 @@ pub fn run(settings: &Shell, detach: bool) -> Result<Ending, String> {
     Ok(if ended.is_ok() { Ending::Well } else { Ending::Badly })
 }
 
-fn serve(settings: &Shell, signals: &Signals, starter: Starter, detach: bool) -> Result<(), String> {
+fn serve(settings: &Shell, signals: &Signals, starter: Starter, caller: &mut Caller) -> Result<(), String> {
     let (version, file) = (env!("CARGO_PKG_VERSION"), settings.file.display());
     msf_sys::log!(Level::Info, MODULE, "msf_shell {version} with libmsf {} runs {file}", msf_sys::version());
     let mut services = libraries::load(settings)?;
@@ -65,7 +66,7 @@ fn serve(settings: &Shell, signals: &Signals, starter: Starter, detach: bool) ->
     let published = process::publish(about, &mut services).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
     let names = settings.services.iter().map(|service| service.name.clone()).collect();
     let mut life = Life::new(Loaded { published, names });
-    let outcome = go(&mut life, settings, signals, starter, detach);
+    let outcome = go(&mut life, settings, signals, starter, caller);
     say(ready::stopping());
     let mut failures = life.down().into_iter().map(|failure| failure.to_string());
     match (outcome, failures.next()) {
@@ -97,17 +98,21 @@ fn go(
     settings: &Shell,
     signals: &Signals,
     starter: Starter,
-    detach: bool,
+    caller: &mut Caller,
 ) -> Result<(), String> {
     let up = life.up(|| signals.stop_is_pending());
     if up.map_err(|failure| failure.to_string())? == Up::Abandoned {
         msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
         return Ok(());
     }
-    if detach {
+    if caller.waits() {
         silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
     }
-    msf_sys::log!(Level::Info, MODULE, "{} services are started", settings.services.len());
+    match settings.services.len() {
+        1 => msf_sys::log!(Level::Info, MODULE, "1 service is started"),
+        count => msf_sys::log!(Level::Info, MODULE, "{count} services are started"),
+    }
+    caller.ready();
     say(starter.ready());
     turn(settings, signals).map_err(|e| format!("the event loop failed: {e}"))
 }

@@ -4,6 +4,7 @@
 //! A client of libmsf.so like any C program: it holds no copy of the core.
 #![forbid(unsafe_code)]
 
+mod detach;
 mod elf;
 mod host;
 mod libraries;
@@ -13,6 +14,7 @@ mod search;
 mod signals;
 mod word;
 
+use detach::{Caller, Start};
 use host::Ending;
 use msf_conf::args::{Accepts, Args};
 use msf_conf::shell::Shell;
@@ -63,13 +65,44 @@ fn act(args: &Args) -> u8 {
     let outcome = match args.word.as_deref() {
         Some(word::PARSE) => return parsed(&settings),
         Some(word) => word::send(word, &settings.identity()).map(|()| Ending::Well),
-        None => host::run(&settings, args.daemon),
+        None if args.daemon && !detach::is_second() => return detached(&settings),
+        None => return hosted(&settings, args.daemon),
     };
+    concluded(outcome)
+}
+
+/// The caller of `-d` learns of a failure last, when everything is said.
+fn hosted(settings: &Shell, detach: bool) -> u8 {
+    let caller = if detach { Caller::from_input() } else { Ok(Caller::nobody()) };
+    match caller {
+        Ok(mut caller) => concluded(host::run(settings, &mut caller)),
+        Err(e) => concluded(Err(format!("cannot detach: {e}"))),
+    }
+}
+
+fn concluded(outcome: Result<Ending, String>) -> u8 {
     match outcome {
         Ok(Ending::Well) => DONE,
         Ok(Ending::Badly) => FAILED,
         Err(why) => {
             complain(&why);
+            FAILED
+        }
+    }
+}
+
+/// The second copy says itself what went wrong, as long as it can.
+fn detached(settings: &Shell) -> u8 {
+    match detach::start() {
+        Ok(Start::Ready) => DONE,
+        Ok(Start::Failed(status)) => status,
+        Ok(Start::Vanished) => {
+            let (name, log) = (&settings.name, settings.identity());
+            complain(&format!("{name} has ended before its services were started; {log}.log may say why"));
+            FAILED
+        }
+        Err(e) => {
+            complain(&format!("cannot detach: {e}"));
             FAILED
         }
     }
@@ -117,7 +150,7 @@ usage: msf_shell -c FILE [-d]
        msf_shell -h
 
   -c FILE      the JSON file that names the process and its services
-  -d           detach from the terminal
+  -d           detach from the terminal; returns when all services are started
   -k reload    let the running copy read FILE again and tell what a restart would change
   -k rotate    let it open its log file anew
   -k shutdown  let it stop its services and end

@@ -282,7 +282,7 @@ class Names(AttackCase):
             loser, winner = sorted(pair, key=lambda one: one.poll() is None)
             self.assertEqual(loser.returncode, 1)
             self.assertIn(f"already running as pid {winner.pid}", loser.stderr.read())
-            wait_for("the start", lambda: "1 services are started" in self.log_text())
+            wait_for("the start", lambda: "1 service is started" in self.log_text())
             self.ends(winner)
             (self.house.log / "msf_shell.trial.log").unlink()
 
@@ -299,7 +299,7 @@ class Names(AttackCase):
         for most in range(3, 16):
             child = self.house.start([program("msf_shell"), "-c", config],
                                      preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
-            wait_for("its end or its start", lambda child=child: child.poll() is not None or "1 services are started" in self.log_text())
+            wait_for("its end or its start", lambda child=child: child.poll() is not None or "1 service is started" in self.log_text())
             if child.poll() is None:
                 break
             self.assertIn(child.returncode, (1, 2, 127), most)
@@ -313,7 +313,7 @@ class Readiness(AttackCase):
         config = self.config(self.plugin("a"))
         for number in ("-1", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "x", "", "99999999999999"):
             child = self.house.start([program("msf_shell"), "-c", config], env={**self.house.env, "MSF_READY_FD": number})
-            wait_for("the start", lambda: "1 services are started" in self.log_text())
+            wait_for("the start", lambda: "1 service is started" in self.log_text())
             child.send_signal(signal.SIGUSR1)
             wait_for("the log anew", lambda: "opened anew" in self.log_text())
             self.assertIn(f"MSF_READY_FD={number}", self.log_text())
@@ -327,7 +327,7 @@ class Readiness(AttackCase):
         with file.open("r+") as opened:
             child = self.house.start([program("msf_shell"), "-c", self.config(self.plugin("a"))],
                                      pass_fds=[opened.fileno()], env={**self.house.env, "MSF_READY_FD": str(opened.fileno())})
-            wait_for("the start", lambda: "1 services are started" in self.log_text())
+            wait_for("the start", lambda: "1 service is started" in self.log_text())
             self.ends(child)
         self.assertEqual(file.read_text(), "precious\n")
 
