@@ -192,7 +192,9 @@ impl Table for Loaded<'_> {
     }
 
     fn call(&mut self, at: usize, slot: Slot) -> Answer {
-        msf_sys::log!(Level::Info, MODULE, "service {}: {}", self.name(at), life::word(slot));
+        if self.published.services().offers(at, slot) {
+            msf_sys::log!(Level::Info, MODULE, "service {}: {}", self.name(at), life::word(slot));
+        }
         self.published.services().call(at, slot)
     }
 }

@@ -71,7 +71,9 @@ fn refused(settings: &Shell, at: usize, file: &Path, search: &Search, e: &io::Er
     let file = file.display();
     match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
         Errno::ENOENT => nowhere(settings, at, search),
-        Errno::ESRCH => format!("service {name}: {file} exports no symbol \"{name}\""),
+        Errno::ESRCH => format!(
+            "service {name}: {file} exports no symbol \"{name}\" (with -fvisibility=hidden it must be marked MSF_EXPORT)"
+        ),
         Errno::ELIBBAD => format!("service {name}: {file} cannot be loaded (the record above says why)"),
         _ => format!("service {name}: {file}: {e}"),
     }

@@ -152,6 +152,9 @@ class Life(ShellCase):
         config = self.config(self.plugin("a", "EMPTY"), self.plugin("b"))
         self.assertEqual(self.house.end(self.shell(config))[0], 0)
         self.assertEqual(" ".join(self.diary()), "a.init b.init b.start b.stop b.deinit")
+        log = self.house.text("msf_shell.trial.log")
+        self.assertIn("service a: init", log)
+        self.assertNotIn("service a: start", log, "what does not run is not told of")
 
     def test_a_failing_init_takes_the_earlier_ones_down(self):
         config = self.config(self.plugin("a"), self.plugin("b", "FAIL_INIT"), self.plugin("c"))

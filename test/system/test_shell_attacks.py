@@ -65,7 +65,7 @@ class Files(AttackCase):
                            (" ", True), ("a/b", False), ("a\nb", False), ("a\0b", False)):
             done = self.call("-c", self.config(service, proc_name=name), "-k", "parse")
             self.assertEqual(done.returncode, 0 if fits else 1, (name, done.stderr))
-        self.fails(self.config(long), 1, f'exports no symbol "{"s" * 63}"')
+        self.fails(self.config(long), 1, f'exports no symbol "{"s" * 63}"', "MSF_EXPORT")
         self.fails(self.config({**long, "svc_name": "s" * 64}), 2, "proc_svcs[0].svc_name", "has 64 bytes")
         self.fails(self.config({**long, "svc_libs": "/" * 4096}), 2, "proc_svcs[0].svc_libs", "has 4096 bytes")
         self.ends(self.shell(self.config(service, proc_name="é" * 15)))

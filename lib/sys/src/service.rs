@@ -94,6 +94,11 @@ impl Services {
         if code < 0 { Answer::Failed(code, io::Error::last_os_error()) } else { Answer::Done(code) }
     }
 
+    /// Whether service number `at` has something in that slot now.
+    pub fn offers(&self, at: usize, slot: Slot) -> bool {
+        self.slot(at, slot).is_some()
+    }
+
     /// The name of service number `at`, for messages.
     pub fn name(&self, at: usize) -> &str {
         let Ok(inst) = self.inst(at) else { return "?" };
