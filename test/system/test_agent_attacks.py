@@ -481,7 +481,7 @@ class Configuration(Attack):
     def test_every_broken_line_is_refused_with_file_and_key(self):
         broken = ("unix_mask=0888", "unix_mask=9", "tcp_port=65536", "tcp_port=-1", "max_conns=0", "max_threads=65",
                   "payload_limit=1T", "payload_limit=", "outbox_hard=5K", "memory_limit=1", "node_ip=300.0.0.1",
-                  "daemon=perhaps", "auth_chap=true", "drain_ms=1.5", "allow_uids=root", "log_files=0", "cpu_affinity=x")
+                  "daemon=perhaps", "auth_chap=true", "drain_ms=1.5", "allow_uids=root", "log_files=100", "cpu_affinity=x")
         for line in broken:
             self.settings.write_text(line + "\n")
             done = self.house.call([program("msf_agent"), "-c", self.settings, "-k", "parse"])

@@ -77,7 +77,7 @@ fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, F
     let mut claim = process::claim(NAME)?;
     let detached = if args.daemon || settings.daemon {
         // The folder stays: relative paths in the settings mean what they meant to whoever wrote them.
-        let word = process::daemonize(true, settings.verbose)?;
+        let word = process::daemonize(true, settings.verbose == Some(true))?;
         claim.renew()?;
         Some(word)
     } else {

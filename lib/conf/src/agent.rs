@@ -4,12 +4,14 @@
 //! Files are read in order and the later one wins, key by key. An unknown key is a warning in a `.conf` and an error
 //! in JSON. An empty value means "as if not written", as in the original's sample file.
 
+mod shown;
 mod word;
+mod written;
 
 use self::word::Word;
+pub use self::written::Written;
 use crate::json::Doc;
 use crate::{ConfError, keyvalue, nearest, text};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +23,8 @@ pub struct Settings {
     pub pid_file: Option<PathBuf>,
     /// `daemon`: detach.
     pub daemon: bool,
-    /// `verbose`: keep stdin, stdout and stderr when detached.
-    pub verbose: bool,
+    /// `verbose`, if written: keep stdin, stdout and stderr when detached.
+    pub verbose: Option<bool>,
     /// `backlog`: connections the kernel keeps while they are not accepted yet.
     pub backlog: i32,
     /// `node_ip`: the address of the TCP listener.
@@ -71,6 +73,8 @@ pub struct Settings {
     pub pending_limit: usize,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
+    /// Which file each of the keys is from.
+    pub written: Written,
 }
 
 impl Default for Settings {
@@ -78,7 +82,7 @@ impl Default for Settings {
         Settings {
             pid_file: None,
             daemon: false,
-            verbose: true,
+            verbose: None,
             backlog: 128,
             node_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             unix_enable: true,
@@ -103,6 +107,7 @@ impl Default for Settings {
             memory_limit: 64 << 20,
             pending_limit: 65_536,
             warnings: Vec::new(),
+            written: Written::default(),
         }
     }
 }
@@ -117,40 +122,55 @@ impl Settings {
     /// The same of files with these contents. The format goes by the file's extension.
     pub fn parse<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> Result<Settings, ConfError> {
         let mut settings = Settings::default();
-        let mut written = Written::default();
         for (file, text) in files {
-            settings.merge(file, text, &mut written)?;
+            settings.merge(file, text)?;
         }
         // Only now: a later file may mend what an earlier one says.
-        settings.check(&written)?;
+        settings.check()?;
         Ok(settings)
     }
 
-    fn merge<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
+    /// The fault of whichever of `keys` was written last, in a sentence that names its file.
+    pub fn blame(&self, keys: &[&str], what: &str) -> String {
+        let error = self.written.blame(keys, what);
+        error.map_or_else(|| format!("{}: {what}", keys.join(", ")), |error| error.to_string())
+    }
+
+    fn merge(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => self.merge_json(file, text, written),
+            Some("json") => self.merge_json(file, text),
             Some("yaml" | "yml") => {
                 let what = "YAML is not understood; expected a .conf (key=value) or a .json file".to_owned();
                 Err(ConfError::Syntax { file: file.to_owned(), what })
             }
-            _ => self.merge_lines(file, text, written),
+            _ => self.merge_lines(file, text),
         }
     }
 
-    fn merge_lines<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
+    fn merge_lines(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+        let mut lines: Vec<(&str, usize)> = Vec::new();
         for entry in keyvalue::parse(file, text)? {
             let Some((key, _)) = KEYS.iter().find(|(key, _)| *key == entry.key) else {
                 let what = format!("line {}: {}", entry.line, unknown(entry.key));
                 self.warnings.push(ConfError::key(file, entry.key, what).to_string());
                 continue;
             };
-            written.note(file, key, entry.value);
+            // An empty value is as good as no line.
+            if !entry.value.is_empty() {
+                let name = correct(key);
+                if let Some((_, line)) = lines.iter().rev().find(|(known, _)| *known == name) {
+                    let what = format!("written in line {line} and again in line {}; the later one holds", entry.line);
+                    self.warnings.push(ConfError::key(file, entry.key, what).to_string());
+                }
+                lines.push((name, entry.line));
+            }
+            self.written.note(file, key, entry.value);
             self.set(file, key, entry.value)?;
         }
         Ok(())
     }
 
-    fn merge_json<'a>(&mut self, file: &'a Path, text: &str, written: &mut Written<'a>) -> Result<(), ConfError> {
+    fn merge_json(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
         let doc = Doc::parse(file, text)?;
         let top = doc.top();
         if top.integer("version", 1..=1)?.is_none() {
@@ -170,7 +190,7 @@ impl Settings {
                 },
             };
             let value = value.as_deref().unwrap_or_default();
-            written.note(file, key, value);
+            self.written.note(file, key, value);
             self.set(file, key, value)?;
         }
         Ok(())
@@ -187,7 +207,7 @@ impl Settings {
         match key {
             "pid_file" => self.pid_file = Some(PathBuf::from(value)),
             "daemon" => self.daemon = word.truth()?,
-            "verbose" => self.verbose = word.truth()?,
+            "verbose" => self.verbose = Some(word.truth()?),
             "backlog" => self.backlog = word.number(1, 65_535)? as i32,
             "node_ip" => {
                 self.node_ip = word.address()?;
@@ -213,7 +233,7 @@ impl Settings {
             "cpu_affinity" => self.cpu_affinity = word.list(1023)?.iter().map(|cpu| *cpu as usize).collect(),
             "log_level" => self.log_level = word.number(0, 1000)? as i32,
             "log_size" => self.log_size = word.size(4096, 1 << 40)?,
-            "log_files" => self.log_files = word.number(1, 1000)? as u32,
+            "log_files" => self.log_files = word.number(0, 99)? as u32,
             "payload_limit" => self.payload_limit = word.size(8096, 1 << 30)? as u32,
             "login_ms" => self.login = Duration::from_millis(word.number(0, 3_600_000)?),
             "drain_ms" => self.drain = Duration::from_millis(word.number(0, 3_600_000)?),
@@ -252,68 +272,28 @@ impl Settings {
     }
 
     /// What is only wrong together is the fault of whichever was written last.
-    fn check(&self, written: &Written<'_>) -> Result<(), ConfError> {
+    fn check(&self) -> Result<(), ConfError> {
         let frame = self.payload_limit as usize + HEADER;
         let (soft, hard, memory) = (self.outbox_soft, self.outbox_hard, self.memory_limit);
-        if hard < frame {
+        let (keys, what) = if hard < frame {
             let what = format!("outbox_hard ({hard}) is less than one frame of payload_limit ({frame} bytes)");
-            return written.blame(&["outbox_hard", "payload_limit"], what);
-        }
-        if soft > hard {
-            let what = format!("outbox_soft ({soft}) is above outbox_hard ({hard})");
-            return written.blame(&["outbox_soft", "outbox_hard"], what);
-        }
-        if memory < frame as u64 {
+            (["outbox_hard", "payload_limit"], what)
+        } else if soft > hard {
+            (["outbox_soft", "outbox_hard"], format!("outbox_soft ({soft}) is above outbox_hard ({hard})"))
+        } else if memory < frame as u64 {
             let what = format!("memory_limit ({memory}) is less than one frame of payload_limit ({frame} bytes)");
-            return written.blame(&["memory_limit", "payload_limit"], what);
-        }
-        Ok(())
+            (["memory_limit", "payload_limit"], what)
+        } else {
+            return Ok(());
+        };
+        // The defaults go together, so one of the keys has been written.
+        self.written.blame(&keys, &what).map_or(Ok(()), Err)
     }
 }
 
-/// The keys that have a value, and the files they are in, as they were read.
-#[derive(Default)]
-struct Written<'a>(Vec<(&'static str, &'a Path)>);
-
-impl<'a> Written<'a> {
-    fn note(&mut self, file: &'a Path, key: &'static str, value: &str) {
-        if !value.is_empty() {
-            self.0.push((key, file));
-        }
-    }
-
-    /// The defaults go together, so one of the keys has been written.
-    fn blame(&self, keys: &[&str], what: String) -> Result<(), ConfError> {
-        let last = self.0.iter().rev().find(|(key, _)| keys.contains(key));
-        last.map_or(Ok(()), |(key, file)| Err(ConfError::key(file, *key, what)))
-    }
-}
-
-/// The settings as a `.conf` that would give them again.
-impl fmt::Display for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        let list = |numbers: Vec<String>| numbers.join(",");
-        let uids = self.allow_uids.iter().flatten().map(u32::to_string).collect();
-        let cpus = self.cpu_affinity.iter().map(usize::to_string).collect();
-        let ip = if self.node_ip.is_unspecified() { "NULL".to_owned() } else { self.node_ip.to_string() };
-        writeln!(f, "pid_file={}", path(&self.pid_file))?;
-        writeln!(f, "daemon={}\nverbose={}", self.daemon, self.verbose)?;
-        writeln!(f, "backlog={}\nnode_ip={ip}", self.backlog)?;
-        writeln!(f, "unix_enable={}\nunix_path={}", self.unix_enable, path(&self.unix_path))?;
-        writeln!(f, "unix_mask={}", self.unix_mask.map_or_else(String::new, |mode| format!("{mode:04o}")))?;
-        writeln!(f, "unix_group={}", self.unix_group.as_deref().unwrap_or_default())?;
-        writeln!(f, "allow_uids={}", list(uids))?;
-        writeln!(f, "net_enable={}\ntcp_port={}", self.net_enable, self.tcp_port)?;
-        writeln!(f, "max_conns={}", self.max_conns)?;
-        writeln!(f, "max_threads={}", self.max_threads.map_or_else(String::new, |count| count.to_string()))?;
-        writeln!(f, "cpu_affinity={}", list(cpus))?;
-        writeln!(f, "log_level={}\nlog_size={}\nlog_files={}", self.log_level, self.log_size, self.log_files)?;
-        writeln!(f, "payload_limit={}\nlogin_ms={}", self.payload_limit, self.login.as_millis())?;
-        writeln!(f, "drain_ms={}", self.drain.as_millis())?;
-        writeln!(f, "outbox_soft={}\noutbox_hard={}", self.outbox_soft, self.outbox_hard)?;
-        write!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)
-    }
+/// The original misspells one of its keys.
+fn correct(key: &str) -> &str {
+    if key == "net_enbale" { "net_enable" } else { key }
 }
 
 fn unknown(key: &str) -> String {
@@ -465,7 +445,35 @@ mod tests {
     }
 
     #[test]
+    fn a_key_written_twice_is_told_with_both_lines() {
+        let settings =
+            conf("max_conns=5\n\nmax_conns=6\nnet_enbale=true\nnet_enable=false\npid_file=\npid_file=/a\n").unwrap();
+        assert_eq!((settings.max_conns, settings.net_enable), (6, false));
+        let expected = [
+            "msf_agent.conf: max_conns: written in line 1 and again in line 3; the later one holds",
+            "msf_agent.conf: net_enable: written in line 4 and again in line 5; the later one holds",
+        ];
+        assert_eq!(settings.warnings, expected);
+        assert!(files(&[("1.conf", "backlog=1"), ("2.conf", "backlog=2")]).unwrap().warnings.is_empty());
+    }
+
+    #[test]
+    fn a_complaint_made_later_names_the_file_that_says_so() {
+        let settings =
+            files(&[("1.conf", "unix_group=x"), ("2.conf", "unix_group=y"), ("3.conf", "unix_group=")]).unwrap();
+        assert_eq!(settings.blame(&["unix_group"], "no such group"), "2.conf: unix_group: no such group");
+    }
+
+    #[test]
+    fn regress_the_range_of_log_files_is_the_loggers() {
+        assert!(conf("log_files=0").is_ok() && conf("log_files=99").is_ok());
+        assert!(conf("log_files=100").unwrap_err().to_string().contains("from 0 to 99"));
+    }
+
+    #[test]
     fn what_is_printed_reads_back_the_same() {
+        let defaults = Settings::default();
+        assert_eq!(conf(&defaults.to_string()).unwrap(), defaults);
         let text = "unix_mask=0660\nallow_uids=5,6\ncpu_affinity=0,1\nnode_ip=NULL\npayload_limit=64K\nmax_threads=2\n";
         let settings = conf(text).unwrap();
         assert_eq!(conf(&settings.to_string()).unwrap(), settings);

@@ -65,12 +65,14 @@ impl Word<'_> {
         self.value.parse().map_err(|_| self.expected("an IP address or NULL for any"))
     }
 
-    /// A path that fits the kernel's socket address.
+    /// A path that fits the kernel's socket address; a relative one is seen from the current folder.
     pub fn path(&self) -> Result<PathBuf, ConfError> {
-        if self.value.len() > LONGEST_SOCKET {
-            return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes")));
+        let path = PathBuf::from(self.value);
+        let whole = std::path::absolute(&path).map_or(self.value.len(), |path| path.as_os_str().len());
+        if whole > LONGEST_SOCKET {
+            return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes, seen from the root")));
         }
-        Ok(PathBuf::from(self.value))
+        Ok(path)
     }
 
     /// Numbers with commas between them.
