@@ -7,7 +7,7 @@ use crate::chance::Chance;
 use crate::control::{Answer, Control, Conversation, Next, Request};
 use crate::life::{Action, Event, Phase, step};
 use crate::plan::Surroundings;
-use crate::reload::{Change, difference};
+use crate::reload::{Change, Changes, difference};
 use crate::service::{End, Running, Service};
 use crate::status::Status;
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -274,7 +274,24 @@ impl Driver {
         };
         self.services.sort_by_key(place);
         self.version = settings.version;
-        Ok(format!("{changes}\n"))
+        let mut text = format!("{changes}\n");
+        for warning in settings.warnings.iter().cloned().chain(self.unstartable(&changes)) {
+            text += &format!("warning: {warning}\n");
+        }
+        Ok(text)
+    }
+
+    /// Whoever was to start, and could not be executed.
+    fn unstartable(&self, changes: &Changes) -> Vec<String> {
+        let fails = |service: &&Service| {
+            let touched = |(name, change): &(String, Change)| name == service.name() && change.starts();
+            service.running.is_none() && changes.0.iter().any(touched)
+        };
+        let sentence = |service: &Service| match &service.last {
+            Some((End::Unstartable(reason), _)) => Some(format!("{}: not started: {reason}", service.name())),
+            _ => None,
+        };
+        self.services.iter().filter(fails).filter_map(sentence).collect()
     }
 
     fn change(&mut self, reactor: &mut Reactor, name: &str, change: Change, new: Option<Process>) {

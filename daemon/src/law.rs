@@ -30,9 +30,18 @@ impl Tally {
             let since = tally.refilling_since.or(Some(now));
             return (Tally { taken: tally.taken + 1, refilling_since: since, ..tally }, Duration::ZERO);
         }
-        let doubled = law.delay.saturating_mul(2u32.saturating_pow(tally.delays)).min(law.delay_max);
+        tally.delayed(law, chance)
+    }
+
+    /// The program could not even be executed: another try at once would meet the same. The bucket is kept for deaths.
+    pub fn no_start(self, law: &Restart, chance: u8) -> (Tally, Duration) {
+        self.delayed(law, chance)
+    }
+
+    fn delayed(self, law: &Restart, chance: u8) -> (Tally, Duration) {
+        let doubled = law.delay.saturating_mul(2u32.saturating_pow(self.delays)).min(law.delay_max);
         let spread = doubled / 4 * u32::from(chance) / u32::from(u8::MAX);
-        (Tally { delays: tally.delays.saturating_add(1), ..tally }, doubled - spread)
+        (Tally { delays: self.delays.saturating_add(1), ..self }, doubled - spread)
     }
 
     fn refilled(self, law: &Restart, now: Instant) -> Tally {
@@ -88,6 +97,16 @@ mod tests {
     fn chance_shortens_by_at_most_a_quarter() {
         assert_eq!(delays(&law(0), 2, u8::MAX), [75, 150]);
         assert_eq!(delays(&law(0), 1, 0), [100]);
+    }
+
+    #[test]
+    fn a_start_that_fails_waits_at_once_and_leaves_the_bucket_full() {
+        let law = law(10);
+        let (tally, delay) = Tally::NONE.no_start(&law, 0);
+        assert_eq!(delay, law.delay);
+        let (tally, delay) = tally.no_start(&law, 0);
+        assert_eq!(delay, law.delay * 2);
+        assert_eq!(tally.death(&law, Instant::now(), YOUNG, 0).1, Duration::ZERO);
     }
 
     #[test]

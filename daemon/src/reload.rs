@@ -16,6 +16,13 @@ pub enum Change {
     Stop,
 }
 
+impl Change {
+    /// Whether something is to be started by it.
+    pub fn starts(self) -> bool {
+        matches!(self, Change::Start | Change::Restart)
+    }
+}
+
 /// The changes of one reload, in the order in which they are made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes(pub Vec<(String, Change)>);

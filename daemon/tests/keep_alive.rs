@@ -41,7 +41,8 @@ fn a_program_that_cannot_be_executed_is_a_failure_with_its_reason_and_the_others
     assert!(reason("text").contains("cannot execute: Permission denied"), "{}", reason("text"));
     assert_eq!(daemon.place.process("fine")["state"], "up");
     assert!(daemon.place.log().contains("absent: not started: /nowhere/at/all: cannot execute"));
-    until("ten at once, and then waiting", || daemon.place.process("absent")["restarts"].as_u64() > Some(10));
+    assert!(daemon.place.log().contains("absent: next start in "));
+    until("tried on and on", || daemon.place.process("absent")["restarts"].as_u64() > Some(10));
     assert_eq!(daemon.place.process("absent")["pid"], json!(null));
 }
 

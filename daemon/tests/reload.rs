@@ -30,6 +30,23 @@ fn sighup_starts_stops_and_restarts_the_difference_only() {
 }
 
 #[test]
+fn whoever_reloads_is_told_of_unknown_keys_and_of_programs_that_cannot_be_executed() {
+    let place = Place::new();
+    place.configure(json!([sleeper(0, "one")]));
+    let daemon = place.start();
+    let mut one = sleeper(0, "one");
+    one["proc_nane"] = json!("typo");
+    let absent = json!({"proc_idx": 1, "proc_name": "absent", "proc_path": "/nowhere/at/all"});
+    daemon.place.configure(json!([one, absent]));
+    let reload = daemon.place.run(&["reload"]);
+    let told = String::from_utf8(reload.stdout).unwrap();
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!((reload.status.code(), lines.len(), lines[0]), (Some(0), 3, "keep one, start absent"), "{told}");
+    assert!(lines[1].starts_with("warning: ") && lines[1].contains("proc_nane"), "{told}");
+    assert!(lines[2].starts_with("warning: absent: not started: /nowhere/at/all: cannot execute: No such"), "{told}");
+}
+
+#[test]
 fn a_file_that_cannot_be_used_leaves_everything_as_it_is() {
     let place = Place::new();
     place.configure(json!([sleeper(0, "one")]));
