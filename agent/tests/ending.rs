@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Agent, DLNA, Folder, UPNP, call, command, reply};
+use common::{Agent, DLNA, Folder, UPNP, call, command, reply, run, text};
 use msf_wire::librpc::errcode;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -11,16 +11,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Output;
 use std::time::{Duration, Instant};
-
-fn run(folder: &Folder, words: &[&str]) -> Output {
-    command(&folder.0).args(words).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 #[test]
 fn sigterm_waits_for_answers_refuses_the_new_and_leaves_nothing() {

@@ -26,7 +26,7 @@ pub fn rights(settings: &Settings) -> Result<Rights, Failure> {
         None => None,
         Some(name) => match Group::from_name(name)? {
             Some(group) => Some(group.gid),
-            None => return Err(format!("unix_group: there is no group \"{name}\"").into()),
+            None => return Err(settings.blame(&["unix_group"], &format!("there is no group \"{name}\"")).into()),
         },
     };
     let default = match (&group, &settings.allow_uids) {

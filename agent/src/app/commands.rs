@@ -1,7 +1,6 @@
 //! `-k WORD`: checks the settings, or signals the running agent.
 
-use super::NAME;
-use msf_conf::agent::Settings;
+use super::{NAME, check};
 use msf_core::process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,7 +14,7 @@ pub const WORDS: &[&str] = &["parse", "reload", "rotate", "shutdown", "kill"];
 /// what nobody can read.
 pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
     if matches!(word, "parse" | "reload") {
-        match Settings::read(configs) {
+        match check::read(configs) {
             Ok(settings) => {
                 settings.warnings.iter().for_each(|warning| eprintln!("msf_agent: warning: {warning}"));
                 if word == "parse" {

@@ -1,6 +1,6 @@
 //! What signals ask of the program: settings read again, the log opened again.
 
-use super::{LOG, level, threads};
+use super::{LOG, check, level, threads};
 use crate::control::thread::{Errands, Reloaded};
 use crate::observe::counter::Counters;
 use msf_conf::agent::Settings;
@@ -21,7 +21,7 @@ pub struct Program {
 impl Errands for Program {
     fn reload(&mut self) -> Option<Reloaded> {
         threads::log_counters(&self.counters);
-        let next = match Settings::read(&self.configs) {
+        let next = match check::read(&self.configs) {
             Ok(next) => next,
             Err(error) => {
                 msf_core::log!(Level::Error, LOG, "reload: {error}; nothing is changed");

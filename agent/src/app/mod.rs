@@ -1,6 +1,7 @@
 //! The program around the broker: options, settings, threads, and the way out.
 
 mod access;
+mod check;
 mod commands;
 mod errands;
 mod sockets;
@@ -9,7 +10,7 @@ mod threads;
 use msf_conf::agent::Settings;
 use msf_conf::args::{Accepts, Args};
 use msf_core::log::{self, Level};
-use msf_core::process::{self, Starter};
+use msf_core::process::{self, Claim, Starter};
 use msf_core::sys::place;
 use std::error::Error;
 use std::fs;
@@ -54,14 +55,21 @@ fn files(args: &Args) -> Vec<PathBuf> {
 }
 
 fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
-    let settings = match Settings::read(&configs) {
+    let settings = match check::read(&configs) {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("msf_agent: {error}");
             return ExitCode::from(2);
         }
     };
-    match run(args, configs, settings) {
+    let claim = match process::claim(NAME) {
+        Ok(claim) => claim,
+        Err(held) => {
+            eprintln!("msf_agent: {held}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(args, configs, settings, claim) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -71,10 +79,9 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     }
 }
 
-/// Claims the name, opens the log, starts everything, and comes back when it has ended; whether that was in order.
-fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings) -> Result<bool, Failure> {
+/// Opens the log, starts everything, and comes back when it has ended; whether that was in order.
+fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings, mut claim: Claim) -> Result<bool, Failure> {
     let mut starter = Starter::from_environment();
-    let mut claim = process::claim(NAME)?;
     let detached = if args.daemon || settings.daemon {
         // The folder stays: relative paths in the settings mean what they meant to whoever wrote them.
         let word = process::daemonize(true, settings.verbose == Some(true))?;

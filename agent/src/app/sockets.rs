@@ -22,7 +22,8 @@ pub fn open(settings: &Settings) -> Result<Vec<Listener>, Failure> {
         listeners.extend(tcp(settings)?);
     }
     if listeners.is_empty() {
-        return Err("nowhere to listen: unix_enable and net_enable are both false, or the TCP port is taken".into());
+        // Both switched off has been refused before.
+        return Err("nowhere to listen: unix_enable is false, and the TCP port is taken".into());
     }
     Ok(listeners)
 }

@@ -12,6 +12,7 @@ use msf_conf::agent::Settings;
 use msf_core::event::mailbox::{self, Receiver, Sender};
 use msf_core::event::{Reactor, Signals};
 use msf_core::log::Level;
+use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -35,7 +36,7 @@ pub struct Running {
 /// Opens the sockets and starts the reactors' threads.
 pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Failure> {
     let signals = Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1])?;
-    let count = settings.max_threads.unwrap_or_else(default_reactors);
+    let count = reactors(settings);
     raise_descriptor_limit(settings.max_conns);
     let listeners = sockets::open(settings)?;
     let places = listeners.iter().map(ToString::to_string).collect();
@@ -85,7 +86,9 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
 impl Running {
     /// Where it listens and with how many reactors, for the log.
     pub fn describe(&self) -> String {
-        format!("{} reactors, listening on {}", self.reactors.len(), self.places.join(", "))
+        let count = self.reactors.len();
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} reactor{plural}, listening on {}", self.places.join(", "))
     }
 
     /// Controls the agent until it has ended; whether it ended as it should.
@@ -110,7 +113,8 @@ pub fn log_counters(counters: &[Counters]) {
     let totals = Counters::totals(counters.iter());
     let counted = totals.iter().filter(|(_, value)| *value > 0);
     let counted: Vec<String> = counted.map(|(name, value)| format!("{name}={value}")).collect();
-    msf_core::log!(Level::Info, LOG, "counted: {}", counted.join(" "));
+    let counted = if counted.is_empty() { "nothing".to_owned() } else { counted.join(" ") };
+    msf_core::log!(Level::Info, LOG, "counted: {counted}");
 }
 
 /// The mailboxes of all reactors, until each has taken its own.
@@ -164,11 +168,24 @@ fn turn(me: u16, broker: Broker, reactor: Reactor, cpu: Option<usize>, control: 
 }
 
 fn pin(me: u16, cpu: usize) {
-    let mut set = CpuSet::new();
-    let pinned = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    if let Err(errno) = pinned {
+    if let Err(errno) = pin_here(cpu) {
         msf_core::log!(Level::Warn, LOG, "cpu_affinity: cannot pin reactor {me} to core {cpu}: {errno}");
     }
+}
+
+fn pin_here(cpu: usize) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
+/// Those of `cores` that no thread can be pinned to, and why: a thread has tried, which is what a reactor will do.
+pub fn missing_cores(cores: &[usize]) -> Vec<(usize, Errno)> {
+    let missing = || cores.iter().filter_map(|core| Some((*core, pin_here(*core).err()?))).collect();
+    thread::scope(|scope| {
+        let trial = thread::Builder::new().spawn_scoped(scope, missing);
+        trial.ok().and_then(|trial| trial.join().ok()).unwrap_or_default()
+    })
 }
 
 /// What the settings let in.
@@ -183,10 +200,12 @@ pub fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// One reactor for two cores, at most four.
-fn default_reactors() -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    (cores / 2).clamp(1, MOST_REACTORS)
+/// As many reactors as the settings say; without a word one for two cores, at most four.
+pub fn reactors(settings: &Settings) -> usize {
+    settings.max_threads.unwrap_or_else(|| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        (cores / 2).clamp(1, MOST_REACTORS)
+    })
 }
 
 /// Lets the process have a descriptor for every connection it may have, as far as the hard limit goes.

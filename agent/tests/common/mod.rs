@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,15 @@ pub fn command_of(program: &str, folder: &Path) -> Command {
     command.current_dir(folder).env("MSF_RUN_DIR", folder).env("MSF_LOG_DIR", folder.join("log"));
     command.env_remove("MSF_AGENT_SOCK").env_remove("NOTIFY_SOCKET").env_remove("MSF_READY_FD");
     command
+}
+
+/// Runs `msf_agent` with these words to its end.
+pub fn run(folder: &Folder, words: &[&str]) -> Output {
+    command(&folder.0).args(words).output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A running agent; killed when dropped.
