@@ -1,4 +1,6 @@
 /* no qemu: qemu-user aborts when the child of a process with threads starts a thread */
+/* flags: -fno-sanitize=address */
+/* (gcc 12's ASAN leaves its allocator locked in the child when another thread is in it while the process forks.) */
 /*
  * After fork the child has no client and is told so; it may make one, which leaves the parent's alone.
  */
