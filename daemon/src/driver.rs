@@ -6,10 +6,11 @@
 use crate::chance::Chance;
 use crate::control::{Answer, Control, Conversation, Next, Request};
 use crate::life::{Action, Event, Phase, step};
+use crate::output::Outputs;
 use crate::plan::Surroundings;
 use crate::reload::{Change, Changes, difference};
 use crate::service::{End, Running, Service};
-use crate::status::Status;
+use crate::status::{Row, Status};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
@@ -31,6 +32,7 @@ pub struct Driver {
     config: PathBuf,
     version: String,
     surroundings: Surroundings,
+    outputs: Outputs,
     /// In the order of the file, and behind them those that are being stopped for good.
     services: Vec<Service>,
     last_key: u64,
@@ -61,6 +63,8 @@ pub struct Setting {
     pub control: Control,
     /// Where programs are found.
     pub surroundings: Surroundings,
+    /// Where programs write to.
+    pub outputs: Outputs,
     /// Whom to tell that we are ready.
     pub starter: Starter,
 }
@@ -81,6 +85,7 @@ impl Driver {
             config: setting.config,
             version: String::new(),
             surroundings: setting.surroundings,
+            outputs: setting.outputs,
             services: Vec::new(),
             last_key: 0,
             chance: Chance::new(),
@@ -153,7 +158,7 @@ impl Driver {
     /// Starts a process; what came of it.
     fn spawn(&mut self, reactor: &Reactor, key: u64) -> Event {
         let Some(service) = self.services.iter_mut().find(|service| service.key == key) else { return Event::WantUp };
-        let started = self.surroundings.start(&service.entry.launch);
+        let started = self.outputs.lent(service.name(), || self.surroundings.start(&service.entry.launch));
         let at = Instant::now();
         let child = match started {
             Ok(child) => child,
@@ -322,8 +327,13 @@ impl Driver {
             uptime: now.saturating_duration_since(self.since),
             config: self.config.display().to_string(),
             version: self.version.clone(),
-            processes: self.services.iter().map(|service| service.row(now)).collect(),
+            processes: self.services.iter().map(|service| self.row(service, now)).collect(),
         }
+    }
+
+    fn row(&self, service: &Service, now: Instant) -> Row {
+        let output = self.outputs.file(service.name()).map(|file| file.display().to_string());
+        Row { output, ..service.row(now) }
     }
 
     fn signalled(&mut self, reactor: &mut Reactor, signal: i32) {

@@ -9,6 +9,7 @@ mod control;
 mod driver;
 mod law;
 mod life;
+mod output;
 mod plan;
 mod reload;
 mod service;
@@ -23,6 +24,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
+use output::Outputs;
 use plan::{Surroundings, is_executable};
 use std::env;
 use std::error::Error;
@@ -138,13 +140,14 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
     let control = Control::listen(&run_dir()?)?;
     let surroundings = Surroundings::new(folder_of(file));
-    let mut ready = None;
+    let (mut ready, mut outputs) = (None, Outputs::inherited());
     if background {
         // The folder is kept: relative paths mean the same to the processes with and without -d.
         ready = Some(daemonize(true, false)?);
         claim.renew()?;
+        outputs = Outputs::in_folder(&log_dir()?)?;
     }
-    let setting = Setting { config: file.to_owned(), claim, control, surroundings, starter };
+    let setting = Setting { config: file.to_owned(), claim, control, surroundings, outputs, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -141,6 +141,7 @@ impl Service {
             restarts: self.restarts,
             next_start: self.timer.filter(|_| waiting).map(|(_, due)| due.saturating_duration_since(now)),
             last,
+            output: None,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Row {
     pub next_start: Option<Duration>,
     /// How it ended the last time, if it ever did.
     pub last: Option<Last>,
+    /// The file it writes its output to, if that is the daemon's doing.
+    pub output: Option<String>,
 }
 
 /// One end of a process.
@@ -84,6 +86,11 @@ impl Status {
             text.push_str(line.trim_end());
             text.push('\n');
         }
+        for Row { name, output, .. } in self.processes.iter().filter(|row| row.last.is_some()) {
+            if let Some(output) = output {
+                let _ = writeln!(text, "what {name} said: {output}");
+            }
+        }
         text
     }
 }
@@ -104,6 +111,7 @@ impl Row {
                 "signal": last.signal,
                 "ago_ms": millis(last.ago),
             })),
+            "output": self.output,
         })
     }
 
@@ -168,6 +176,7 @@ mod tests {
             restarts: 0,
             next_start: None,
             last: None,
+            output: Some(format!("/log/{name}.out")),
         };
         let last = Last { reason: "SIGKILL".to_owned(), code: None, signal: Some(9), ago: Duration::from_secs(61) };
         let up = Row {
@@ -194,6 +203,7 @@ msf_daemon pid 7, up 1 d 1 h, /etc/msf/d.json
 IDX  NAME       STATE           PID  UPTIME  RESTARTS  LAST EXIT
 0    msf_agent  up              42   3.2 s   1         SIGKILL, 1 min 1 s ago
 0    shell      waiting, 80 ms  -    -       0         -
+what msf_agent said: /log/msf_agent.out
 ";
         assert_eq!(status().table(), expected);
     }
@@ -205,6 +215,7 @@ IDX  NAME       STATE           PID  UPTIME  RESTARTS  LAST EXIT
         let agent = &document["processes"][0];
         assert_eq!((&agent["state"], &agent["pid"], &agent["uptime_ms"]), (&json!("up"), &json!(42), &json!(3250)));
         assert_eq!(agent["last_exit"], json!({"reason": "SIGKILL", "code": null, "signal": 9, "ago_ms": 61_000}));
+        assert_eq!(agent["output"], "/log/msf_agent.out");
         assert_eq!(document["processes"][1]["next_start_ms"], 80);
         assert_eq!(document["processes"][1]["last_exit"], Value::Null);
     }

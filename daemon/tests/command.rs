@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -128,8 +129,9 @@ fn in_the_background_the_command_returns_when_everything_is_started() {
     let process = place.process("one");
     assert_eq!(process["state"], "up");
     let pid = process["pid"].as_i64().unwrap();
-    for fd in 0..3 {
-        assert_eq!(fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap().to_str(), Some("/dev/null"));
+    let said = place.file("log/one.out");
+    for (fd, leads_to) in [(0, Path::new("/dev/null")), (1, &said), (2, &said)] {
+        assert_eq!(fs::read_link(format!("/proc/{pid}/fd/{fd}")).unwrap(), leads_to);
     }
     assert!(place.run(&["shutdown"]).status.success());
 }
@@ -210,4 +212,26 @@ fn idle_it_sleeps() {
         }
         since.elapsed() > window
     });
+}
+
+#[test]
+fn in_the_background_what_a_process_says_is_kept_in_a_file_that_status_names() {
+    let place = Place::new();
+    place.configure(json!([shell(0, "wordy", "echo out; echo why >&2; exec sleep 0.05"), sleeper(1, "calm")]));
+    let file = place.file("log/wordy.out");
+    fs::create_dir_all(place.file("log")).unwrap();
+    fs::write(&file, vec![b'x'; (1 << 20) + 1]).unwrap();
+    let output = place.run(&["-d", "-c", place.config().to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    until("it has died twice", || place.process("wordy")["restarts"].as_u64() > Some(1));
+    let said = fs::read_to_string(&file).unwrap();
+    assert!(said.starts_with("out\nwhy\nout\nwhy\n"), "{said}");
+    assert_eq!(fs::metadata(place.file("log/wordy.out.1")).unwrap().len(), (1 << 20) + 1);
+    assert_eq!(place.process("wordy")["output"], json!(file));
+    let table = String::from_utf8(place.run(&["status"]).stdout).unwrap();
+    assert!(table.contains(&format!("what wordy said: {}\n", file.display())), "{table}");
+    assert!(!table.contains("calm.out"), "{table}");
+    let daemon = fs::read_link(format!("/proc/{}/fd/2", place.status()["pid"])).unwrap();
+    assert_eq!(daemon.to_str(), Some("/dev/null"));
+    assert!(place.run(&["shutdown"]).status.success());
 }
