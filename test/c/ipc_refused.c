@@ -1,7 +1,7 @@
 /*
  * What init refuses, how long it waits for an agent that is not there, and what it leaves alone of the process.
  */
-#include "ipc_peer.h"
+#include "ipc_agent.h"
 
 static s32 with(u32 id, const s8 *name, const s8 *host, const s8 *port, srvcb on_request, srvcb on_answer)
 {
@@ -49,6 +49,26 @@ static void nobody_there(void)
     CHECK_FAILS(with(ID_A, "A", "localhost", "1", nothing, nothing), ECONNREFUSED);
 }
 
+/* Connections are made by the kernel; whoever listens says nothing. */
+static void an_agent_that_is_mute(void)
+{
+    int mute = listening("./mute.sock");
+    long long start;
+
+    CHECK(mute >= 0);
+    setenv("MSF_AGENT_SOCK", "./mute.sock", 1);
+    start = check_now();
+    CHECK_EQ(client_agent_wait(400), 0);
+    CHECK_FAILS(log_in(ID_A, "A", nothing, nothing), ETIMEDOUT);
+    CHECK(check_now() - start >= 400);
+    CHECK(check_now() - start < 1200);
+    start = check_now();
+    CHECK_EQ(client_agent_wait(0), 0);
+    CHECK_FAILS(log_in(ID_A, "A", nothing, nothing), ETIMEDOUT);
+    CHECK(check_now() - start < 1000);
+    close(mute);
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -89,6 +109,7 @@ int main(void)
     snprintf(agent, sizeof(agent), "%s", getenv("MSF_AGENT_SOCK"));
     nonsense();
     nobody_there();
+    an_agent_that_is_mute();
     setenv("MSF_AGENT_SOCK", agent, 1);
     client_agent_wait(5000);
     signals_are_left_alone();

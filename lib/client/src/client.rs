@@ -66,7 +66,7 @@ impl Client {
             kept: VecDeque::new(),
             expired: Vec::new(),
         };
-        client.login(end.max(Instant::now() + LOGIN_PATIENCE))?;
+        client.login(end.max(Instant::now() + LEAST_LOGIN))?;
         Ok(client)
     }
 
@@ -188,7 +188,7 @@ impl Client {
     pub fn logout(mut self) -> Result<(), ClientError> {
         let head = self.session.logout();
         self.send(head, b"")?;
-        self.stream.set_read_timeout(Some(LOGIN_PATIENCE)).map_err(ClientError::Lost)?;
+        self.stream.set_read_timeout(Some(FAREWELL)).map_err(ClientError::Lost)?;
         let mut ignored = [0; 4096];
         while self.stream.read(&mut ignored).map_err(ClientError::Lost)? > 0 {}
         Ok(())
@@ -301,5 +301,7 @@ fn length(payload: &[u8]) -> u32 {
 }
 
 const OWN_TOKEN: u64 = u64::MAX;
-const LOGIN_PATIENCE: Duration = Duration::from_secs(2);
+/// A login that comes at the end of the patience shall be a real one, too.
+const LEAST_LOGIN: Duration = Duration::from_millis(100);
+const FAREWELL: Duration = Duration::from_secs(2);
 const STOP_INTERVAL: Duration = Duration::from_millis(50);

@@ -187,6 +187,20 @@ fn without_an_agent_connect_says_where_it_looked_and_how_long_it_may() {
 }
 
 #[test]
+fn regress_an_agent_that_never_answers_the_login_takes_no_longer_than_the_patience() {
+    let path = std::env::temp_dir().join(format!("msf-client-mute-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let place = Place::Local(vec![path.clone()]);
+    let start = Instant::now();
+    let error = Client::connect(&place, A, "TEST", Duration::from_millis(300)).unwrap_err();
+    assert!((300..1500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!(error.to_string().contains("it does not answer the login"), "{error}");
+    drop(mute);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn a_call_without_a_timeout_ends_when_the_connection_does() {
     let broker = Broker::start();
     let _deaf = connect(&broker, B);

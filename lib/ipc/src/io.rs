@@ -24,6 +24,8 @@ pub(crate) struct Io {
     /// The longest payload the agent sends.
     limit: u32,
     backoff: Backoff,
+    /// Until the first login: when init wants to return.
+    init_ends: Option<Instant>,
     up_since: Option<Instant>,
     /// How many connections in a row ended soon after the login.
     short_lived: u32,
@@ -38,6 +40,7 @@ impl Io {
             inbox: Inbox::default(),
             limit: DEFAULT_PAYLOAD_LIMIT,
             backoff: Backoff::new(),
+            init_ends: None,
             up_since: None,
             short_lived: 0,
             told: false,
@@ -52,6 +55,7 @@ impl Io {
             owner.io().alarm_rang(&owner);
         })?;
         self.alarm = Some(alarm);
+        self.init_ends = Instant::now().checked_add(client.settings.patience);
         self.set_alarm(Some(Duration::ZERO));
         Ok(())
     }
@@ -73,7 +77,8 @@ impl Io {
 
     /// Connects and sends the login.
     fn attempt(&mut self, client: &Arc<Client>) {
-        let logging_in = socket::connect(&client.settings.place).and_then(|socket| self.log_in(client, socket));
+        let logging_in =
+            socket::connect(&client.settings.place, self.patience()).and_then(|socket| self.log_in(client, socket));
         if let Err(errno) = logging_in {
             self.lost(client, errno);
         }
@@ -94,8 +99,14 @@ impl Io {
         // The original's choice; an answer must bring it back.
         let (head, body) = link.session.login(now.as_secs() as u32);
         link.send(client, &head, &body)?;
-        self.set_alarm(Some(LOGIN_PATIENCE));
+        self.set_alarm(Some(self.patience()));
         Ok(())
+    }
+
+    /// How long the agent may take to answer a connect or a login: during init no longer than that shall take.
+    fn patience(&self) -> Duration {
+        let rest = self.init_ends.map(|end| end.saturating_duration_since(Instant::now()));
+        rest.map_or(MOST_PATIENCE, |rest| rest.clamp(LEAST_PATIENCE, MOST_PATIENCE))
     }
 
     fn readable(&mut self, client: &Arc<Client>, socket: BorrowedFd<'_>) {
@@ -138,6 +149,7 @@ impl Io {
 
     fn logged_in(&mut self, client: &Arc<Client>, limit: u32) {
         self.limit = limit.max(DEFAULT_PAYLOAD_LIMIT);
+        self.init_ends = None;
         self.up_since = Some(Instant::now());
         self.told = false;
         self.set_alarm(None);
@@ -331,7 +343,9 @@ fn copied(body: &[u8]) -> Option<Vec<u8>> {
     Some(copy)
 }
 
-const LOGIN_PATIENCE: Duration = Duration::from_secs(2);
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+/// An attempt that comes just before the end of init is a real one, too.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 /// A connection that lasted as long as this was a good one.
 const SOUND: Duration = Duration::from_secs(1);
 /// So many short ones in a row are bad luck.

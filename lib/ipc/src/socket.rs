@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::time::Duration;
 
-/// A non-blocking connection to the first address of the place that answers. Only TCP may take a moment.
-pub(crate) fn connect(place: &Place) -> Result<OwnedFd, Errno> {
+/// A non-blocking connection to the first address of the place that answers. Only TCP may take a moment: so long per
+/// address.
+pub(crate) fn connect(place: &Place, patience: Duration) -> Result<OwnedFd, Errno> {
     match place {
         Place::Local(sockets) => connect_local(sockets),
         Place::Remote { .. } => {
-            let stream = Stream::connect(place, TCP_PATIENCE).map_err(|(_, error)| error)?;
+            let stream = Stream::connect(place, patience).map_err(|(_, error)| error)?;
             stream.set_nonblocking()?;
             let socket: OwnedFd = match stream {
                 Stream::Unix(stream) => stream.into(),
@@ -179,7 +180,6 @@ fn retried(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
     }
 }
 
-const TCP_PATIENCE: Duration = Duration::from_secs(2);
 /// Milliseconds.
 const A_MOMENT: c_int = 50;
 /// When TCP asks a silent peer whether it lives: after so many seconds, so often, so many times.
