@@ -14,6 +14,7 @@
 #include <msf_svc.h>
 #include <protocol.h>
 
+#include "../login.h"
 #include "msf_agent1.h"
 
 #define AGENT1_LOG(level, ...) msf_log_write(level, "AGENT1", MSF_FUNC_FILE_LINE, __VA_ARGS__)
@@ -81,7 +82,7 @@ static s32 agent1_init(void *data, u32 len)
     (void)data;
     (void)len;
     stats.answered = 0;
-    if (client_agent_init(&client) < 0) {
+    if (login(&client) < 0) {
         if (errno == EALREADY)
             AGENT1_LOG(DBG_ERROR, "another plugin of this process has the client; list msf_agent1 before it.");
         else

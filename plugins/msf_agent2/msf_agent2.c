@@ -19,6 +19,7 @@
 #include <msf_thread.h>
 #include <protocol.h>
 
+#include "../login.h"
 #include "../msf_agent1/msf_agent1.h"
 
 #define AGENT2_LOG(level, ...) msf_log_write(level, "AGENT2", MSF_FUNC_FILE_LINE, __VA_ARGS__)
@@ -187,7 +188,7 @@ static s32 agent2_init(void *data, u32 len)
     (void)data;
     (void)len;
     memset(&self, 0, sizeof(self));
-    if (client_agent_init(&client) == 0) {
+    if (login(&client) == 0) {
         self.owns_client = 1;
     } else if (errno != EALREADY) {
         AGENT2_LOG(DBG_ERROR, "cannot log in to msf_agent as 0x%x: %s", AGENT2_ID, strerror(errno));

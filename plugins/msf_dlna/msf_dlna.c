@@ -16,7 +16,9 @@
 #include <msf_network.h>
 #include <protocol.h>
 
+#include "../login.h"
 #include "../msf_upnp/msf_upnp.h"
+#include "../usage.h"
 
 #define DLNA_LOG(level, ...) msf_log_write(level, "DLNA", MSF_FUNC_FILE_LINE, __VA_ARGS__)
 
@@ -141,8 +143,11 @@ static void set_and_get(struct upnp_param *param)
         DLNA_LOG(DBG_ERROR, "UPnP get is not sent: %s", strerror(errno));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const char help[] =
+        "usage: msf_dlna\n"
+        "Asks UPNP for its record and sets it through the msf_agent of this machine, until SIGTERM or SIGINT.\n";
     sigset_t stop;
     struct upnp_param param;
     struct client_param client = {
@@ -153,7 +158,10 @@ int main(void)
         .req_scb = asked,
         .ack_scb = acked,
     };
+    int status = usage(argc, argv, help);
 
+    if (status != USAGE_GO_ON)
+        return status;
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     /* Blocked before libipc starts its threads, so that they inherit it and
@@ -168,7 +176,11 @@ int main(void)
     if (exercise_pool() < 0)
         return 1;
 
-    if (client_agent_init(&client) < 0) {
+    if (login(&client) < 0) {
+        if (errno == EINTR) {
+            SAY("DLNA ends; there was no msf_agent.");
+            return 0;
+        }
         fprintf(stderr, "msf_dlna: cannot log in to msf_agent: %s\n", strerror(errno));
         return 1;
     }

@@ -13,6 +13,8 @@
 #include <msf_network.h>
 #include <protocol.h>
 
+#include "../login.h"
+#include "../usage.h"
 #include "msf_upnp.h"
 
 #define UPNP_LOG(level, ...) msf_log_write(level, "UPNP", MSF_FUNC_FILE_LINE, __VA_ARGS__)
@@ -76,8 +78,11 @@ static s32 acked(s8 *data, u32 len, u32 cmd)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    static const char help[] =
+        "usage: msf_upnp\n"
+        "Keeps one record and serves it as UPNP through the msf_agent of this machine, until SIGTERM or SIGINT.\n";
     sigset_t stop;
     int signo;
     struct client_param client = {
@@ -88,7 +93,10 @@ int main(void)
         .req_scb = answer,
         .ack_scb = acked,
     };
+    int status = usage(argc, argv, help);
 
+    if (status != USAGE_GO_ON)
+        return status;
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     /* Blocked before libipc starts its threads, so that they inherit it and
@@ -101,7 +109,11 @@ int main(void)
     if (msf_log_init_default("msf_upnp") < 0)
         fprintf(stderr, "msf_upnp: no log file: %s\n", strerror(errno));
 
-    if (client_agent_init(&client) < 0) {
+    if (login(&client) < 0) {
+        if (errno == EINTR) {
+            SAY("UPnP ends; there was no msf_agent.");
+            return 0;
+        }
         fprintf(stderr, "msf_upnp: cannot log in to msf_agent: %s\n", strerror(errno));
         return 1;
     }

@@ -82,6 +82,24 @@ class DemoPair(unittest.TestCase):
         self.assertIn("@@@@UPnP set: friend name(DLNA) nat enable(1) discovery enable(2).", self.log("msf_upnp"))
         self.end(*reversed(trio))
 
+    def test_usage_is_two_lines_and_anything_else_is_refused(self):
+        for name in ("msf_upnp", "msf_dlna"):
+            done = self.house.call([self.tree / "bin" / name, "-h"])
+            self.assertEqual((done.returncode, done.stderr, len(done.stdout.splitlines())), (0, "", 2))
+            for words in (["stray"], ["-c", "x"]):
+                done = self.house.call([self.tree / "bin" / name, *words])
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn(f'unexpected argument "{words[-1]}"', done.stderr)
+
+    def test_sigterm_ends_whoever_waits_for_an_agent(self):
+        for name, line in (("msf_upnp", "UPnP ends"), ("msf_dlna", "DLNA ends")):
+            child = self.start(name)
+            wait_for("its log", lambda: (self.runtime / f"msf/log/{name}.log").exists())
+            began = time.monotonic()
+            self.end(child)
+            self.assertLess(time.monotonic() - began, 2.5)
+            self.assertIn(line, self.text(name))
+
     def test_the_order_of_starting_does_not_matter(self):
         dlna = self.start("msf_dlna")
         self.says("msf_dlna", "slab[0]")

@@ -342,6 +342,21 @@ class Process(ShellCase):
             self.assertIn(b"STOPPING=1", ear.recv(256))
             self.assertEqual(child.wait(10), 0)
 
+    def test_sigterm_ends_a_demo_plugin_that_waits_for_the_agent(self):
+        self.house.env["MSF_AGENT_SOCK"] = str(self.house.folder / "nobody.sock")
+        for name in ("msf_agent1", "msf_agent2"):
+            config = self.config({"svc_name": name, "svc_libs": str(STAGE / f"lib/lib{name}.so")})
+            child = self.house.start([program("msf_shell"), "-c", config])
+            log = f"service {name}: init"
+            wait_for("init", lambda: (self.house.log / "msf_shell.trial.log").exists()
+                     and log in self.house.text("msf_shell.trial.log"))
+            began = time.monotonic()
+            child.send_signal(signal.SIGTERM)
+            _, said = child.communicate(timeout=10)
+            self.assertLess(time.monotonic() - began, 2.5)
+            self.assertEqual(child.returncode, 1, said)
+            self.assertIn(f"service {name}: init failed", said)
+
     def test_daemon_mode_detaches(self):
         config = self.config(self.plugin("a"))
         done = self.call("-d", "-c", config)
