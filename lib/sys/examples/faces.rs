@@ -18,6 +18,7 @@ fn main() {
     records_carry_the_function_they_come_from();
     a_closure_runs_while_there_is_something_to_read();
     a_closure_may_drop_its_own_event();
+    a_pass_nested_in_a_closure_runs_the_others_only();
     another_thread_ends_the_loop();
     a_name_is_claimed_once();
     services_that_are_not_there_are_refused();
@@ -79,6 +80,33 @@ fn a_closure_may_drop_its_own_event() {
     drop(ours);
     base.dispatch().unwrap();
     assert!(kept.lock().unwrap().is_none());
+}
+
+fn a_pass_nested_in_a_closure_runs_the_others_only() {
+    let pairs: Vec<_> = (0..2).map(|_| UnixStream::pair().unwrap()).collect();
+    let base = Base::new().unwrap();
+    let (outer, inner) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let mut events = Vec::new();
+    for (mut ours, theirs) in pairs {
+        ours.write_all(b"x").unwrap();
+        let (outer, inner, end) = (Arc::clone(&outer), Arc::clone(&inner), base.clone());
+        // Whichever comes first nests and leaves its byte unread meanwhile.
+        let event = base.on_read(theirs.into(), move |fd| {
+            let _open = &ours;
+            if outer.fetch_add(1, Ordering::Relaxed) == 0 {
+                while inner.load(Ordering::Relaxed) == 0 {
+                    end.wait().unwrap();
+                }
+                end.exit();
+            } else {
+                inner.fetch_add(1, Ordering::Relaxed);
+            }
+            UnixStream::from(fd.try_clone_to_owned().unwrap()).read_exact(&mut [0]).unwrap();
+        });
+        events.push(event.unwrap());
+    }
+    base.dispatch().unwrap();
+    assert_eq!((outer.load(Ordering::Relaxed), inner.load(Ordering::Relaxed)), (2, 1));
 }
 
 fn another_thread_ends_the_loop() {

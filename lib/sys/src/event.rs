@@ -2,6 +2,10 @@
 //!
 //! Level-triggered: a closure runs again while its descriptor is ready. Closures are `Send`, because the
 //! thread that dispatches need not be the one that made the event. An event may be dropped anywhere, also by its own closure.
+//!
+//! A closure is not called again while it runs, since it has its captures to itself: a pass that is nested in it
+//! ([`Base::wait`] or [`Base::dispatch`] from inside) runs the others only. What it left unread keeps its descriptor
+//! ready, so that such a pass does not sleep: whoever nests, reads first.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -207,7 +211,7 @@ unsafe fn held(args: *mut c_void) -> Arc<Watch> {
 
 fn run(watch: &Watch, which: fn(&Watch) -> &Mutex<Option<Callback>>) {
     let slot = which(watch);
-    // Taken out while it runs: nothing is locked then.
+    // Taken out while it runs: nothing is locked then, and a nested pass finds nothing to call.
     let Some(mut callback) = lock(slot).take() else { return };
     match catch_unwind(AssertUnwindSafe(|| callback(watch.fd.as_fd()))) {
         Ok(()) => *lock(slot) = Some(callback),
