@@ -54,3 +54,45 @@ fn a_key_written_twice_is_a_warning_with_both_lines() {
     assert!(text(&parse.stdout).contains("backlog=6\n"));
     assert!(text(&parse.stderr).contains("backlog: written in line 1 and again in line 2"), "{}", text(&parse.stderr));
 }
+
+#[test]
+fn parse_prints_a_conf_that_gives_the_same_again_and_says_what_comes_of_it() {
+    let folder = Folder::new();
+    let none = text(&run(&folder, &["-k", "parse"]).stdout);
+    assert!(none.starts_with("# read: nothing; no -c, and no config/msf_agent.conf"), "{none}");
+    assert!(none.contains("# unix_mask in effect: 0600; served: users 0") && none.contains("# reactors: "), "{none}");
+    let socket = folder.0.join("msf_agent.sock");
+    assert!(none.contains(&format!("# unix socket: {}\n", socket.display())), "{none}");
+    assert!(none.ends_with(&format!("# log: {}\n", folder.0.join("log/msf_agent.log").display())), "{none}");
+    assert!(!folder.0.join("log").exists(), "who only asks makes no folder");
+    assert!(none.contains("# TCP: 127.0.0.1:9999; without it when the port is taken\n"), "{none}");
+    fs::create_dir(folder.0.join("config")).unwrap();
+    let usual = folder.0.join("config/msf_agent.conf");
+    fs::write(&usual, "max_threads=3\nverbose=true\nunix_path=x.sock\n").unwrap();
+    let first = text(&run(&folder, &["-k", "parse"]).stdout);
+    assert!(first.starts_with(&format!("# read: {}\n", usual.display())), "{first}");
+    assert!(first.contains("\nmax_threads=3\n") && first.contains("\n# reactors: 3\n"), "{first}");
+    fs::write(folder.0.join("b.conf"), &first).unwrap();
+    let second = run(&folder, &["-c", "b.conf", "-k", "parse"]);
+    assert_eq!(text(&second.stderr), "");
+    let without_source = |text: &str| text.split_once('\n').unwrap().1.to_owned();
+    assert_eq!(without_source(&text(&second.stdout)), without_source(&first));
+}
+
+#[test]
+fn a_reload_of_files_nobody_can_use_signals_nobody() {
+    let agent = Agent::start("");
+    let config = agent.folder.0.join("agent.conf");
+    fs::write(&config, "net_enable=false\nunix_group=no-such-group\n").unwrap();
+    let refused = run(&agent.folder, &["-c", "agent.conf", "-k", "reload"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("agent.conf: unix_group: there is no group"), "{}", text(&refused.stderr));
+    fs::write(&config, "net_enable=false\nbacklog=9\n").unwrap();
+    let done = run(&agent.folder, &["-c", "agent.conf", "-k", "reload"]);
+    let log = agent.folder.0.join("log/msf_agent.log");
+    let said = text(&done.stdout);
+    assert!(done.status.success() && said.contains(&format!("takes a restart is in {}\n", log.display())), "{said}");
+    agent.wait_for_log("reload: done");
+    let log = agent.log();
+    assert!(log.contains("backlog has changed; that takes a restart") && !log.contains("nothing is changed"), "{log}");
+}

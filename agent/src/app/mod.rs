@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod errands;
 mod sockets;
+mod summary;
 mod threads;
 
 use msf_conf::agent::Settings;
@@ -14,6 +15,7 @@ use msf_core::process::{self, Claim, Starter};
 use msf_core::sys::place;
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,11 +32,11 @@ pub fn main() -> ExitCode {
         }
     };
     if args.help {
-        println!("{USAGE}");
+        say(&format!("{USAGE}\n"));
         return ExitCode::SUCCESS;
     }
     if args.version {
-        println!("msf_agent {}", env!("CARGO_PKG_VERSION"));
+        say(&format!("msf_agent {}\n", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
     let configs = files(&args);
@@ -116,9 +118,17 @@ fn open_log(settings: &Settings) -> Result<(), Failure> {
     log::record_panics();
     log::set_level(level(settings.log_level));
     log::limit(settings.log_size, settings.log_files)?;
-    let path = place::log_dir()?.join(format!("{NAME}.log"));
-    log::open(&path)?;
+    log::open(&log_path()?)?;
     Ok(())
+}
+
+fn log_path() -> Result<PathBuf, Failure> {
+    Ok(place::log_dir()?.join(format!("{NAME}.log")))
+}
+
+/// Somebody who closed our stdout does not want to know.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// The level a number in the settings means; the original's 7 and everything else above 4 is "everything".
