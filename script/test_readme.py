@@ -1,14 +1,12 @@
-"""What README.md promises, tried: its C service compiles without a warning, runs, and answers; its links lead somewhere."""
+"""What README.md and doc/event-loop.md promise, tried as printed: their lines are run by a shell, in a folder where `build/`
+is the stage tree; what they print is what the pages say; and the links of every page lead somewhere."""
 
 import os
 import re
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
@@ -18,9 +16,9 @@ sys.path.insert(0, str(ROOT / "script"))
 from builder import stage, target                       # noqa: E402
 
 README = (ROOT / "README.md").read_text()
-HEAD = struct.Struct("<12I8x")
-VERSION, MAGIC, REQUEST, ACK, LOGIN, AGENT = 0x100, 0x12345678, 1, 2, 1, 0xFFFFFFF1
-MOBILE, MOBILE_GET, CALLER = 0x17, 0x11, 0x7A
+EVENT_LOOP = (ROOT / "doc/event-loop.md").read_text()
+TRIPLE = "x86_64-unknown-linux-gnu"     # the one README names
+LIMIT = 30                              # seconds
 
 
 def tree():
@@ -29,87 +27,89 @@ def tree():
 
 
 class Text(unittest.TestCase):
-    def test_every_link_leads_to_a_file(self):
-        for link in re.findall(r"\]\(([^)]+)\)", README):
-            self.assertTrue((ROOT / link).exists(), link)
+    def test_every_link_leads_to_a_file_and_a_heading(self):
+        for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").rglob("*.md"))):
+            for link, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
+                if "://" in link:
+                    continue
+                to = page.parent / link if link else page
+                self.assertTrue(to.exists(), f"{page.relative_to(ROOT)}: {link}")
+                if heading:
+                    self.assertIn(heading, headings(to), f"{page.relative_to(ROOT)}: {link}#{heading}")
 
     def test_the_service_has_twenty_lines_at_most(self):
-        self.assertLessEqual(len(service().splitlines()), 20)
+        self.assertLessEqual(len(blocks(README, "c")[0].splitlines()), 20)
+
+    def test_there_are_two_commands(self):
+        self.assertEqual(["./build.py demo", "./build.py test"], re.findall(r"^    (\./build\.py \w+)", README, re.M))
 
 
 @unittest.skipUnless(tree().stamp.exists(), "no stage tree; run ./build.py first")
-class Service(unittest.TestCase):
+class Printed(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="msf-readme-")
         self.addCleanup(folder.cleanup)
         self.base = Path(folder.name)
-        self.env = {**os.environ, "MSF_RUN_DIR": str(self.base / "run"), "MSF_LOG_DIR": str(self.base / "log")}
-        self.env.pop("MSF_AGENT_SOCK", None)
+        (self.base / "build").mkdir()
+        (self.base / "build" / TRIPLE).symlink_to(tree().root)
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("MSF_", "LD_"))}
+        self.env |= {"MSF_RUN_DIR": str(self.base / "run"), "MSF_LOG_DIR": str(self.base / "log")}
+        for name, source in zip(("service.c", "caller.c"), blocks(README, "c")):
+            (self.base / name).write_text(source)
+        (self.base / "loop.c").write_text(blocks(EVENT_LOOP, "c")[0])
 
-    def test_the_service_compiles_runs_and_answers(self):
-        self.compile()
-        conf = self.base / "msf_agent.conf"
-        conf.write_text("net_enable=false\n")
-        self.start(tree().bin / "msf_agent", "-c", conf)
-        service = self.start(self.base / "service")
-        answer = self.call()
-        self.assertEqual(f"hello from {service.pid}", answer)
+    def test_the_service_is_built_started_called_and_stopped_as_printed(self):
+        status, said, complaints = self.shell(*commands("S=$PWD"), *commands("gcc caller.c"), "echo $!", "wait")
+        answer, pid = said.splitlines()
+        self.assertEqual((0, f"hello from {pid}"), (status, answer), complaints)
+        self.assertEqual([], [path for path in (self.base / "run").glob("*") if path.suffix in (".pid", ".sock")])
 
-    def compile(self):
-        (self.base / "service.c").write_text(service())
-        done = subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "service.c", "-o", "service",
-                               "-I", tree().include, "-L", tree().lib, f"-Wl,-rpath,{tree().lib}", "-lipc", "-lmsf"],
-                              cwd=self.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(0, done.returncode, done.stdout)
+    def test_without_an_agent_both_programs_say_what_is_printed(self):
+        self.env["MSF_AGENT_WAIT_MS"] = "100"
+        sentence = "client_agent_init: No such file or directory"
+        self.assertIn(f"`{sentence}`", README)
+        build = [line for line in (*commands("S=$PWD"), *commands("gcc caller.c")) if not line.endswith("&")]
+        status, _, complaints = self.shell(*build[:-2], "./service || ./caller")
+        self.assertEqual((1, [sentence] * 2), (status, complaints.splitlines()))
 
-    def start(self, *command):
-        child = subprocess.Popen([str(word) for word in command], cwd=self.base, env=self.env,
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        self.addCleanup(child.wait)
-        self.addCleanup(child.send_signal, signal.SIGTERM)
-        return child
+    def test_the_printed_programs_compile_without_a_warning(self):
+        for source in ("service.c", "caller.c", "loop.c"):
+            done = subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", tree().include, source],
+                                  cwd=self.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.assertEqual(0, done.returncode, done.stdout)
 
-    def call(self):
-        """Asks the service through the agent until it has logged in."""
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                with socket.socket(socket.AF_UNIX) as peer:
-                    peer.settimeout(5)
-                    peer.connect(str(self.base / "run/msf_agent.sock"))
-                    login = b"README".ljust(68, b"\0")
-                    ask(peer, CALLER, AGENT, LOGIN, len(login), 0, login)
-                    error, body = ask(peer, CALLER, MOBILE, MOBILE_GET, 0, 64, b"")
-                    if error == 0:
-                        return body.rstrip(b"\0").decode()
-            except OSError:
-                pass        # the agent is not there yet
-            self.assertLess(time.monotonic(), deadline, "the service has not answered within 10 s")
-            time.sleep(0.02)
+    def test_the_event_loop_is_built_and_prints_what_the_page_says(self):
+        status, said, complaints = self.shell(commands("S=$PWD")[0], *commands("gcc loop.c", EVENT_LOOP), "./loop")
+        self.assertEqual((0, blocks(EVENT_LOOP, "")[0]), (status, said), complaints)
 
-
-def ask(peer, source, to, command, length, wanted, body):
-    """One request and its ACK: (errcode, payload)."""
-    peer.sendall(HEAD.pack(VERSION, MAGIC, source, to, REQUEST, command, 1, 0, length, wanted, 0, 5000) + body)
-    head = HEAD.unpack(exactly(peer, HEAD.size))
-    if head[4] != ACK:
-        raise AssertionError(f"opcode {head[4]} where an ACK ({ACK}) is due")
-    return head[7], exactly(peer, head[8])
+    def shell(self, *lines):
+        """Runs the lines as somebody would type them: exit status, stdout, stderr."""
+        script = "set -e\n" + "\n".join(lines) + "\n"
+        child = subprocess.Popen(["bash", "-c", script], cwd=self.base, env=self.env, text=True, start_new_session=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            said, complaints = child.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            said, complaints = child.communicate()
+            self.fail(f"not done after {LIMIT} s:\n{script}\n{said}{complaints}")
+        return child.returncode, said, complaints
 
 
-def exactly(peer, length):
-    data = b""
-    while len(data) < length:
-        more = peer.recv(length - len(data))
-        if not more:
-            raise ConnectionError("the agent closed the connection")
-        data += more
-    return data
+def blocks(page, language):
+    """The fenced blocks of a language."""
+    return [body for tongue, body in re.findall(r"^```(\w*)\n(.*?)^```$", page, re.M | re.S) if tongue == language]
 
 
-def service():
-    """The C program of README.md."""
-    return re.search(r"```c\n(.*?)```", README, re.S)[1]
+def commands(first, page=README):
+    """The lines of the indented block that begins with `first`."""
+    found = re.search(rf"^    {re.escape(first)}.*\n(?:    .*\n)*", page, re.M)
+    return [line.strip() for line in found[0].splitlines()]
+
+
+def headings(page):
+    """As GitHub names them in links."""
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", page.read_text(), re.M)]
 
 
 if __name__ == "__main__":
