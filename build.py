@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The front door of libmsf: builds, tests, demonstrates, installs.
 
-    ./build.py              build the stage tree build/<target>/{bin,lib,include}
+    ./build.py              build the stage tree build/<target>/{bin,lib,include,etc}
     ./build.py demo         build, then run the whole house once
     ./build.py test         build, then run every test
     ./build.py --help       the rest
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "script"))
 
 from builder import machine, suite, target                              # noqa: E402
 from builder.command import BuildError, fail, run, say                  # noqa: E402
-from builder.installation import Installation                           # noqa: E402
+from builder.installation import LICENCES, Installation                           # noqa: E402
 from builder.stage import Stage, version                                # noqa: E402
 from builder.suite import Step                                          # noqa: E402
 
@@ -175,13 +175,13 @@ def uninstall(options):
 
 def package(options):
     stage = built(options)
-    name = f"msf-{version()}-{stage.target.triple}"
+    name = f"msf-{version()}-{stage.root.name}"
     path = ROOT / "build" / f"{name}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        for folder in (stage.bin, stage.lib, stage.include):
+        for folder in (stage.bin, stage.lib, stage.include, stage.etc):
             archive.add(folder, f"{name}/{folder.name}", filter=visible)
-        for licence in ("LICENSE-APACHE", "LICENSE-MIT", "README.md"):
-            archive.add(ROOT / licence, f"{name}/{licence}", filter=visible)
+        for text in (*LICENCES, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "doc").rglob("*.md")))):
+            archive.add(ROOT / text, f"{name}/{text}", filter=visible)
     say(f"packaged {path.relative_to(ROOT)} ({path.stat().st_size:,} bytes)")
 
 

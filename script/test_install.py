@@ -6,11 +6,14 @@ Needs a stage tree: the one MSF_STAGE names, made by `./build.py`.
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "script"))
@@ -63,13 +66,46 @@ class Install(unittest.TestCase):
                      "lib/pkgconfig/ipc.pc", "lib/cmake/Msf/MsfConfig.cmake", "etc/msf/msf_agent.conf",
                      "etc/msf/msf_agent_svc.json", "etc/msf/msf_daemon.json", "lib/systemd/system/msf_agent.service",
                      "lib/systemd/system/msf_daemon.service", "lib/systemd/system/msf_shell@.service",
-                     "share/doc/msf/LICENSE-MIT", "share/doc/msf/LICENSE-APACHE"):
+                     "share/doc/msf/LICENSE-MIT", "share/doc/msf/LICENSE-APACHE", "share/doc/msf/doc/troubleshooting.md"):
             self.assertTrue((prefix / name).exists(), name)
         self.assertEqual("libmsf.so.1", os.readlink(prefix / "lib/libmsf.so"))
         for path in prefix.rglob("*"):
-            if path.suffix in (".pc", ".cmake", ".service", ".json"):
-                self.assertNotIn("@BINDIR@", path.read_text())
-                self.assertNotIn("@VERSION@", path.read_text())
+            if path.suffix in (".pc", ".cmake", ".service", ".json", ".conf"):
+                self.assertNotRegex(path.read_text(), "@[A-Z]+@", path)
+
+    def test_every_link_of_the_installed_documentation_leads_to_a_file(self):
+        folder = self.installed() / "share/doc/msf"
+        for page in sorted(folder.rglob("*.md")):
+            for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+                if "://" not in link:
+                    self.assertTrue((page.parent / link).exists(), f"{page.relative_to(folder)}: {link}")
+
+    def test_the_samples_are_accepted_where_they_are_staged_and_where_they_are_installed(self):
+        for root in (tree().root, self.installed()):
+            for program, sample in (("msf_agent", "msf_agent.conf"), ("msf_shell", "msf_agent_svc.json"),
+                                    ("msf_daemon", "msf_daemon.json")):
+                said = self.run_it(root / "bin" / program, "-k", "parse", "-c", root / "etc/msf" / sample,
+                                   MSF_RUN_DIR=str(self.base / "run"), MSF_LOG_DIR=str(self.base / "log"))
+            self.assertIn(str(root / "bin/msf_agent"), said)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze here; Debian's package systemd has it")
+    def test_systemd_takes_the_units_without_a_complaint(self):
+        # Into a real prefix: the units name the programs absolutely, and systemd looks whether they are there.
+        with mock.patch.object(Installation, "refresh_loader"):
+            Installation(str(self.base / "prefix")).install(tree())
+        units = sorted((self.base / "prefix/lib/systemd/system").iterdir())
+        self.assertEqual(3, len(units))
+        said = self.run_it("systemd-analyze", "verify", "--man=no", *units)
+        # What it has to say of this machine's own units is none of our business.
+        self.assertEqual([], [line for line in said.splitlines() if "msf" in line])
+
+    def test_a_shell_unit_works_beside_either_broker(self):
+        folder = self.installed() / "lib/systemd/system"
+        shell = (folder / "msf_shell@.service").read_text()
+        self.assertNotRegex(shell, "(?m)^(Wants|Requires|BindsTo|Conflicts)=")
+        self.assertRegex(shell, "(?m)^After=.*msf_agent.service msf_daemon.service")
+        self.assertIn("\nConflicts=msf_daemon.service\n", (folder / "msf_agent.service").read_text())
+        self.assertIn("\nConflicts=msf_agent.service\n", (folder / "msf_daemon.service").read_text())
 
     def test_make_install_and_uninstall_leave_nothing(self):
         words = ["make", "-C", ROOT, "PREFIX=/opt/msf", f"DESTDIR={self.destdir}", f"PYTHON={sys.executable}"]
@@ -118,7 +154,9 @@ class Install(unittest.TestCase):
     def test_a_c_program_builds_with_pkg_config(self):
         prefix = self.installed()
         (self.base / "app.c").write_text(PROGRAM)
-        flags = self.run_it("pkg-config", "--cflags", "--libs", "ipc", PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+        words = ("pkg-config", "--cflags", "--libs", "ipc")
+        self.assertIn("-I/usr/local/include/msf", self.run_it(*words, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig")))
+        flags = self.run_it(*words, "--define-prefix", PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
         self.run_it("gcc", "-Wall", "-Werror", "app.c", "-o", "app", *flags.split())
         self.assertIn(stage.version(), self.run_it("./app", LD_LIBRARY_PATH=str(prefix / "lib")))
 

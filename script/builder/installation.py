@@ -2,8 +2,8 @@
 
 Everything installed is written down in <prefix>/share/msf/manifest, so that uninstalling needs no stage tree. A
 configuration file is never overwritten: when the administrator's differs, ours is put beside it as <name>.new; at
-uninstallation a changed one stays. The pkg-config and CMake files name paths relative to themselves, so a tree
-installed with DESTDIR works where it lies.
+uninstallation a changed one stays. The CMake files name paths relative to themselves, so a tree installed with DESTDIR
+works where it lies; pkg-config has --define-prefix for that.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from .command import ROOT, BuildError, output, run, say
-from .stage import version
+from .stage import SAMPLES, version
 
 MANIFEST = "share/msf/manifest"
 LICENCES = ("LICENSE-APACHE", "LICENSE-MIT", "README.md", "CHANGELOG.md")
@@ -42,10 +42,13 @@ class Installation:
             self.fill(ROOT / "cmake" / f"{name}.in", self.prefix / "lib/cmake/Msf" / name)
         for unit in sorted((ROOT / "script/systemd").glob("*.service.in")):
             self.fill(unit, self.prefix / "lib/systemd/system" / unit.stem)
-        for sample in ("msf_agent.conf", "msf_agent_svc.json", "msf_daemon.json.in"):
-            self.configure(ROOT / "script/config" / sample, self.sysconf / sample.removesuffix(".in"))
+        for sample in SAMPLES:
+            self.configure(ROOT / "script/config" / sample, self.sysconf / sample)
         for text in LICENCES:
             self.put(ROOT / text, self.prefix / "share/doc/msf" / text, mode=0o644)
+        # At the same places relative to README.md, so that its links lead somewhere.
+        for page in sorted((ROOT / "doc").rglob("*.md")):
+            self.put(page, self.prefix / "share/doc/msf" / page.relative_to(ROOT), mode=0o644)
         self.write_manifest()
         self.refresh_loader()
         say(f"installed {sum(kind != 'd' for kind, _, _ in self.entries)} files under {self.real(self.prefix)}")
@@ -99,9 +102,9 @@ class Installation:
         real.chmod(0o644)
         self.entries.append(("f", "-", str(to)))
 
-    def configure(self, template, to):
+    def configure(self, sample, to):
         """A sample configuration: ours only until somebody edits it."""
-        real, text = self.room(to), self.filled(template)
+        real, text = self.room(to), sample.read_text()
         if real.exists() and real.read_text() != text:
             say(f"kept {real} as it is; the new sample is {real.name}.new")
             to = to.with_name(f"{to.name}.new")
@@ -112,8 +115,6 @@ class Installation:
 
     def filled(self, template):
         text = template.read_text()
-        if template.suffix != ".in":
-            return text
         words = {"PREFIX": self.prefix, "BINDIR": self.prefix / "bin", "SYSCONFDIR": self.sysconf, "VERSION": version()}
         for word, value in words.items():
             text = text.replace(f"@{word}@", str(value))

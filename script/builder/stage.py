@@ -1,4 +1,4 @@
-"""The stage tree `build/<target>/{bin,lib,include}`: what a machine of that target gets.
+"""The stage tree `build/<target>/{bin,lib,include,etc}`: what a machine of that target gets.
 
 Cargo builds the Rust programs and libraries into its own folder; they are copied from there by rename, so that a
 program of the tree may run while the tree is made again. The C services of plugins/ are compiled here, against the
@@ -22,7 +22,9 @@ LIBRARIES = ("msf", "ipc")
 PROGRAMS = ("msf_upnp", "msf_dlna")
 SONAME_MAJOR = 1
 C_FLAGS = ("-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
-SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder")
+SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder",
+           "script/config")
+SAMPLES = ("msf_agent.conf", "msf_agent_svc.json", "msf_daemon.json")
 PROFILES = {"release": "release", "gateway": "gateway", "dev": "debug"}     # cargo's name -> its folder
 
 
@@ -34,6 +36,7 @@ class Stage:
         self.bin = self.root / "bin"
         self.lib = self.root / "lib"
         self.include = self.root / "include"
+        self.etc = self.root / "etc"
         self.stamp = self.root / ".stamp"
 
     def build(self, rust):
@@ -69,6 +72,10 @@ class Stage:
             raise BuildError("include/ holds no header")
         for header in headers:
             place(header, self.include / header.name)
+        # They name no place of this machine, so they work from here as well as installed.
+        (self.etc / "msf").mkdir(parents=True, exist_ok=True)
+        for sample in SAMPLES:
+            place(ROOT / "script/config" / sample, self.etc / "msf" / sample)
         for stale in {path.name for path in self.include.iterdir()} - {header.name for header in headers}:
             (self.include / stale).unlink()
 
