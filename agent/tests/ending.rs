@@ -7,10 +7,11 @@ use common::{Agent, DLNA, Folder, UPNP, call, command, reply, run, text};
 use msf_wire::librpc::errcode;
 use nix::sys::signal::Signal;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -239,4 +240,63 @@ fn a_shutdown_that_takes_too_long_is_told() {
     let shutdown = run(&agent.folder, &["-c", "other.conf", "-k", "shutdown"]);
     let said = format!("msf_agent: process {} has SIGTERM, and has not ended after 5 s\n", agent.pid());
     assert_eq!((shutdown.status.code(), text(&shutdown.stderr)), (Some(1), said));
+}
+
+#[test]
+fn regress_detached_it_leaves_the_callers_pipe_unless_verbose_is_written() {
+    let folder = Folder::new();
+    for (lines, words, keeps) in [
+        ("", &["-d"][..], false),
+        ("daemon=true", &[], false),
+        ("verbose=false", &["-d"], false),
+        ("verbose=true", &["-d"], true),
+    ] {
+        fs::write(folder.0.join("a.conf"), format!("net_enable=false\n{lines}\n")).unwrap();
+        let mut agent = command(&folder.0);
+        agent.args(["-c", "a.conf"]).args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut caller = agent.spawn().unwrap();
+        assert!(caller.wait().unwrap().success());
+        let mut said = String::new();
+        if keeps {
+            let pid = fs::read_to_string(folder.0.join("msf_agent.pid")).unwrap();
+            let out = fs::read_link(format!("/proc/{}/fd/1", pid.trim())).unwrap();
+            assert!(out.to_string_lossy().starts_with("pipe:"), "{out:?}");
+        } else {
+            // Ends only when nobody has the other side.
+            caller.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+            caller.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        }
+        assert_eq!(said, "", "{lines}");
+        assert!(run(&folder, &["-c", "a.conf", "-k", "shutdown"]).status.success());
+    }
+}
+
+#[test]
+fn what_goes_wrong_after_detaching_is_still_said_to_the_caller() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = Folder::new();
+    fs::write(folder.0.join("a.conf"), format!("tcp_port={port}\n")).unwrap();
+    let refused = run(&folder, &["-d", "-c", "a.conf"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains(&format!("cannot listen on TCP 127.0.0.1:{port}")),
+        "{}",
+        text(&refused.stderr)
+    );
+}
+
+#[test]
+fn in_the_foreground_it_says_where_it_listens_in_one_line() {
+    let folder = Folder::new();
+    fs::write(folder.0.join("a.conf"), "tcp_port=0\n").unwrap();
+    let mut agent = command(&folder.0).args(["-c", "a.conf"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(agent.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let done = run(&folder, &["-k", "shutdown"]);
+    agent.wait().unwrap();
+    let (socket, log) = (folder.0.join("msf_agent.sock"), folder.0.join("log/msf_agent.log"));
+    let begin = format!("msf_agent {} listens on unix {}, TCP 127.0.0.1:", env!("CARGO_PKG_VERSION"), socket.display());
+    assert!(line.starts_with(&begin) && line.ends_with(&format!("; log {}\n", log.display())), "{line}");
+    assert!(done.status.success());
 }

@@ -1,6 +1,7 @@
 //! The program around the broker: options, settings, threads, and the way out.
 
 mod access;
+mod background;
 mod check;
 mod commands;
 mod errands;
@@ -84,27 +85,27 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
 /// Opens the log, starts everything, and comes back when it has ended; whether that was in order.
 fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings, mut claim: Claim) -> Result<bool, Failure> {
     let mut starter = Starter::from_environment();
-    let detached = if args.daemon || settings.daemon {
-        // The folder stays: relative paths in the settings mean what they meant to whoever wrote them.
-        let word = process::daemonize(true, settings.verbose == Some(true))?;
-        claim.renew()?;
-        Some(word)
-    } else {
-        None
-    };
-    open_log(&settings)?;
+    let detaches = args.daemon || settings.daemon;
+    // Files are kept only if somebody has written so: a script whose output goes into a pipe would never see its end.
+    let keeps_files = settings.verbose == Some(true);
+    let caller = detaches.then(|| background::begin(&mut claim, keeps_files)).transpose()?;
+    let log = open_log(&settings)?;
     for warning in &settings.warnings {
         msf_core::log!(Level::Warn, LOG, "{warning}");
     }
     let pid_file = PidFile::write(&settings)?;
     let running = threads::start(&settings, configs)?;
     msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
-    if let Some(word) = detached {
-        word.tell()?;
+    if let Some(caller) = caller {
+        caller.leave()?;
     }
     if let Err(error) = starter.ready() {
         // They will time out and say so themselves.
         msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are ready: {error}");
+    }
+    // Last: a terminal that was stopped keeps whoever writes to it.
+    if !detaches {
+        say(&format!("{}; log {}\n", running.greeting(), log.display()));
     }
     let healthy = running.join();
     // The last line before the claim goes: whoever waits for that may clear the place away.
@@ -114,12 +115,13 @@ fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings, mut claim: Claim)
     Ok(healthy)
 }
 
-fn open_log(settings: &Settings) -> Result<(), Failure> {
+fn open_log(settings: &Settings) -> Result<PathBuf, Failure> {
     log::record_panics();
     log::set_level(level(settings.log_level));
     log::limit(settings.log_size, settings.log_files)?;
-    log::open(&log_path()?)?;
-    Ok(())
+    let path = log_path()?;
+    log::open(&path)?;
+    Ok(path)
 }
 
 fn log_path() -> Result<PathBuf, Failure> {

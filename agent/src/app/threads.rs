@@ -91,6 +91,13 @@ impl Running {
         format!("{count} reactor{plural}, listening on {}", self.places.join(", "))
     }
 
+    /// Where it listens, for whoever started it by hand.
+    pub fn greeting(&self) -> String {
+        let kind = |place: &String| if place.starts_with('/') { format!("unix {place}") } else { place.clone() };
+        let places: Vec<String> = self.places.iter().map(kind).collect();
+        format!("msf_agent {} listens on {}", env!("CARGO_PKG_VERSION"), places.join(", "))
+    }
+
     /// Controls the agent until it has ended; whether it ended as it should.
     pub fn join(self) -> bool {
         let healthy = match self.control.run(self.reactor) {

@@ -89,7 +89,7 @@ impl Agent {
         let _ = std::fs::remove_file(&ready);
         let ready_socket = UnixDatagram::bind(&ready).unwrap();
         ready_socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        command.arg("-c").arg(&config).env("NOTIFY_SOCKET", &ready).stderr(Stdio::null());
+        command.arg("-c").arg(&config).env("NOTIFY_SOCKET", &ready).stdout(Stdio::null()).stderr(Stdio::null());
         // From here on a panic kills it.
         let agent = Agent { child: command.spawn().unwrap(), folder };
         let mut word = [0; 64];
