@@ -8,6 +8,7 @@ use std::io;
 pub(crate) struct Errno(pub(crate) c_int);
 
 impl Errno {
+    pub(crate) const ACCES: Self = Self(libc::EACCES);
     pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
     pub(crate) const ALREADY: Self = Self(libc::EALREADY);
     pub(crate) const CANCELED: Self = Self(libc::ECANCELED);
@@ -21,6 +22,7 @@ impl Errno {
     pub(crate) const NOMEM: Self = Self(libc::ENOMEM);
     pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
     pub(crate) const NOTRECOVERABLE: Self = Self(libc::ENOTRECOVERABLE);
+    pub(crate) const PROTO: Self = Self(libc::EPROTO);
     pub(crate) const TIMEDOUT: Self = Self(libc::ETIMEDOUT);
 
     pub(crate) fn set(self) {

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::errno::Errno;
 use crate::jobs::Job;
 use crate::link::Phase;
+use crate::loss::{Loss, Told};
 use crate::{face, home, socket};
 use msf_client::wire::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, Step, errcode};
 use msf_client::{Backoff, Event, Inbox, reply};
@@ -29,8 +30,9 @@ pub(crate) struct Io {
     up_since: Option<Instant>,
     /// How many connections in a row ended soon after the login.
     short_lived: u32,
-    /// The present trouble is in the log already.
-    told: bool,
+    /// Where the agent was met last, in words.
+    peer: String,
+    told: Told,
 }
 
 impl Io {
@@ -43,7 +45,8 @@ impl Io {
             init_ends: None,
             up_since: None,
             short_lived: 0,
-            told: false,
+            peer: String::new(),
+            told: Told::default(),
         }
     }
 
@@ -70,17 +73,21 @@ impl Io {
         let phase = client.lock().phase;
         match phase {
             Phase::Down => self.attempt(client),
-            Phase::LoggingIn => self.lost(client, Errno::TIMEDOUT),
+            Phase::LoggingIn => self.lost(client, &Loss::Mute),
             Phase::Up | Phase::Leaving | Phase::Over => {}
         }
     }
 
     /// Connects and sends the login.
     fn attempt(&mut self, client: &Arc<Client>) {
-        let logging_in =
-            socket::connect(&client.settings.place, self.patience()).and_then(|socket| self.log_in(client, socket));
-        if let Err(errno) = logging_in {
-            self.lost(client, errno);
+        match socket::connect(&client.settings.place, self.patience()) {
+            Err(errno) => self.lost(client, &Loss::Nobody(errno)),
+            Ok((socket, peer)) => {
+                self.peer = peer;
+                if let Err(errno) = self.log_in(client, socket) {
+                    self.lost(client, &Loss::ended(Some(errno), true));
+                }
+            }
         }
     }
 
@@ -112,17 +119,22 @@ impl Io {
     fn readable(&mut self, client: &Arc<Client>, socket: BorrowedFd<'_>) {
         let space = match self.inbox.space(self.limit) {
             Ok(space) => space,
-            Err(_) => return self.lost(client, Errno::NOMEM),
+            Err(_) => return self.lost(client, &Loss::Broken(Errno::NOMEM)),
         };
         match socket::receive(socket, space) {
             Ok(None) => {}
-            Ok(Some(0)) => self.lost(client, Errno::CONNRESET),
+            Ok(Some(0)) => self.ended(client, None),
             Ok(Some(count)) => {
                 self.inbox.filled(count);
                 self.understand(client);
             }
-            Err(errno) => self.lost(client, errno),
+            Err(errno) => self.ended(client, Some(errno)),
         }
+    }
+
+    fn ended(&mut self, client: &Arc<Client>, errno: Option<Errno>) {
+        let logging_in = client.lock().phase == Phase::LoggingIn;
+        self.lost(client, &Loss::ended(errno, logging_in));
     }
 
     /// Every whole frame of the inbox.
@@ -131,10 +143,7 @@ impl Io {
             let (frame, used) = match self.inbox.step(self.limit) {
                 Ok(Step::Frame(frame, used)) => (frame, used),
                 Ok(Step::NeedMore(_)) => return,
-                Err(error) => {
-                    log!(Level::Error, &client.settings.name, "what the agent sends is not a frame: {error}");
-                    return self.lost(client, Errno(libc::EPROTO));
-                }
+                Err(error) => return self.lost(client, &Loss::NotAFrame(error)),
             };
             match handle(client, frame, self.limit) {
                 Handled::Done => self.inbox.consume(used),
@@ -142,7 +151,7 @@ impl Io {
                     self.inbox.consume(used);
                     self.logged_in(client, limit);
                 }
-                Handled::Refused(errcode) => return self.refused(client, errcode),
+                Handled::Refused(errcode) => return self.lost(client, &Loss::Refused(errcode)),
             }
         }
     }
@@ -151,28 +160,19 @@ impl Io {
         self.limit = limit.max(DEFAULT_PAYLOAD_LIMIT);
         self.init_ends = None;
         self.up_since = Some(Instant::now());
-        self.told = false;
+        self.told.forget();
         self.set_alarm(None);
         log!(Level::Info, &client.settings.name, "logged in to the agent as {:#x}", client.settings.id);
     }
 
-    fn refused(&mut self, client: &Arc<Client>, errcode: u32) {
-        if !self.told {
-            let id = client.settings.id;
-            log!(Level::Warn, &client.settings.name, "the agent refuses the login as {id:#x} with errcode {errcode}");
-            self.told = true;
-        }
-        self.lost(client, if errcode == errcode::LOGIN_FAIL { Errno::EXIST } else { Errno(libc::EACCES) });
-    }
-
     /// There is no connection any more, or still none: those who wait are told, and the next attempt is planned.
-    fn lost(&mut self, client: &Arc<Client>, errno: Errno) {
+    fn lost(&mut self, client: &Arc<Client>, loss: &Loss) {
         let mut link = client.lock();
         let waiters = link.take_down();
         let leaving = matches!(link.phase, Phase::Leaving | Phase::Over);
         link.phase = if leaving { Phase::Over } else { Phase::Down };
         link.attempts = link.attempts.saturating_add(1);
-        link.failure = errno;
+        link.failure = loss.errno();
         face::offline();
         drop(link);
         client.changed.notify_all();
@@ -184,26 +184,21 @@ impl Io {
         if leaving {
             client.base.exit();
         } else {
-            self.plan_attempt(client, errno);
+            self.plan_attempt(client, loss);
         }
     }
 
-    fn plan_attempt(&mut self, client: &Arc<Client>, errno: Errno) {
-        let lasted = self.up_since.take().map(|since| since.elapsed());
-        if let Some(lasted) = lasted {
+    fn plan_attempt(&mut self, client: &Arc<Client>, loss: &Loss) {
+        if let Some(lasted) = self.up_since.take().map(|since| since.elapsed()) {
             self.short_lived = if lasted >= SOUND { 0 } else { self.short_lived + 1 };
             // An agent that takes us and drops us again and again is not to be run down.
             if self.short_lived <= PATIENCE {
                 self.backoff.reset();
             }
         }
-        let why = std::io::Error::from_raw_os_error(errno.0);
-        if lasted.is_some() {
-            log!(Level::Warn, &client.settings.name, "the connection to the agent is lost: {why}");
-            self.told = true;
-        } else if !self.told {
-            log!(Level::Info, &client.settings.name, "no agent yet: {why}");
-            self.told = true;
+        if self.told.is_news(loss) {
+            let settings = &client.settings;
+            log!(loss.level(), &settings.name, "{}", loss.told(&settings.place, &self.peer, settings.id));
         }
         let wait = self.backoff.wait();
         self.set_alarm(Some(wait));

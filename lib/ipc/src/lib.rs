@@ -20,6 +20,7 @@ mod home;
 mod io;
 mod jobs;
 mod link;
+mod loss;
 mod params;
 mod signals;
 mod socket;

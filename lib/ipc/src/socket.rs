@@ -12,11 +12,11 @@ use std::ptr;
 use std::time::Duration;
 
 /// A non-blocking connection to the first address of the place that answers. Only TCP may take a moment: so long per
-/// address.
-pub(crate) fn connect(place: &Place, patience: Duration) -> Result<OwnedFd, Errno> {
+/// address. With it comes that address in words.
+pub(crate) fn connect(place: &Place, patience: Duration) -> Result<(OwnedFd, String), Errno> {
     match place {
         Place::Local(sockets) => connect_local(sockets),
-        Place::Remote { .. } => {
+        Place::Remote { host, port } => {
             let stream = Stream::connect(place, patience).map_err(|(_, error)| error)?;
             stream.set_nonblocking()?;
             let socket: OwnedFd = match stream {
@@ -28,7 +28,7 @@ pub(crate) fn connect(place: &Place, patience: Duration) -> Result<OwnedFd, Errn
             for (option, value) in KEEPALIVE {
                 set_option(&socket, libc::IPPROTO_TCP, option, value)?;
             }
-            Ok(socket)
+            Ok((socket, format!("{host} port {port}")))
         }
     }
 }
@@ -117,11 +117,11 @@ pub(crate) fn clear_alarm(clock: BorrowedFd<'_>) {
 }
 
 /// The most telling failure wins: that a socket is not there is news only when none is.
-fn connect_local(sockets: &[PathBuf]) -> Result<OwnedFd, Errno> {
+fn connect_local(sockets: &[PathBuf]) -> Result<(OwnedFd, String), Errno> {
     let mut failure = Errno(libc::ENOENT);
     for path in sockets.iter().filter(|path| trusted(path)) {
         match connect_unix(path) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, path.display().to_string())),
             Err(errno) if failure.0 == libc::ENOENT => failure = errno,
             Err(_) => {}
         }
