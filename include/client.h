@@ -39,8 +39,9 @@ extern "C" {
 struct client_param {
     u32 cid;        /* our service id, see protocol.h */
     const s8 *name; /* at most 31 bytes, e.g. "UPNP" */
-    const s8 *host; /* LOCAL_HOST_V4 or LOCAL_HOST_V6: the agent's unix socket; else where its TCP port is */
-    const s8 *port; /* a number in text, e.g. "9999"; not looked at for the unix socket */
+    const s8 *host; /* LOCAL_HOST_V4, LOCAL_HOST_V6, "::1", or anything that starts with "127.0": the unix socket of the
+                     * agent of this machine; anything else, also "localhost" and 127.1.2.3: the host of its TCP port */
+    const s8 *port; /* for TCP a number from 1 to 65535 in text, e.g. "9999"; not looked at for the unix socket */
     srvcb req_scb;  /* somebody calls us */
     srvcb ack_scb;  /* an answer to a call made with MSF_NO_WAIT, or to one that neither sent nor wanted bytes */
 };
@@ -76,11 +77,15 @@ MSF_EXPORT extern struct client *rpc;
 /*
  * Connects to the agent, logs in and returns once the agent has said yes. Waits for an agent that is not
  * there yet (client_agent_wait). 0; -1 with errno:
- *   EINVAL     a NULL in the parameters, a name of more than 31 bytes, or an id that is the agent's
+ *   EINVAL     a NULL in the parameters, a name of more than 31 bytes, an id that is the agent's, or a TCP host
+ *              with a port that is no number from 1 to 65535
  *   EEXIST     another live process is logged in under this id
  *   EALREADY   this process has a client already
- *   EACCES     the agent refuses us for another reason
+ *   EACCES     the agent refuses us for another reason, or closed the connection before it answered the login (a
+ *              user it does not serve, no room for one more client): its log says which
+ *   EPROTO     whoever listens there speaks something else
  *   ETIMEDOUT, ECONNREFUSED, ENOENT ...   no agent within the time, and why the last attempt failed
+ * The log says where an agent was looked for.
  * After fork the child has no client: calls fail with ECHILD there until it calls init itself.
  */
 MSF_EXPORT s32 client_agent_init(struct client_param *param);

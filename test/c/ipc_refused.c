@@ -29,6 +29,8 @@ static void nonsense(void)
     CHECK_FAILS(with(ID_A, "a name of thirty-two bytes, long", LOCAL_HOST_V4, LOCAL_PORT, nothing, nothing), EINVAL);
     CHECK_FAILS(with(RPC_MSG_SRV_ID, "A", LOCAL_HOST_V4, LOCAL_PORT, nothing, nothing), EINVAL);
     CHECK_FAILS(with(ID_A, "A", "10.0.0.1", "no port", nothing, nothing), EINVAL);
+    CHECK_FAILS(with(ID_A, "A", "127.1.2.3", "65536", nothing, nothing), EINVAL);
+    CHECK_FAILS(with(ID_A, "A", "localhost", "0", nothing, nothing), EINVAL);
     CHECK_FAILS(client_agent_deinit(), ENOTCONN);
 }
 
@@ -47,6 +49,11 @@ static void nobody_there(void)
     CHECK(check_now() - start < 1000);
     /* No listener is there; a port below 1024 that nobody has. */
     CHECK_FAILS(with(ID_A, "A", "localhost", "1", nothing, nothing), ECONNREFUSED);
+    CHECK_FAILS(with(ID_A, "A", "127.1.2.3", "1", nothing, nothing), ECONNREFUSED);
+    /* These mean the unix socket, whatever the port is. */
+    CHECK_FAILS(with(ID_A, "A", LOCAL_HOST_V6, LOCAL_PORT, nothing, nothing), ENOENT);
+    CHECK_FAILS(with(ID_A, "A", "::1", "", nothing, nothing), ENOENT);
+    CHECK_FAILS(with(ID_A, "A", "127.0.1.1", "no port", nothing, nothing), ENOENT);
 }
 
 /* Connections are made by the kernel; whoever listens says nothing. */
