@@ -58,6 +58,8 @@ fn files(args: &Args) -> Vec<PathBuf> {
 }
 
 fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
+    // Before the claim opens a file, which might get the number that the environment names.
+    let starter = Starter::from_environment();
     let settings = match check::read(&configs) {
         Ok(settings) => settings,
         Err(error) => {
@@ -72,7 +74,7 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(args, configs, settings, claim) {
+    match run(args, configs, settings, starter, claim) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -83,8 +85,13 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
 }
 
 /// Opens the log, starts everything, and comes back when it has ended; whether that was in order.
-fn run(args: &Args, configs: Vec<PathBuf>, settings: Settings, mut claim: Claim) -> Result<bool, Failure> {
-    let mut starter = Starter::from_environment();
+fn run(
+    args: &Args,
+    configs: Vec<PathBuf>,
+    settings: Settings,
+    mut starter: Starter,
+    mut claim: Claim,
+) -> Result<bool, Failure> {
     let detaches = args.daemon || settings.daemon;
     // Files are kept only if somebody has written so: a script whose output goes into a pipe would never see its end.
     let keeps_files = settings.verbose == Some(true);
