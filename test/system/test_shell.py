@@ -418,6 +418,19 @@ class Process(ShellCase):
         self.house.end(child)
 
 
+class Documentation(ShellCase):
+    def test_the_plugin_of_doc_shell_md_builds_as_written_and_runs(self):
+        text = (ROOT / "doc/shell.md").read_text()
+        (self.house.folder / "hello.c").write_text(re.search(r"```c\n(.*?)```", text, re.S)[1])
+        line = re.search(r"^gcc .*\$STAGE.*$", text, re.M)[0]
+        self.house.env["STAGE"] = str(STAGE)
+        done = self.house.call(["sh", "-c", line])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        child = self.shell(self.config({"svc_name": "hello", "svc_libs": "libhello.so"}))
+        self.assertEqual(self.house.end(child)[0], 0)
+        self.assertIn("good bye", self.house.text("msf_shell.trial.log"))
+
+
 class OneState(ShellCase):
     def test_plugins_log_into_the_shells_own_file(self):
         child = self.shell(self.config(self.plugin("a"), self.plugin("b")))
