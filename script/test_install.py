@@ -22,6 +22,7 @@ from builder import stage, target                       # noqa: E402
 from builder.command import BuildError                  # noqa: E402
 from builder.installation import Installation           # noqa: E402
 
+README = (ROOT / "README.md").read_text()
 SEED_JSON = "183dfdeec6db2dfdbb265d0c1d6797b0e5352dd20b40f68da1609c6d7b4fb0be"
 PROGRAM = """
 #include <stdio.h>
@@ -48,6 +49,12 @@ class Install(unittest.TestCase):
         installation = Installation(prefix, str(self.destdir))
         installation.install(tree())
         return self.destdir / prefix.lstrip("/")
+
+    def real_prefix(self):
+        """An installation without DESTDIR; what the loader of this machine knows stays as it is."""
+        with mock.patch.object(Installation, "refresh_loader"):
+            Installation(str(self.base / "prefix")).install(tree())
+        return self.base / "prefix"
 
     def files(self):
         return sorted(str(path.relative_to(self.destdir)) for path in self.destdir.rglob("*"))
@@ -90,10 +97,8 @@ class Install(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze here; Debian's package systemd has it")
     def test_systemd_takes_the_units_without_a_complaint(self):
-        # Into a real prefix: the units name the programs absolutely, and systemd looks whether they are there.
-        with mock.patch.object(Installation, "refresh_loader"):
-            Installation(str(self.base / "prefix")).install(tree())
-        units = sorted((self.base / "prefix/lib/systemd/system").iterdir())
+        # The units name the programs absolutely, and systemd looks whether they are there.
+        units = sorted((self.real_prefix() / "lib/systemd/system").iterdir())
         self.assertEqual(3, len(units))
         said = self.run_it("systemd-analyze", "verify", "--man=no", *units)
         # What it has to say of this machine's own units is none of our business.
@@ -159,6 +164,15 @@ class Install(unittest.TestCase):
         flags = self.run_it(*words, "--define-prefix", PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
         self.run_it("gcc", "-Wall", "-Werror", "app.c", "-o", "app", *flags.split())
         self.assertIn(stage.version(), self.run_it("./app", LD_LIBRARY_PATH=str(prefix / "lib")))
+
+    def test_the_service_of_readme_builds_from_what_is_installed_as_printed(self):
+        prefix = self.real_prefix()
+        (self.base / "service.c").write_text(re.search(r"```c\n(.*?)```", README, re.S)[1])
+        line = re.search(r"^    (gcc service\.c .*pkg-config.*)$", README, re.M)[1]
+        self.run_it("sh", "-c", line, PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"))
+        found = self.run_it("ldd", "service", LD_LIBRARY_PATH=str(prefix / "lib"))
+        self.assertIn(f"libipc.so.1 => {prefix}/lib/libipc.so.1", found)
+        self.assertIn(f"libmsf.so.1 => {prefix}/lib/libmsf.so.1", found)
 
     def test_a_c_program_and_a_plugin_build_with_cmake(self):
         prefix = self.installed()

@@ -60,8 +60,9 @@ class Printed(unittest.TestCase):
 
     def test_the_service_is_built_started_called_and_stopped_as_printed(self):
         status, said, complaints = self.shell(*commands("S=$PWD"), *commands("gcc caller.c"), "echo $!", "wait")
-        answer, pid = said.splitlines()
+        *greeting, answer, pid = said.splitlines()
         self.assertEqual((0, f"hello from {pid}"), (status, answer), complaints)
+        self.assertTrue(all(line.startswith("msf_agent ") for line in greeting), greeting)
         self.assertEqual([], [path for path in (self.base / "run").glob("*") if path.suffix in (".pid", ".sock")])
 
     def test_without_an_agent_both_programs_say_what_is_printed(self):
@@ -74,8 +75,8 @@ class Printed(unittest.TestCase):
 
     def test_the_printed_programs_compile_without_a_warning(self):
         for source in ("service.c", "caller.c", "loop.c"):
-            done = subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", tree().include, source],
-                                  cwd=self.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", tree().include,
+                                   source], cwd=self.base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.assertEqual(0, done.returncode, done.stdout)
 
     def test_the_event_loop_is_built_and_prints_what_the_page_says(self):
