@@ -175,14 +175,21 @@ def uninstall(options):
 
 def package(options):
     stage = built(options)
-    name = f"msf-{version()}-{stage.root.name}"
-    path = ROOT / "build" / f"{name}.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        for folder in (stage.bin, stage.lib, stage.include, stage.etc):
-            archive.add(folder, f"{name}/{folder.name}", filter=visible)
-        for text in (*LICENCES, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "doc").rglob("*.md")))):
-            archive.add(ROOT / text, f"{name}/{text}", filter=visible)
+    path = pack(stage, ROOT / "build")
     say(f"packaged {path.relative_to(ROOT)} ({path.stat().st_size:,} bytes)")
+
+
+def pack(stage, folder):
+    """Writes the tarball of a stage tree into `folder`; returns its path."""
+    name = f"msf-{version()}-{stage.root.name}"
+    path = folder / f"{name}.tar.gz"
+    pages = [str(page.relative_to(ROOT)) for page in sorted((ROOT / "doc").rglob("*.md"))]
+    with tarfile.open(path, "w:gz") as archive:
+        for part in (stage.bin, stage.lib, stage.include, stage.etc):
+            archive.add(part, f"{name}/{part.name}", filter=visible)
+        for text in (*LICENCES, *pages):
+            archive.add(ROOT / text, f"{name}/{text}", filter=visible)
+    return path
 
 
 def visible(member):

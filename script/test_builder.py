@@ -1,13 +1,18 @@
-"""The parts of build.py that decide something: counting, what a missing package leads to, targets."""
+"""The parts of build.py that decide something: counting, what a missing package leads to, targets; and its tarball."""
 
 import os
+import subprocess
 import sys
+import tarfile
+import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import build                                            # noqa: E402
 from builder import machine, stage, suite, target       # noqa: E402
 from builder.command import BuildError                  # noqa: E402
 
@@ -83,6 +88,25 @@ class Targets(unittest.TestCase):
 
     def test_the_version_is_the_workspaces(self):
         self.assertRegex(stage.version(), r"^\d+\.\d+\.\d+$")
+
+    def test_every_profile_has_a_tree_of_its_own(self):
+        places = {stage.Stage(target.named(None), profile).root.name for profile in stage.PROFILES}
+        self.assertEqual(len(stage.PROFILES), len(places))
+
+
+@unittest.skipUnless(stage.Stage(target.named(None)).stamp.exists(), "no stage tree; run ./build.py first")
+class Package(unittest.TestCase):
+    def test_the_tarball_runs_where_it_is_unpacked_and_tells_nothing_of_who_made_it(self):
+        with tempfile.TemporaryDirectory(prefix="msf-package-") as name:
+            path = build.pack(stage.Stage(target.named(None)), Path(name))
+            with tarfile.open(path) as archive:
+                self.assertEqual({(0, 0, "root", "root")}, {(m.uid, m.gid, m.uname, m.gname) for m in archive})
+                archive.extractall(name)
+            tree = path.with_name(path.name.removesuffix(".tar.gz"))
+            for part in ("bin", "lib", "include", "etc/msf", "README.md", "CHANGELOG.md", "LICENSE-MIT", "doc/abi.md"):
+                self.assertTrue((tree / part).exists(), part)
+            said = subprocess.run([tree / "bin/msf_shell", "-v"], stdout=subprocess.PIPE, text=True, check=True).stdout
+            self.assertIn(stage.version(), said)
 
 
 if __name__ == "__main__":
