@@ -57,7 +57,7 @@ FLOORS = {
 STRANGERS = {"agent/src": [("edge", "control")]}
 LOCKS_BANNED = "agent/src"
 
-EVERYWHERE = {"libc", "nix", "log"}
+EVERYWHERE = {"libc", "nix"}
 LONG_FILE = 500
 LONG_FUNCTION = 60
 SKIPPED_FOLDERS = {"target", "build", ".git", "__pycache__"}
