@@ -60,7 +60,7 @@ fn parse_prints_a_conf_that_gives_the_same_again_and_says_what_comes_of_it() {
     let folder = Folder::new();
     let none = text(&run(&folder, &["-k", "parse"]).stdout);
     assert!(none.starts_with("# read: nothing; no -c, and no config/msf_agent.conf"), "{none}");
-    assert!(none.contains("# unix_mask in effect: 0600; served: users 0") && none.contains("# reactors: "), "{none}");
+    assert!(none.contains("# unix_mask in effect: 0600; served: uid 0") && none.contains("# reactors: "), "{none}");
     let socket = folder.0.join("msf_agent.sock");
     assert!(none.contains(&format!("# unix socket: {}\n", socket.display())), "{none}");
     assert!(none.ends_with(&format!("# log: {}\n", folder.0.join("log/msf_agent.log").display())), "{none}");

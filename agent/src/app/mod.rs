@@ -173,7 +173,9 @@ const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[] };
 const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
   -c FILE  read settings from FILE (.conf: key=value, .json); may be repeated, the later file wins;
            without it config/msf_agent.conf, if there is one
-  -d       detach and run in the background
-  -k WORD  parse: check the settings and print them; reload, rotate, shutdown, kill: tell the running agent
+  -d       detach and run in the background, with /dev/null as stdio unless a file says verbose=true
+  -k WORD  parse: check the settings, and print them and what comes of them
+           reload: check the settings, then let the running agent apply what it can
+           rotate: let it open its log anew; shutdown, kill: end it and wait until it has ended
   -h, -?   this text
   -v       the version";

@@ -46,8 +46,8 @@ fn rights(settings: &Settings) -> String {
         Access::Users(mut users) => {
             users.sort_unstable();
             users.dedup();
-            let users: Vec<String> = users.iter().map(u32::to_string).collect();
-            format!("users {}", users.join(", "))
+            let users: Vec<String> = users.iter().map(|user| format!("uid {user}")).collect();
+            users.join(", ")
         }
     };
     format!("# unix_mask in effect: {:04o}{group}; served: {who}\n", rights.mode)
