@@ -93,6 +93,15 @@ static s32 agent1_init(void *data, u32 len)
     return 0;
 }
 
+/* libipc's threads answer since init, so nothing is left to be set to work. */
+static s32 agent1_start(void *data, u32 len)
+{
+    (void)data;
+    (void)len;
+    AGENT1_LOG(DBG_INFO, "answers AGENT1_SET and AGENT1_GET.");
+    return 0;
+}
+
 static s32 agent1_deinit(void *data, u32 len)
 {
     s32 rc = client_agent_deinit(); /* no callback runs from here on */
@@ -106,4 +115,5 @@ static s32 agent1_deinit(void *data, u32 len)
 struct msf_svc msf_agent1 = {
     .init = agent1_init,
     .deinit = agent1_deinit,
+    .start = agent1_start,
 };
