@@ -1,7 +1,7 @@
 //! How many answers a caller still waits for, and until when at most: what its own session can know of it.
 //!
 //! The entries themselves are in the ledgers of the services, on other reactors perhaps. A deadline that passes is
-//! told to nobody, so the number is only sure to be too small never, and the time bounds it.
+//! told to nobody, so the number may be too large, never too small, and the time bounds it.
 
 use super::message::{Moment, Patience};
 
