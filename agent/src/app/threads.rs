@@ -4,7 +4,7 @@ use super::errands::Program;
 use super::{Failure, LOG, access, sockets};
 use crate::control::thread::{self as control_thread, Control};
 use crate::core::admit::Limits;
-use crate::core::message::{Order, Report};
+use crate::core::order::{Order, Report};
 use crate::edge::broker::{self, Broker};
 use crate::edge::lane::{self, Parcel};
 use crate::observe::counter::Counters;

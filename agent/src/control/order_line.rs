@@ -1,6 +1,6 @@
 //! The way of orders to one reactor. A full mailbox delays them, in order; it never blocks the control thread.
 
-use crate::core::message::Order;
+use crate::core::order::Order;
 use msf_core::event::mailbox::Sender;
 use std::collections::VecDeque;
 

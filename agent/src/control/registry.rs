@@ -4,7 +4,8 @@
 //! then of its reactor. Pure: what has to be done is returned as [`Effect`]s, in order.
 
 use super::liveness::Process;
-use crate::core::message::{Address, Login};
+use crate::core::message::Address;
+use crate::core::order::Login;
 use std::collections::HashMap;
 
 /// The members, and the logins that wait for a verdict about an older one.

@@ -8,6 +8,7 @@ pub mod awaiting;
 pub mod dispatch;
 pub mod hash;
 pub mod message;
+pub mod order;
 pub mod pending;
 pub mod routes;
 

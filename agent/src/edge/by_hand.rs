@@ -4,7 +4,8 @@
 use super::broker::{Broker, Wiring};
 use super::lane::{Parcel, split_record};
 use crate::core::admit::Limits;
-use crate::core::message::{Address, Order, Peer, Report};
+use crate::core::message::{Address, Peer};
+use crate::core::order::{Order, Report};
 use crate::core::routes::Routes;
 use crate::observe::counter::Counters;
 use msf_core::event::mailbox::{self, Receiver, Sender};

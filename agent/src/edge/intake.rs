@@ -3,7 +3,8 @@
 use super::broker::{Broker, Phase};
 use super::librpc::{self, Meaning};
 use super::session::{Ending, Session, Standing};
-use crate::core::message::{Login, Refusal, Report};
+use crate::core::message::Refusal;
+use crate::core::order::{Login, Report};
 use msf_core::event::Token;
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, Step, WireError, decode};
 use nix::errno::Errno;

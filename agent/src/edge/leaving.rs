@@ -7,7 +7,8 @@
 use super::broker::{Broker, LOG};
 use super::session::{Ending, Session, Standing};
 use crate::core::awaiting::LINGER;
-use crate::core::message::{Moment, Report};
+use crate::core::message::Moment;
+use crate::core::order::Report;
 use msf_core::event::Token;
 use msf_core::log::Level;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

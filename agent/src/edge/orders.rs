@@ -3,7 +3,8 @@
 use super::broker::{Broker, LOG, Phase};
 use super::librpc;
 use super::session::{Ending, Session, Standing};
-use crate::core::message::{Address, Order, Peer, Report};
+use crate::core::message::{Address, Peer};
+use crate::core::order::{Order, Report};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log::Level;
 use nix::errno::Errno;

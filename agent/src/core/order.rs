@@ -1,0 +1,69 @@
+//! What the agent's threads say to each other: an [`Order`] goes from the control thread to a reactor, a [`Report`] the
+//! other way.
+
+use super::admit::Limits;
+use super::message::{Address, Peer};
+use super::routes::Routes;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What the control thread tells a reactor.
+#[derive(Debug)]
+pub enum Order {
+    /// A new connection is yours.
+    Adopt(OwnedFd, Peer),
+    /// From now on these routes hold; report the version when they do.
+    Routes(Arc<Routes>),
+    /// The login of this session succeeded: every reactor has the routes.
+    Joined(u32),
+    /// The login of this session failed.
+    Refused(u32),
+    /// Does this session's peer still live? Report what you find.
+    Probe(u32),
+    /// Another session took over this one's id: close it.
+    Evict(u32),
+    /// The limits have changed.
+    Limits(Limits),
+    /// Accept no more requests; report when nobody waits any longer.
+    Drain,
+    /// Tell everybody who still waits that nobody will answer; report when they have been told.
+    Fail,
+    /// Close everything, end.
+    Stop,
+}
+
+/// What a reactor tells the control thread.
+#[derive(Debug)]
+pub enum Report {
+    /// A session asks to be known as a service.
+    Login(Login),
+    /// This session serves nobody any longer: its peer sends no more, and only waits for its last answers.
+    Withdrawn(Address),
+    /// This session has ended.
+    Left(Address),
+    /// A connection handed over could not be taken.
+    Lost,
+    /// This reactor has the routes of this version.
+    Routes(u16, u64),
+    /// Whether the peer probed still lives.
+    Probed(Address, bool),
+    /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
+    Drained,
+    /// After [`Order::Fail`]: everybody in this reactor has been told.
+    Failed,
+    /// This reactor's thread has ended; true when it was told to.
+    Ended(bool),
+}
+
+/// A request to be known as a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The session that asks.
+    pub address: Address,
+    /// The id it wants.
+    pub id: u32,
+    /// The name it gives itself, for the log only.
+    pub name: String,
+    /// Who it is.
+    pub peer: Peer,
+}
