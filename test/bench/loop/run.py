@@ -2,7 +2,7 @@
 """The chain-of-sockets benchmark: libmsf's event base and its peers against bare epoll.
 
 Builds one program per loop (all do the same work, see chain.h), runs each of them in pairs with bare epoll (ours, bare,
-bare, ours: a drift of the machine hits both) and prints the median of the pair ratios. The verdict is on processor
+bare, ours, twice: a drift of the machine hits both) and prints the median of the pair ratios. The verdict is on processor
 time: these loops never sleep, so it equals wall time on an idle machine and still means something on a busy one. Then
 strace counts the system calls of libmsf and of bare epoll. A peer whose library is not installed is left out.
 Standard library only.
@@ -54,13 +54,19 @@ def measure(program, options):
     return float(wall), float(cpu)
 
 
-def compare(name, program, bare, options):
-    """Runs the pairs and prints one line."""
+def mean(runs):
+    """(wall, processor) of several."""
+    return [statistics.fmean(clock) for clock in zip(*runs)]
+
+
+def compare(name, program, bare, turns, options):
+    """Runs the pairs and prints one line. A run's luck with its memory is worth more than the difference we look for,
+    so one side of a pair is the mean of several runs, in turns with the other's."""
     ours, theirs = [], []
     for _ in range(options.repeat):
-        first, second, third, fourth = (measure(path, options) for path in (program, bare, bare, program))
-        ours.append([(a + b) / 2 for a, b in zip(first, fourth)])
-        theirs.append([(a + b) / 2 for a, b in zip(second, third)])
+        runs = [[measure(path, options) for path in (program, bare, bare, program)] for _ in range(turns)]
+        ours.append(mean([run for first, _, _, last in runs for run in (first, last)]))
+        theirs.append(mean([run for _, first, last, _ in runs for run in (first, last)]))
     ratios = [[own[clock] / other[clock] for own, other in zip(ours, theirs)] for clock in (0, 1)]
     result = {"wall_ns": statistics.median(wall for wall, _ in ours), "bare_wall_ns": statistics.median(w for w, _ in theirs),
               "wall_ratio": statistics.median(ratios[0]), "cpu_ratio": statistics.median(ratios[1])}
@@ -106,6 +112,7 @@ def main():
     parser.add_argument("--writes", type=int, default=25000, help="per round")
     parser.add_argument("--rounds", type=int, default=3, help="per run of a program")
     parser.add_argument("--repeat", type=int, default=15, help="pairs of runs")
+    parser.add_argument("--turns", type=int, default=2, help="a pair is this often ours, bare, bare, ours; once for the peers")
     parser.add_argument("--cpu", type=int, help="pin every program to this processor")
     parser.add_argument("--only", nargs="*", choices=PEERS, help="these peers instead of all")
     parser.add_argument("--limit", type=float, default=1.05, help="libmsf may take so many times bare epoll's processor time")
@@ -119,7 +126,7 @@ def main():
                     if name == "libmsf" or not options.only or name in options.only}
         for name, program in programs.items():
             if program:
-                results[name] = compare(name, program, bare, options)
+                results[name] = compare(name, program, bare, options.turns if name == "libmsf" else 1, options)
         equal = compare_system_calls(programs["libmsf"], bare, options)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as out:
