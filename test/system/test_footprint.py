@@ -47,8 +47,11 @@ class Footprint(unittest.TestCase):
             "msf_procs": [{"proc_idx": 0, "proc_name": "agent", "proc_path": str(program("msf_agent"))}]}))
         daemon = house.start([program("msf_daemon"), "-c", config])
         wait_for("the daemon's child to listen", (house.run / "msf_agent.sock").is_socket)
-        print(f"\nidle msf_daemon: {resident(daemon.pid)} bytes resident")
-        self.assertLessEqual(resident(daemon.pid), 4 * MB)
+        size = resident(daemon.pid)
+        print(f"\nidle msf_daemon: {size} bytes resident")
+        # Killed, it would leave its child behind.
+        self.assertEqual(house.end(daemon)[0], 0)
+        self.assertLessEqual(size, 4 * MB)
 
 
 if __name__ == "__main__":

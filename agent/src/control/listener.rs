@@ -231,19 +231,35 @@ mod tests {
 
     const OWN: Rights = Rights { mode: 0o600, group: None };
 
-    fn fresh(name: &str) -> PathBuf {
+    /// A place for a socket, in a folder that goes with it.
+    struct Place(PathBuf);
+
+    impl std::ops::Deref for Place {
+        type Target = Path;
+
+        fn deref(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(self.0.parent().unwrap());
+        }
+    }
+
+    fn fresh(name: &str) -> Place {
         let folder = std::env::temp_dir().join(format!("msf-listener-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        folder.join("sock")
+        Place(folder.join("sock"))
     }
 
     #[test]
     fn the_file_has_its_mode_and_goes_with_the_listener() {
         let path = fresh("mode");
         let listener = Listener::unix(&path, OWN, 8).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        UnixStream::connect(&path).unwrap();
+        assert_eq!(fs::metadata(&*path).unwrap().permissions().mode() & 0o777, 0o600);
+        UnixStream::connect(&*path).unwrap();
         let (_, peer) = listener.accept().unwrap();
         assert!(matches!(peer, Peer::Local { pid, .. } if pid == std::process::id() as i32));
         drop(listener);
@@ -253,7 +269,7 @@ mod tests {
     #[test]
     fn a_stale_socket_is_taken_over_and_a_living_one_is_not() {
         let path = fresh("stale");
-        drop(UnixListener::bind(&path).unwrap());
+        drop(UnixListener::bind(&*path).unwrap());
         assert!(path.exists());
         let first = Listener::unix(&path, OWN, 8).unwrap();
         let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
@@ -268,7 +284,7 @@ mod tests {
         let waiting = |_| {
             let kind = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
             let caller = socket(AddressFamily::Unix, SockType::Stream, kind, None).unwrap();
-            connect(caller.as_raw_fd(), &UnixAddr::new(&path).unwrap()).map(|()| caller)
+            connect(caller.as_raw_fd(), &UnixAddr::new(&*path).unwrap()).map(|()| caller)
         };
         let _callers: Vec<_> = (0..100).map_while(|number| waiting(number).ok()).collect();
         assert_eq!(knock(&path), Err(Errno::EAGAIN));
@@ -278,17 +294,17 @@ mod tests {
 
     #[test]
     fn a_path_too_long_for_a_socket_is_refused_by_its_length() {
-        let path = fresh("long").with_file_name("x".repeat(200));
-        let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
+        let place = fresh("long");
+        let error = Listener::unix(&place.with_file_name("x".repeat(200)), OWN, 8).unwrap_err().to_string();
         assert!(error.contains("a socket's may have 107"), "{error}");
     }
 
     #[test]
     fn a_plain_file_in_the_way_is_left_alone() {
         let path = fresh("file");
-        fs::write(&path, "precious").unwrap();
+        fs::write(&*path, "precious").unwrap();
         let error = Listener::unix(&path, OWN, 8).unwrap_err().to_string();
         assert!(error.contains("not a socket"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&*path).unwrap(), "precious");
     }
 }
