@@ -37,6 +37,7 @@ extern "C" {
 #define RPC_MSG_SRV_ID 0xfffffff1
 #define RPC_LOGIN_SRV_ID 0xfffffff2
 #define RPC_IMAGE_SRV_ID 0xfffffff3
+#define RPC_FUNCTION_SRV_ID 0xfffffff4 /* functions by name, see RPC_CALL_FUNCTION */
 
 /* Seconds. */
 #define RPC_KEEP_ALIVE_SECS 60
@@ -48,16 +49,18 @@ enum RPC_ERRCODE_ID {
     RPC_LOGIN_FAIL = 1,   /* the id is taken, or the frame's srcid is not the sender's */
     RPC_PEER_OFFLINE = 2, /* nobody is logged in under dstid */
     RPC_PEER_BUSY = 3,    /* the service reads too slowly, or the agent is at its memory limit: try later */
-    RPC_EXEC_FAIL = 4     /* the service's callback returned less than 0 */
+    RPC_EXEC_FAIL = 4,    /* the service's callback returned less than 0, the function a code that is not 0 */
+    RPC_DEADLINE = 5      /* nobody answered within the function's deadline */
 };
 
-/* basic_head.cmd: the first five are for the agent, the others are the services' own. */
+/* basic_head.cmd: the first six are for the agent, the others are the services' own. */
 enum RPC_COMMAND_ID {
     RPC_LOGIN = 0x01,
     RPC_LOGOUT = 0x02,
     RPC_TRANSMIT = 0x03,
     RPC_DEBUG_ON = 0x04,
     RPC_DEBUG_OFF = 0x05,
+    RPC_CALL_FUNCTION = 0x06,
 
     MOBILE_SET_PARAM = 0x10,
     MOBILE_GET_PARAM = 0x11,
@@ -73,6 +76,21 @@ enum RPC_COMMAND_ID {
     STUN_SET_PARAM = 0x29,
     STUN_GET_PARAM = 0x2a
 };
+
+/*
+ * RPC_CALL_FUNCTION to RPC_FUNCTION_SRV_ID calls a function of an nmid worker, or a command of a service by its name.
+ * The payload, little-endian: u32 flags, u32 type of the params (5 msgpack, 6 JSON), u32 length of the name, the name
+ * without NUL, and the params up to the end. timeout is how long the caller waits. The answer:
+ *   RPC_EXEC_SUCC     the function returned code 0; the payload is its data
+ *   RPC_EXEC_FAIL     it returned another code and the payload is its message; or the code is 0 and there is no
+ *                     payload: a malformed call, or params its worker cannot be given
+ *   RPC_PEER_OFFLINE  nobody offers the function, or who was doing it died
+ *   RPC_PEER_BUSY     too many wait for the function
+ *   RPC_DEADLINE      nobody answered in time
+ * The first four bytes of the answer's `reserved` hold the code (s32). With flag 1 the answer is RPC_EXEC_SUCC and the
+ * payload all that the worker returned, whatever its code.
+ */
+#define RPC_CALL_RAW 0x1
 
 /* How a payload is written; the agent passes payloads on without looking. */
 enum pack_type {

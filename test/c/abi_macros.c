@@ -86,6 +86,9 @@ static void wire_structs_have_their_sizes(void)
     CHECK_EQ(sizeof(struct msf_svc), 7 * sizeof(svc_func));
     CHECK_EQ(sizeof(enum process_state), 1);
     CHECK_EQ(RPC_KEEP_ALIVE_TIMEOUT_SECS, 421);
+    CHECK_EQ(RPC_FUNCTION_SRV_ID, 0xfffffff4u);
+    CHECK_EQ(RPC_CALL_FUNCTION, 6);
+    CHECK_EQ(RPC_DEADLINE, 5);
 }
 
 static void errors_are_errno(void)

@@ -89,7 +89,7 @@ pub fn hollow_reply(head: &Header) -> [u8; HEADER_LEN] {
 
 /// The name in a login, fit for a log line; or why it is no login.
 pub fn login_name(head: &Header, body: &[u8]) -> Result<String, String> {
-    if (id::MSG_SRV..=id::IMAGE_SRV).contains(&head.srcid) {
+    if (id::MSG_SRV..=id::FUNCTION_SRV).contains(&head.srcid) {
         return Err(format!("id {:#x} belongs to the agent", head.srcid));
     }
     let login = Login::parse(body).map_err(|error| error.to_string())?;

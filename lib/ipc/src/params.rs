@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use msf_client::{Call, Place};
-use msf_sys::ffi::ipc::{MAX_CONN_NAME, RPC_IMAGE_SRV_ID, RPC_LOGIN_SRV_ID, RPC_MSG_SRV_ID, basic_pdu, client_param};
+use msf_sys::ffi::ipc::{MAX_CONN_NAME, RPC_FUNCTION_SRV_ID, RPC_MSG_SRV_ID, basic_pdu, client_param};
 use std::env;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -48,7 +48,7 @@ pub(crate) unsafe fn settings(param: *const client_param) -> Result<Settings, Er
     // SAFETY: the same.
     let port = unsafe { text(param.port) }?;
     let (Some(on_request), Some(on_answer)) = (param.req_scb, param.ack_scb) else { return Err(Errno::INVAL) };
-    let agents_own = [RPC_MSG_SRV_ID, RPC_LOGIN_SRV_ID, RPC_IMAGE_SRV_ID].contains(&param.cid);
+    let agents_own = (RPC_MSG_SRV_ID..=RPC_FUNCTION_SRV_ID).contains(&param.cid);
     if agents_own || name.is_empty() || name.len() >= MAX_CONN_NAME {
         return Err(Errno::INVAL);
     }

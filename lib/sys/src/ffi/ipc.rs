@@ -34,6 +34,7 @@ pub const RPC_DATABASE_ID: u32 = 0x19;
 pub const RPC_MSG_SRV_ID: u32 = 0xffff_fff1;
 pub const RPC_LOGIN_SRV_ID: u32 = 0xffff_fff2;
 pub const RPC_IMAGE_SRV_ID: u32 = 0xffff_fff3;
+pub const RPC_FUNCTION_SRV_ID: u32 = 0xffff_fff4;
 
 pub const RPC_KEEP_ALIVE_SECS: u32 = 60;
 pub const RPC_KEEP_ALIVE_TIMEOUT_SECS: u32 = 421;
@@ -43,12 +44,15 @@ pub const RPC_LOGIN_FAIL: c_int = 1;
 pub const RPC_PEER_OFFLINE: c_int = 2;
 pub const RPC_PEER_BUSY: c_int = 3;
 pub const RPC_EXEC_FAIL: c_int = 4;
+pub const RPC_DEADLINE: c_int = 5;
 
 pub const RPC_LOGIN: u32 = 0x01;
 pub const RPC_LOGOUT: u32 = 0x02;
 pub const RPC_TRANSMIT: u32 = 0x03;
 pub const RPC_DEBUG_ON: u32 = 0x04;
 pub const RPC_DEBUG_OFF: u32 = 0x05;
+pub const RPC_CALL_FUNCTION: u32 = 0x06;
+pub const RPC_CALL_RAW: u32 = 0x1;
 pub const MOBILE_SET_PARAM: u32 = 0x10;
 pub const MOBILE_GET_PARAM: u32 = 0x11;
 pub const SMTP_SET_PARAM: u32 = 0x21;

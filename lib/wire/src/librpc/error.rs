@@ -1,4 +1,5 @@
-//! Why bytes are not a frame. Each of these ends the connection: after it nobody knows where the next frame begins.
+//! Why bytes are not a frame, or a payload not what its header says. A frame that is none ends the connection: after
+//! it nobody knows where the next one begins.
 
 use std::fmt;
 
@@ -20,6 +21,9 @@ pub enum WireError {
     },
     /// A login whose payload is shorter than a login is.
     ShortLogin(usize),
+    /// A call by name of this many bytes whose name is empty or longer than it, or with flags we do not know. The
+    /// frame is lost, the connection is not.
+    MalformedCall(usize),
 }
 
 impl fmt::Display for WireError {
@@ -33,6 +37,12 @@ impl fmt::Display for WireError {
                 write!(f, "payload of {} bytes announced at byte 32, at most {limit} are accepted", head.datalen)
             }
             Self::ShortLogin(found) => write!(f, "login payload of {found} bytes, expected {LOGIN_LEN}"),
+            Self::MalformedCall(found) => {
+                write!(
+                    f,
+                    "payload of {found} bytes is no call by name: 12 bytes, a name of the length they say, params"
+                )
+            }
         }
     }
 }

@@ -88,6 +88,19 @@ impl Header {
         Self { reserved: join(low, high), ..self }
     }
 
+    /// In the answer to a call by name: the code the function returned. 0 everywhere else.
+    #[must_use]
+    pub const fn code(&self) -> i32 {
+        split(self.reserved).0.cast_signed()
+    }
+
+    /// See [`code`](Self::code).
+    #[must_use]
+    pub const fn with_code(self, code: i32) -> Self {
+        let (_, high) = split(self.reserved);
+        Self { reserved: join(code.cast_unsigned(), high), ..self }
+    }
+
     /// Reads a header; the minor version and unknown opcodes pass.
     ///
     /// # Errors
@@ -216,6 +229,15 @@ mod tests {
         assert_eq!(ack.payload_limit(), DEFAULT_PAYLOAD_LIMIT);
         for limit in [1, 4096, 1 << 24, u32::MAX] {
             assert_eq!(ack.with_payload_limit(limit).payload_limit(), limit);
+        }
+    }
+
+    #[test]
+    fn the_code_of_a_function_is_the_first_four_reserved_bytes() {
+        for code in [0, 1, -1, 500, i32::MIN, i32::MAX] {
+            let ack = sample().with_code(code);
+            assert_eq!(ack.code(), code);
+            assert_eq!(ack.encode()[48..56], [&code.to_le_bytes()[..], &[5, 6, 7, 8]].concat());
         }
     }
 

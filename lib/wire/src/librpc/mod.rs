@@ -12,12 +12,14 @@
 //! assert_eq!(decode(&bytes, 1024), Ok(Step::Frame(Frame { head, body: b"" }, 56)));
 //! ```
 
+mod call;
 mod error;
 mod frame;
 mod header;
 mod login;
 mod numbers;
 
+pub use call::CallFunction;
 pub use error::WireError;
 pub use frame::{Frame, Step, decode};
 pub use header::{HEADER_LEN, Header, MAGIC, VERSION};

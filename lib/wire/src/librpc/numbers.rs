@@ -28,6 +28,8 @@ pub mod id {
     pub const LOGIN_SRV: u32 = 0xffff_fff2;
     /// The agent's image server; named by the original, served by nobody.
     pub const IMAGE_SRV: u32 = 0xffff_fff3;
+    /// Ours: the agent as the broker of named functions, see [`CallFunction`](super::CallFunction).
+    pub const FUNCTION_SRV: u32 = 0xffff_fff4;
 }
 
 /// What is asked. Any other `u32` is a command of the user's own.
@@ -44,6 +46,8 @@ pub mod cmd {
     pub const DEBUG_ON: u32 = 4;
     /// To the agent: reserved by the original.
     pub const DEBUG_OFF: u32 = 5;
+    /// Ours, to [`id::FUNCTION_SRV`](super::id::FUNCTION_SRV): calls a function by its name.
+    pub const CALL_FUNCTION: u32 = 6;
     /// Modem.
     pub const MOBILE_SET: u32 = 0x10;
     /// Modem.
@@ -92,8 +96,10 @@ pub mod errcode {
     pub const PEER_OFFLINE: u32 = 2;
     /// Ours: the service cannot take more at the moment (its outbox, or the agent's memory, is full).
     pub const PEER_BUSY: u32 = 3;
-    /// Ours: the service's callback refused the request.
+    /// Ours: the service's callback refused the request, or the function returned a code that is not 0.
     pub const EXEC_FAIL: u32 = 4;
+    /// Ours: nobody answered within the function's deadline.
+    pub const DEADLINE: u32 = 5;
 }
 
 /// The two values of `timeout` that are not milliseconds.
