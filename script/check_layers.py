@@ -48,7 +48,7 @@ FLOORS = {
         ["svc"],
     ],
     "agent/src": [
-        ["observe::counter"],
+        ["observe"],
         ["core"],
         ["edge", "control"],
         ["app"],

@@ -1,6 +1,6 @@
 //! `msf_agent`: the broker through which a machine's services call each other.
 //!
-//! The rooms, each using only those before it: `observe::counter < core < edge, control < app`; edge and control
+//! The rooms, each using only those before it: `observe < core < edge, control < app`; edge and control
 //! never name each other.
 #![forbid(unsafe_code)]
 
@@ -8,11 +8,7 @@ mod app;
 mod control;
 mod core;
 mod edge;
-
-/// What is counted, for the operator; the lowest room: it uses none of the others.
-mod observe {
-    pub mod counter;
-}
+mod observe;
 
 fn main() -> std::process::ExitCode {
     app::main()

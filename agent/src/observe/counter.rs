@@ -3,6 +3,7 @@
 //! One writer means an addition is a load and a store, never a locked instruction; readers see numbers that are a
 //! moment old. Gauges (`pending`, `buffered`, `sessions`) are set once per turn.
 
+use super::traffic::Protocols;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that one thread changes and all may read.
@@ -18,6 +19,11 @@ impl Counter {
     /// Adds one; only the owning thread may.
     pub fn count(&self) {
         self.add(1);
+    }
+
+    /// Lowers a gauge; only the owning thread may.
+    pub fn lower(&self, less: u64) {
+        self.add(less.wrapping_neg());
     }
 
     /// Replaces a gauge's value; only the owning thread may.
@@ -36,7 +42,11 @@ macro_rules! counters {
         /// What one reactor counts. Aligned so that two reactors never share a cache line.
         #[derive(Debug, Default)]
         #[repr(align(128))]
-        pub struct Counters { $($(#[$doc])* pub $name: Counter,)* }
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Counter,)*
+            /// What is counted for each protocol.
+            pub protocols: Protocols,
+        }
 
         impl Counters {
             /// Every name with the sum of its values over `all`.
@@ -68,6 +78,24 @@ counters! {
     dropped_undeliverable,
     /// Answers dropped because their source was not who logged in on that connection.
     dropped_spoofed,
+    /// Results dropped because they are older than `nmid_stale_ms`.
+    dropped_stale,
+    /// Results dropped because their caller has replaced its request by a newer one.
+    dropped_abandoned,
+    /// Results dropped because they name no job that ever was, or one that is answered.
+    dropped_unknown,
+    /// Workers whose results could not be told apart, so that all their jobs were failed.
+    corrupt,
+    /// Requests answered with "no worker", for functions nobody has included.
+    no_worker,
+    /// Requests answered with an error because the function's deadline passed.
+    deadline,
+    /// Requests answered with an error for another reason.
+    failed,
+    /// Requests that a newer one on the same connection replaced.
+    abandoned,
+    /// Jobs given to another worker because the first one died.
+    retried,
     /// Requests whose deadline passed before the service answered.
     expired,
     /// Frames with an opcode or an agent command that means nothing here.
@@ -78,6 +106,10 @@ counters! {
     cut_slow,
     /// Times a session had to wait for a sibling's mailbox.
     parked,
+    /// Turns of the reactor's loop.
+    turns,
+    /// Nanoseconds the reactor was at work, not waiting.
+    busy_nanos,
     /// Gauge: connections.
     sessions,
     /// Gauge: requests awaiting an answer.
@@ -98,5 +130,13 @@ mod tests {
         let totals = Counters::totals([&a, &b].into_iter());
         assert!(totals.contains(&("calls", 4)));
         assert!(totals.contains(&("replies", 0)));
+    }
+
+    #[test]
+    fn a_gauge_falls_again() {
+        let gauge = Counter::default();
+        gauge.add(5);
+        gauge.lower(3);
+        assert_eq!(gauge.value(), 2);
     }
 }
