@@ -6,5 +6,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod http;
 pub mod librpc;
 pub mod nmid;
