@@ -22,7 +22,10 @@ fn what_a_start_refuses_parse_refuses_with_the_same_sentence() {
     for (lines, words) in [
         ("log_files=200", "log_files: expected a whole number from 0 to 99, found \"200\""),
         ("unix_group=no-such-group", "unix_group: there is no group \"no-such-group\""),
-        ("unix_enable=false\nnet_enable=false", "nowhere to listen: unix_enable and net_enable are both false"),
+        (
+            "unix_enable=false\nnet_enable=false",
+            "nowhere to listen: unix_enable, net_enable, nmid_enable and http_enable are all false",
+        ),
         ("unix_path=/no/such/place/a.sock", "unix_path: there is no folder /no/such/place"),
         ("pid_file=/no/such/place/a.pid", "pid_file: there is no folder /no/such/place"),
         ("pid_file=/", "pid_file: / is a folder"),

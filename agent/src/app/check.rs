@@ -3,6 +3,7 @@
 
 use super::{Failure, access, threads};
 use msf_conf::agent::Settings;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Reads `files`, and looks whether this machine has what they ask for.
@@ -21,10 +22,13 @@ pub fn read(files: &[PathBuf]) -> Result<Settings, Failure> {
 }
 
 fn sockets(settings: &Settings) -> Result<(), Failure> {
-    if !settings.unix_enable && !settings.net_enable {
-        let what = "nowhere to listen: unix_enable and net_enable are both false";
-        return Err(settings.blame(&["unix_enable", "net_enable", "net_enbale"], what).into());
+    let served = [settings.unix_enable, settings.net_enable, settings.nmid.listen.enable, settings.http.listen.enable];
+    if served == [false; 4] {
+        let what = "nowhere to listen: unix_enable, net_enable, nmid_enable and http_enable are all false";
+        let keys = ["unix_enable", "net_enable", "net_enbale", "nmid_enable", "http_enable"];
+        return Err(settings.blame(&keys, what).into());
     }
+    apart(settings)?;
     if settings.unix_enable {
         access::rights(settings)?;
         if let Some(path) = &settings.unix_path {
@@ -32,6 +36,32 @@ fn sockets(settings: &Settings) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Each port is for one protocol: two that cannot both be had are found here, with the names of their keys.
+fn apart(settings: &Settings) -> Result<(), Failure> {
+    let librpc = (settings.net_enable, "tcp_port", SocketAddr::new(settings.node_ip, settings.tcp_port));
+    let others = [
+        ("nmid_port", settings.nmid.listen),
+        ("http_port", settings.http.listen),
+        ("metrics_port", settings.metrics.listen),
+    ];
+    let others = others.map(|(key, endpoint)| (endpoint.enable, key, endpoint.address()));
+    let all = [librpc].into_iter().chain(others).filter(|(enabled, ..)| *enabled).collect::<Vec<_>>();
+    for (index, (_, key, place)) in all.iter().enumerate() {
+        let taken = all.iter().take(index).find(|(_, _, other)| collide(*place, *other));
+        if let Some((_, first, other)) = taken {
+            let what = format!("{key} ({place}) and {first} ({other}) are the same port");
+            return Err(settings.blame(&[first, key], &what).into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether two listeners would want the same port. Port 0 is another one each time; any address is all of them.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (any || one.ip().to_canonical() == other.ip().to_canonical())
 }
 
 /// Whether a file can have this path.
@@ -60,10 +90,31 @@ mod tests {
         assert!(judge("/dev").is_err() && judge("/").is_err());
     }
 
+    fn parsed(text: &str) -> Settings {
+        Settings::parse([(Path::new("a.conf"), text)].into_iter()).unwrap()
+    }
+
     #[test]
     fn nowhere_to_listen_is_refused() {
-        let deaf = Settings { unix_enable: false, net_enable: false, ..Settings::default() };
-        assert!(sockets(&deaf).unwrap_err().to_string().contains("nowhere to listen"));
-        assert!(sockets(&Settings { unix_enable: false, ..Settings::default() }).is_ok());
+        let deaf = sockets(&parsed("unix_enable=false\nnet_enable=false\n")).unwrap_err().to_string();
+        assert!(deaf.starts_with("a.conf: net_enable: nowhere to listen"), "{deaf}");
+        for one in ["net_enable=true", "nmid_enable=true", "http_enable=true"] {
+            assert!(sockets(&parsed(&format!("unix_enable=false\nnet_enable=false\n{one}\n"))).is_ok(), "{one}");
+        }
+        // Numbers that count nothing.
+        assert!(sockets(&parsed("unix_enable=false\nnet_enable=false\nmetrics_enable=true\n")).is_err());
+    }
+
+    #[test]
+    fn two_listeners_on_one_port_are_refused_with_both_keys() {
+        let refused = |text: &str| apart(&parsed(text)).err().map(|error| error.to_string());
+        let said = "a.conf: nmid_port: nmid_port (127.0.0.1:9999) and tcp_port (127.0.0.1:9999) are the same port";
+        assert_eq!(refused("nmid_port=9999").as_deref(), Some(said));
+        let said = "a.conf: http_port: http_port (0.0.0.0:6808) and nmid_port (127.0.0.1:6808) are the same port";
+        assert_eq!(refused("http_ip=NULL\nhttp_port=6808\n").as_deref(), Some(said));
+        assert!(refused("nmid_port=0\nhttp_port=0\ntcp_port=0\nmetrics_port=0").is_none());
+        assert!(refused("http_port=6808\nhttp_ip=127.0.0.2\n").is_none());
+        assert!(refused("http_port=6808\nnmid_enable=false\n").is_none());
+        assert!(refused("metrics_port=6809\n").is_some_and(|said| said.contains("http_port")));
     }
 }

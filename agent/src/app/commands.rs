@@ -20,7 +20,7 @@ pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
     match word {
         "parse" => match checked(configs) {
             Some(settings) => {
-                say(&format!("{}{settings}\n{}", summary::sources(configs), summary::outcome(&settings)));
+                say(&format!("{}{settings}{}", summary::sources(configs), summary::outcome(&settings)));
                 ExitCode::SUCCESS
             }
             None => ExitCode::FAILURE,

@@ -4,14 +4,29 @@
 //! Files are read in order and the later one wins, key by key. An unknown key is a warning in a `.conf` and an error
 //! in JSON. An empty value means "as if not written", as in the original's sample file.
 
+mod draft;
+mod endpoint;
+mod http;
+mod key;
+mod librpc;
+mod lists;
+mod metrics;
+mod nmid;
+mod rules;
 mod shown;
 mod word;
 mod written;
 
-use self::word::Word;
+use self::draft::Draft;
+pub use self::endpoint::Endpoint;
+pub use self::http::Http;
+pub use self::lists::Lists;
+pub use self::metrics::Metrics;
+pub use self::nmid::{Nmid, Order, Rewrite};
+pub use self::rules::{Balance, Dialect, Rules, WorkerRules};
 pub use self::written::Written;
-use crate::json::Doc;
-use crate::{ConfError, keyvalue, nearest, text};
+use crate::{ConfError, text};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +86,20 @@ pub struct Settings {
     pub memory_limit: u64,
     /// `pending_limit`: unanswered requests one service may have.
     pub pending_limit: usize,
+    /// nmid's protocol.
+    pub nmid: Nmid,
+    /// The HTTP gateway.
+    pub http: Http,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Who may connect over nmid's port.
+    pub lists: Lists,
+    /// What holds for a function that nothing else is said of.
+    pub rules: Rules,
+    /// What holds for functions by name, complete.
+    pub functions: BTreeMap<String, Rules>,
+    /// What holds for workers by name.
+    pub workers: BTreeMap<String, WorkerRules>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
     /// Which file each of the keys is from.
@@ -106,6 +135,13 @@ impl Default for Settings {
             outbox_hard: 16 << 20,
             memory_limit: 64 << 20,
             pending_limit: 65_536,
+            nmid: Nmid::default(),
+            http: Http::default(),
+            metrics: Metrics::default(),
+            lists: Lists::default(),
+            rules: Rules::default(),
+            functions: BTreeMap::new(),
+            workers: BTreeMap::new(),
             warnings: Vec::new(),
             written: Written::default(),
         }
@@ -121,13 +157,16 @@ impl Settings {
 
     /// The same of files with these contents. The format goes by the file's extension.
     pub fn parse<'a>(files: impl Iterator<Item = (&'a Path, &'a str)>) -> Result<Settings, ConfError> {
-        let mut settings = Settings::default();
+        let mut draft = Draft::default();
         for (file, text) in files {
-            settings.merge(file, text)?;
+            draft.merge(file, text)?;
         }
-        // Only now: a later file may mend what an earlier one says.
-        settings.check()?;
-        Ok(settings)
+        draft.finish()
+    }
+
+    /// What holds for the function called `name`.
+    pub fn rules_of(&self, name: &str) -> &Rules {
+        self.functions.get(name).unwrap_or(&self.rules)
     }
 
     /// The fault of whichever of `keys` was written last, in a sentence that names its file.
@@ -135,217 +174,7 @@ impl Settings {
         let error = self.written.blame(keys, what);
         error.map_or_else(|| format!("{}: {what}", keys.join(", ")), |error| error.to_string())
     }
-
-    fn merge(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
-        match file.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => self.merge_json(file, text),
-            Some("yaml" | "yml") => {
-                let what = "YAML is not understood; expected a .conf (key=value) or a .json file".to_owned();
-                Err(ConfError::Syntax { file: file.to_owned(), what })
-            }
-            _ => self.merge_lines(file, text),
-        }
-    }
-
-    fn merge_lines(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
-        let mut lines: Vec<(&str, usize)> = Vec::new();
-        for entry in keyvalue::parse(file, text)? {
-            let Some((key, _)) = KEYS.iter().find(|(key, _)| *key == entry.key) else {
-                let what = format!("line {}: {}", entry.line, unknown(entry.key));
-                self.warnings.push(ConfError::key(file, entry.key, what).to_string());
-                continue;
-            };
-            // An empty value is as good as no line.
-            if !entry.value.is_empty() {
-                let name = correct(key);
-                if let Some((_, line)) = lines.iter().rev().find(|(known, _)| *known == name) {
-                    let what = format!("written in line {line} and again in line {}; the later one holds", entry.line);
-                    self.warnings.push(ConfError::key(file, entry.key, what).to_string());
-                }
-                lines.push((name, entry.line));
-            }
-            self.written.note(file, key, entry.value);
-            self.set(file, key, entry.value)?;
-        }
-        Ok(())
-    }
-
-    fn merge_json(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
-        let doc = Doc::parse(file, text)?;
-        let top = doc.top();
-        if top.integer("version", 1..=1)?.is_none() {
-            return Err(top.error("version", "missing; expected 1"));
-        }
-        for name in top.keys().filter(|name| *name != "version") {
-            let Some((key, kind)) = KEYS.iter().find(|(key, _)| *key == name) else {
-                return Err(top.error(name, unknown(name)));
-            };
-            let value = match kind {
-                Kind::Truth => top.boolean(key)?.map(|value| value.to_string()),
-                Kind::Number => top.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()),
-                Kind::Text => top.string(key)?.map(str::to_owned),
-                Kind::Size => match top.string(key) {
-                    Ok(value) => value.map(str::to_owned),
-                    Err(_) => top.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()),
-                },
-            };
-            let value = value.as_deref().unwrap_or_default();
-            self.written.note(file, key, value);
-            self.set(file, key, value)?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, file: &Path, key: &str, value: &str) -> Result<(), ConfError> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        let word = Word { file, key, value };
-        if let Some(stranger) = value.chars().find(|c| c.is_control()) {
-            return Err(word.error(&format!("contains the control character {stranger:?}")));
-        }
-        match key {
-            "pid_file" => self.pid_file = Some(PathBuf::from(value)),
-            "daemon" => self.daemon = word.truth()?,
-            "verbose" => self.verbose = Some(word.truth()?),
-            "backlog" => self.backlog = word.number(1, 65_535)? as i32,
-            "node_ip" => {
-                self.node_ip = word.address()?;
-                self.net_configured = true;
-            }
-            "unix_enable" => self.unix_enable = word.truth()?,
-            "unix_path" => self.unix_path = Some(word.path()?),
-            "unix_mask" => self.unix_mask = Some(word.mode()?),
-            "unix_group" => self.unix_group = Some(value.to_owned()),
-            "allow_uids" => {
-                self.allow_uids = Some(word.list(u64::from(u32::MAX))?.iter().map(|uid| *uid as u32).collect())
-            }
-            "net_enable" | "net_enbale" => {
-                self.net_enable = word.truth()?;
-                self.net_configured = true;
-            }
-            "tcp_port" => {
-                self.tcp_port = word.number(0, 65_535)? as u16;
-                self.net_configured = true;
-            }
-            "max_conns" => self.max_conns = word.number(1, 500_000)? as usize,
-            "max_threads" => self.max_threads = Some(word.number(1, 64)? as usize),
-            "cpu_affinity" => self.cpu_affinity = word.list(1023)?.iter().map(|cpu| *cpu as usize).collect(),
-            "log_level" => self.log_level = word.number(0, 1000)? as i32,
-            "log_size" => self.log_size = word.size(4096, 1 << 40)?,
-            "log_files" => self.log_files = word.number(0, 99)? as u32,
-            "payload_limit" => self.payload_limit = word.size(8096, 1 << 30)? as u32,
-            "login_ms" => self.login = Duration::from_millis(word.number(0, 3_600_000)?),
-            "drain_ms" => self.drain = Duration::from_millis(word.number(0, 3_600_000)?),
-            "outbox_soft" => self.outbox_soft = word.size(4096, 1 << 30)? as usize,
-            "outbox_hard" => self.outbox_hard = word.size(4096, 1 << 30)? as usize,
-            "memory_limit" => self.memory_limit = word.size(1 << 20, 1 << 40)?,
-            "pending_limit" => self.pending_limit = word.number(1, 10_000_000)? as usize,
-            _ => self.set_inert(&word)?,
-        }
-        Ok(())
-    }
-
-    /// Keys of the original that have no effect here; each says so once.
-    fn set_inert(&mut self, word: &Word<'_>) -> Result<(), ConfError> {
-        let why = match word.key {
-            "udp_port" => {
-                word.number(0, 65_535)?;
-                return Ok(());
-            }
-            "auth_chap" if word.truth()? => {
-                return Err(word.error("CHAP does not exist yet; the agent does not start rather than run without it"));
-            }
-            "net_protocol" => match word.choice(&["TCP", "UDP"])? {
-                "UDP" => "UDP is not served; TCP is",
-                _ => return Ok(()),
-            },
-            "packet_type" => match word.choice(&["binary", "json"])? {
-                "json" => "payloads are passed through whatever they are; frames are binary",
-                _ => return Ok(()),
-            },
-            "svc_conf" => "the agent hosts no plugins; give this file to msf_shell",
-            _ => return Ok(()),
-        };
-        self.warnings.push(word.error(&format!("accepted without effect: {why}")).to_string());
-        Ok(())
-    }
-
-    /// What is only wrong together is the fault of whichever was written last.
-    fn check(&self) -> Result<(), ConfError> {
-        let frame = self.payload_limit as usize + HEADER;
-        let (soft, hard, memory) = (self.outbox_soft, self.outbox_hard, self.memory_limit);
-        let (keys, what) = if hard < frame {
-            let what = format!("outbox_hard ({hard}) is less than one frame of payload_limit ({frame} bytes)");
-            (["outbox_hard", "payload_limit"], what)
-        } else if soft > hard {
-            (["outbox_soft", "outbox_hard"], format!("outbox_soft ({soft}) is above outbox_hard ({hard})"))
-        } else if memory < frame as u64 {
-            let what = format!("memory_limit ({memory}) is less than one frame of payload_limit ({frame} bytes)");
-            (["memory_limit", "payload_limit"], what)
-        } else {
-            return Ok(());
-        };
-        // The defaults go together, so one of the keys has been written.
-        self.written.blame(&keys, &what).map_or(Ok(()), Err)
-    }
 }
-
-/// The original misspells one of its keys.
-fn correct(key: &str) -> &str {
-    if key == "net_enbale" { "net_enable" } else { key }
-}
-
-fn unknown(key: &str) -> String {
-    nearest::unknown(key, KEYS.iter().map(|(key, _)| *key))
-}
-
-/// What a key's value is in JSON.
-#[derive(Clone, Copy)]
-enum Kind {
-    Truth,
-    Number,
-    Text,
-    /// A number, or a string such as "64K".
-    Size,
-}
-
-const KEYS: &[(&str, Kind)] = &[
-    ("pid_file", Kind::Text),
-    ("svc_conf", Kind::Text),
-    ("daemon", Kind::Truth),
-    ("verbose", Kind::Truth),
-    ("backlog", Kind::Number),
-    ("node_ip", Kind::Text),
-    ("unix_enable", Kind::Truth),
-    ("unix_path", Kind::Text),
-    ("unix_mask", Kind::Text),
-    ("unix_group", Kind::Text),
-    ("allow_uids", Kind::Text),
-    ("net_enable", Kind::Truth),
-    ("net_enbale", Kind::Truth),
-    ("net_protocol", Kind::Text),
-    ("tcp_port", Kind::Number),
-    ("udp_port", Kind::Number),
-    ("max_conns", Kind::Number),
-    ("max_threads", Kind::Number),
-    ("cpu_affinity", Kind::Text),
-    ("packet_type", Kind::Text),
-    ("auth_chap", Kind::Truth),
-    ("log_level", Kind::Number),
-    ("log_size", Kind::Size),
-    ("log_files", Kind::Number),
-    ("payload_limit", Kind::Size),
-    ("login_ms", Kind::Number),
-    ("drain_ms", Kind::Number),
-    ("outbox_soft", Kind::Size),
-    ("outbox_hard", Kind::Size),
-    ("memory_limit", Kind::Size),
-    ("pending_limit", Kind::Number),
-];
-
-/// Bytes of a frame in front of its payload.
-const HEADER: usize = 56;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod json;
 pub mod keyvalue;
 pub mod nearest;
+pub mod net;
 pub mod shell;
 pub mod text;
 mod tree;

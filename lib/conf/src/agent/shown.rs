@@ -34,6 +34,15 @@ impl fmt::Display for Settings {
         writeln!(f, "payload_limit={}\nlogin_ms={}", self.payload_limit, self.login.as_millis())?;
         writeln!(f, "drain_ms={}", self.drain.as_millis())?;
         writeln!(f, "outbox_soft={}\noutbox_hard={}", self.outbox_soft, self.outbox_hard)?;
-        write!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)
+        writeln!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)?;
+        write!(f, "{}{}{}{}", self.nmid, self.http, self.metrics, self.lists)?;
+        self.rules.show(f, "")?;
+        for (name, rules) in &self.functions {
+            rules.show(f, &format!("function.{name}."))?;
+        }
+        for (name, rules) in &self.workers {
+            rules.show(f, &format!("worker.{name}."))?;
+        }
+        Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! One value of `msf_agent`'s settings as it is written, and what it may turn out to be.
 
 use crate::ConfError;
+use crate::net::{Networks, NoNetwork};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A value on its way into a setting.
 pub struct Word<'a> {
@@ -24,6 +26,14 @@ impl Word<'_> {
     /// A complaint that says what was expected and what was found.
     pub fn expected(&self, what: impl fmt::Display) -> ConfError {
         self.error(&format!("expected {what}, found \"{}\"", self.value))
+    }
+
+    /// Refuses what nobody could see, or what would break the line.
+    pub fn visible(&self) -> Result<(), ConfError> {
+        match self.value.chars().find(|c| c.is_control()) {
+            Some(stranger) => Err(self.error(&format!("contains the control character {stranger:?}"))),
+            None => Ok(()),
+        }
     }
 
     /// true or false, in the usual spellings.
@@ -82,10 +92,40 @@ impl Word<'_> {
         numbers.ok_or_else(|| self.expected(format_args!("numbers from 0 to {most} with commas between them")))
     }
 
+    /// Milliseconds from `least` to `most`.
+    pub fn millis(&self, least: u64, most: u64) -> Result<Duration, ConfError> {
+        self.number(least, most).map(Duration::from_millis)
+    }
+
+    /// Addresses and CIDRs with commas between them.
+    pub fn networks(&self) -> Result<Networks, ConfError> {
+        let parse = |item: &str| item.trim().parse().map_err(|e: NoNetwork| (e, item.trim().to_owned()));
+        let networks: Result<Vec<_>, _> = self.value.split(',').map(parse).collect();
+        networks.map(Networks).map_err(|(e, item)| self.error(&format!("{e}, found \"{item}\"")))
+    }
+
+    /// One of a type's words, in any case of letters.
+    pub fn one<T: Choice>(&self) -> Result<T, ConfError> {
+        let found = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(self.value));
+        let known = || T::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        found.map(|(_, choice)| *choice).ok_or_else(|| self.expected(known()))
+    }
+
     /// One of `known`, in any case of letters.
     pub fn choice(&self, known: &[&'static str]) -> Result<&'static str, ConfError> {
         let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(self.value));
         found.copied().ok_or_else(|| self.expected(known.join(" or ")))
+    }
+}
+
+/// One of a few, each of which has its word.
+pub trait Choice: Copy + PartialEq + 'static {
+    /// All of them.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// How it is written.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, choice)| *choice == self).map_or("", |(word, _)| word)
     }
 }
 

@@ -17,10 +17,14 @@ impl PartialEq for Written {
 impl Eq for Written {}
 
 impl Written {
-    pub(super) fn note(&mut self, file: &Path, key: &'static str, value: &str) {
-        if !value.is_empty() {
-            self.0.push((key, file.to_owned()));
-        }
+    /// `file` has a value for `key`.
+    pub(super) fn note(&mut self, file: &Path, key: &'static str) {
+        self.0.push((key, file.to_owned()));
+    }
+
+    /// Whether any file has a value for `key`.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(written, _)| *written == key)
     }
 
     /// Whichever of `keys` was written last. `None` when none is: what only defaults say is nobody's fault.
