@@ -29,7 +29,7 @@ ACTIONS = {
     "demo": "build, then run agent, shell and daemon together and watch them survive",
     "test": "build, then run every check and test",
     "check": "formatting, clippy, layers and the C ABI only",
-    "bench": "the benchmarks: event loop, echo through the agent",
+    "bench": "the benchmarks: event loop, brokers, gateway, idle connections",
     "soak": "the long load tests",
     "pair": "agent, msf_upnp and msf_dlna together; with --target under qemu-user",
     "install": "install the stage tree under --prefix",

@@ -44,6 +44,8 @@ NEEDS = {
         Need("uv.h", "libuv1-dev", header=True),
         Need("ev.h", "libev-dev", header=True),
         Need("nats-server", "nats-server"),
+        Need("gearmand", "gearman-job-server"),
+        Need("wrk", "wrk"),
     ],
 }
 

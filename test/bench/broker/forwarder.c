@@ -1,4 +1,4 @@
-/* The floor of the echo benchmark: a bare epoll forwarder with the same hops and the same framing as msf_agent.
+/* The floor of the librpc cases: a bare epoll forwarder with the same hops and the same framing as msf_agent.
  *
  * One thread, level-triggered, no queues, no checks beyond the length of a frame: what one read brings is sent on with
  * one send per run of frames to the same receiver. A login binds an id to a connection and is answered. It trusts its
