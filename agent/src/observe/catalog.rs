@@ -5,8 +5,8 @@
 //! falls, and a worker that comes back goes on where it left off.
 //!
 //! Names come from outside, so there may be any number of them. At most [`MOST_FUNCTIONS`] functions and [`MOST_PAIRS`]
-//! pairs of function and worker name are known by name; for a new one the one that has been without workers longest
-//! makes way, and when all have workers the new one does. What makes way is folded into the name [`OTHERS`]: sums over
+//! pairs of function and worker name are known by name; for new ones those that have been without workers
+//! longest make way, and when all have workers the new one does. What makes way is folded into the name [`OTHERS`]: sums over
 //! all names stay exact.
 
 use super::function::{FunctionSums, FunctionTally, Labels, Sums, Tally};
@@ -126,58 +126,55 @@ impl Catalog {
         if known.is_some_and(|function| function.workers.contains_key(&labels.worker_name)) {
             return true;
         }
-        (known.is_some() || self.functions.len() < MOST_FUNCTIONS || self.forget_a_function())
-            && (self.pairs < MOST_PAIRS || self.forget_a_pair(&labels.func_name))
+        (known.is_some() || self.functions.len() < MOST_FUNCTIONS || self.forget_functions())
+            && (self.pairs < MOST_PAIRS || self.forget_pairs(&labels.func_name))
     }
 
-    /// Folds the function that has been without workers longest into [`OTHERS`].
-    fn forget_a_function(&mut self) -> bool {
+    /// Folds functions that have been without workers longest into [`OTHERS`]: several, so that the search for them is
+    /// not made for each newcomer. Whether there is room now.
+    fn forget_functions(&mut self) -> bool {
         self.tidy();
         let idle = self.functions.iter_mut().filter(|(name, _)| *name != OTHERS);
-        let idle = idle.filter_map(|(name, function)| Some((function.idle_since()?, name.clone())));
-        let Some((_, name)) = idle.min() else { return false };
-        let Some(function) = self.functions.remove(&name) else { return false };
-        self.pairs -= function.workers.len();
-        let (mut past, mut calls) = (function.function_sums(), Sums::default());
-        // A gauge that nobody will lower.
-        past.queued = 0;
-        function.workers.values().for_each(|pair| calls.merge(&pair.past));
-        self.others().past.merge(&past);
-        self.keep_in_others(&calls);
-        true
+        let mut idle: Vec<_> =
+            idle.filter_map(|(name, function)| Some((function.idle_since()?, name.clone()))).collect();
+        idle.sort();
+        for (_, name) in idle.into_iter().take(MOST_FUNCTIONS / AT_A_TIME) {
+            self.forget(&name);
+        }
+        self.functions.len() < MOST_FUNCTIONS
     }
 
-    /// Folds the pair that has been without workers longest into [`OTHERS`]; its function keeps its own numbers.
-    fn forget_a_pair(&mut self, spared: &str) -> bool {
+    /// The same for pairs of a function and a worker's name; the function keeps its own numbers.
+    fn forget_pairs(&mut self, spared: &str) -> bool {
         self.tidy();
-        let pairs = self.functions.iter().filter(|(name, _)| *name != OTHERS).flat_map(|(function, workers)| {
-            let idle = workers.workers.iter().filter(|(_, pair)| pair.is_idle());
-            idle.map(move |(worker, pair)| (pair.emptied, function.clone(), worker.clone()))
-        });
-        let Some((_, function, worker)) = pairs.min() else { return false };
-        let Some(workers) = self.functions.get_mut(&function).map(|function| &mut function.workers) else {
-            return false;
-        };
-        let past = workers.remove(&worker).map(|pair| pair.past).unwrap_or_default();
-        self.pairs -= 1;
-        self.keep_in_others(&past);
-        if function != spared {
-            self.drop_if_bare(&function);
+        let mut idle = Vec::new();
+        for (name, function) in self.functions.iter().filter(|(name, _)| *name != OTHERS) {
+            let pairs = function.workers.iter().filter(|(_, pair)| pair.is_idle());
+            idle.extend(pairs.map(|(worker, pair)| (pair.emptied, name.clone(), worker.clone())));
         }
-        true
+        idle.sort();
+        for (_, name, worker) in idle.into_iter().take(MOST_PAIRS / AT_A_TIME) {
+            let Some(function) = self.functions.get_mut(&name) else { continue };
+            let Some(pair) = function.workers.remove(&worker) else { continue };
+            self.pairs -= 1;
+            // A function of which nothing is left by name is no function any longer.
+            let bare = name != spared && function.workers.is_empty() && function.idle_since().is_some();
+            self.keep_in_others(&pair.past);
+            if bare {
+                self.forget(&name);
+            }
+        }
+        self.pairs < MOST_PAIRS
     }
 
-    /// A function of which nothing is left by name is no function any longer.
-    fn drop_if_bare(&mut self, name: &str) {
-        if let Some(function) = self.functions.get_mut(name)
-            && function.workers.is_empty()
-            && Arc::get_mut(&mut function.tallies).is_some()
-        {
-            let mut past = function.function_sums();
-            past.queued = 0;
-            self.functions.remove(name);
-            self.others().past.merge(&past);
-        }
+    /// Folds a function without workers into [`OTHERS`].
+    fn forget(&mut self, name: &str) {
+        let Some(function) = self.functions.remove(name) else { return };
+        self.pairs -= function.workers.len();
+        // What was queued is a gauge that nobody will lower.
+        let past = FunctionSums { queued: 0, ..function.function_sums() };
+        self.others().past.merge(&past);
+        function.workers.values().for_each(|pair| self.keep_in_others(&pair.past));
     }
 
     fn others(&mut self) -> &mut Function {
@@ -283,6 +280,8 @@ pub const OTHERS: &str = "(others)";
 pub const MOST_FUNCTIONS: usize = 1_000;
 /// Pairs of function and worker name.
 pub const MOST_PAIRS: usize = 4_000;
+/// This part of them makes way when there is no room.
+const AT_A_TIME: usize = 10;
 /// Addresses in each of the two counts by address.
 const MOST_ADDRESSES: usize = 1_000;
 const LONGEST_NAME: usize = 128;
