@@ -19,14 +19,19 @@
 mod error;
 mod frame;
 mod job;
+mod json;
+mod msgpack;
 mod numbers;
 mod peer;
+mod ret;
 
 pub use error::NmidError;
 pub use frame::{Frame, HEADER_LEN, Head, Step, append_name, decode, empty};
 pub use job::{Answer, Dialect, DoJob, Job, Params, Return};
+pub use json::{Numbers, json_to_msgpack, msgpack_to_json};
 pub use numbers::{conn, handle_type, params_type, pdt};
 pub use peer::{FromClient, FromWorker, ToClient, ToWorker};
+pub use ret::{RetStruct, as_map, for_first_generation};
 
 /// The payload limit of a broker that was not told another one: 16 MiB.
 pub const DEFAULT_PAYLOAD_LIMIT: u32 = 16 << 20;
