@@ -7,8 +7,6 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod base64;
-pub mod base64;
 pub mod http;
 pub mod librpc;
 pub mod nmid;
-pub mod ws;
