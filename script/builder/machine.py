@@ -37,6 +37,7 @@ NEEDS = {
         Need("cmake", "cmake"),
         Need("pkg-config", "pkg-config"),
         Need("strace", "strace"),
+        Need("promtool", "prometheus"),
     ],
     "bench": [
         Need("strace", "strace"),

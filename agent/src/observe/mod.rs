@@ -7,6 +7,9 @@
 
 pub mod catalog;
 pub mod counter;
+pub mod exposition;
 pub mod function;
 pub mod histogram;
+pub mod page;
+pub mod process;
 pub mod traffic;
