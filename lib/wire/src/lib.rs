@@ -10,3 +10,4 @@ pub mod base64;
 pub mod http;
 pub mod librpc;
 pub mod nmid;
+pub mod ws;

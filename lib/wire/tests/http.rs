@@ -1,4 +1,5 @@
 //! HTTP as it comes in: every split and every truncation of what is right, and what is wrong refused with its status.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use msf_wire::http::{Decoder, Limits, Persistence, Refusal, Stage, Step};
 
