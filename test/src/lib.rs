@@ -1,3 +1,5 @@
 //! What the long tests are made of; the programs in `bin/` and the scripts beside them run it.
 
+mod dice;
+pub mod nmid;
 pub mod soak;

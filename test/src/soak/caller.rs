@@ -1,6 +1,7 @@
 //! One connection with one call in flight, speaking the protocol's bytes itself: what libipc does wrong must show.
 
 use super::{Plan, SERVICES};
+use crate::dice::Dice;
 use msf_wire::librpc::{self, Frame, Header, Login, Step, cmd, errcode, id, opcode};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -53,7 +54,7 @@ pub struct Caller {
     stream: UnixStream,
     own: u32,
     seq: u32,
-    random: u64,
+    dice: Dice,
     payload: u32,
     inbox: Vec<u8>,
 }
@@ -64,8 +65,8 @@ impl Caller {
         let stream = UnixStream::connect(socket).map_err(|e| format!("cannot connect to {}: {e}", socket.display()))?;
         stream.set_read_timeout(Some(SILENCE)).map_err(|e| e.to_string())?;
         let own = FIRST_ID + index;
-        let random = plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(index) << 32 | 1);
-        let mut caller = Caller { stream, own, seq: 0, random, payload: plan.payload, inbox: Vec::new() };
+        let dice = Dice::new(plan.seed, u64::from(index));
+        let mut caller = Caller { stream, own, seq: 0, dice, payload: plan.payload, inbox: Vec::new() };
         caller.login()?;
         Ok(caller)
     }
@@ -85,7 +86,7 @@ impl Caller {
     pub fn run(mut self, stop: &AtomicBool) -> Result<Vec<Call>, String> {
         let mut calls = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            let service = SERVICES[self.next_random() as usize % SERVICES.len()];
+            let service = SERVICES[self.dice.roll() as usize % SERVICES.len()];
             let call = self.call_one(service)?;
             calls.push(call);
             match call.outcome {
@@ -100,7 +101,7 @@ impl Caller {
     /// One call with a payload of random size and bytes.
     pub fn call_one(&mut self, service: u32) -> Result<Call, String> {
         self.seq += 1;
-        let command = self.next_random() as u32;
+        let command = self.dice.roll() as u32;
         let payload = self.random_payload();
         let expected = transformed(&payload, command);
         let length = payload.len() as u32;
@@ -147,21 +148,13 @@ impl Caller {
     }
 
     fn random_payload(&mut self) -> Vec<u8> {
-        let length = self.next_random() as usize % (self.payload as usize + 1);
+        let length = self.dice.roll() as usize % (self.payload as usize + 1);
         let mut payload = Vec::with_capacity(length + 8);
         while payload.len() < length {
-            payload.extend_from_slice(&self.next_random().to_le_bytes());
+            payload.extend_from_slice(&self.dice.roll().to_le_bytes());
         }
         payload.truncate(length);
         payload
-    }
-
-    /// xorshift64*.
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
     }
 }
 
