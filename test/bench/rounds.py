@@ -34,6 +34,27 @@ def total(results, name, key):
     return sum(result.get(key, 0) for result in results.get(name, ()) if result)
 
 
+def faults(results, name):
+    """Answers that were not right, by kind, as far as there were any."""
+    counts = {key: total(results, name, key) for key in ("wrong", "refused", "lost")}
+    return {key: count for key, count in counts.items() if count}
+
+
+def report(case, results):
+    """Prints what was measured: medians over the rounds, and faults if there were any."""
+    print(f"\n{case}:")
+    for name, rounds in results.items():
+        dead = sum(result is None for result in rounds)
+        if dead == len(rounds):
+            print(f"  {name:16} did not survive", flush=True)
+            continue
+        numbers = [middle(results, name, key) or 0 for key in ("rate", "p50_us", "p99_us", "p999_us", "cpu_us")]
+        line = "  {:16} {:9.0f} calls/s  p50 {:7.1f}  p99 {:8.1f}  p99.9 {:8.1f} us  broker cpu {:6.2f} us/call"
+        notes = [f"{count} {key}" for key, count in faults(results, name).items()]
+        notes += [f"died in {dead} of {len(rounds)} rounds"] if dead else []
+        print("  ".join([line.format(name, *numbers), ", ".join(notes)]).rstrip(), flush=True)
+
+
 @dataclass(frozen=True)
 class Goal:
     """`ours` divided by `theirs`, in `key`: at least `least`, or below `below`, or only to be looked at."""
@@ -72,7 +93,13 @@ class Verdicts:
         if not met:
             self.missed.append(f"{case}: {what} is {value}, wanted {wish}")
 
+    def demand_right_answers(self, case, results, name):
+        wrong = faults(results, name)
+        value = ", ".join(f"{count} {key}" for key, count in wrong.items()) or "all right"
+        self.note(case, f"answers of {name}", value, "all right", not wrong)
+
     def print(self):
+        """The table, then a line for each missed goal; the exit code that is due."""
         widths = [max(len(row[column]) for row in self.rows) for column in range(4)]
         for case, what, value, wish, verdict in self.rows:
             line = f"{case:{widths[0]}}  {what:{widths[1]}}  {value:>{widths[2]}}  {wish:{widths[3]}}  {verdict}"

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 import brokers  # noqa: E402
-from rounds import Goal, Verdicts, interleaved, middle, total  # noqa: E402
+from rounds import Goal, Verdicts, faults, interleaved, middle, report  # noqa: E402
 
 ONE, MANY, NATIVE = "agent, limit 1", "agent, limit 16", "agent, librpc"
 FLOOR_ONE, FLOOR, FORWARDER = "floor, limit 1", "floor", "forwarder"
@@ -123,30 +123,14 @@ class Field:
             return None
 
 
-def report(case, results):
-    print(f"\n{case}:")
-    for name in results:
-        if middle(results, name, "rate") is None:
-            print(f"  {name:16} did not survive")
-            continue
-        numbers = [middle(results, name, key) or 0 for key in ("rate", "p50_us", "p99_us", "p999_us", "cpu_us")]
-        line = "  {:16} {:9.0f} calls/s  p50 {:7.1f}  p99 {:8.1f}  p99.9 {:8.1f} us  broker cpu {:6.2f} us/call"
-        faults = [f"{total(results, name, key)} {key}" for key in ("wrong", "refused", "lost") if total(results, name, key)]
-        dead = sum(result is None for result in results[name])
-        faults += [f"died in {dead} of {len(results[name])} rounds"] if dead else []
-        print(line.format(name, *numbers) + ("  " + ", ".join(faults) if faults else ""), flush=True)
-
-
 def judge(verdicts, case, results):
     verdicts.judge(str(case), results, case.goals())
-    if total(results, ORIGINAL, "right") and not any(total(results, ORIGINAL, key) for key in ("wrong", "lost")):
+    # The latency of answers means something only where they are the right ones.
+    if middle(results, ORIGINAL, "rate") and not faults(results, ORIGINAL):
         verdicts.judge(str(case), results, [Goal("p99_us", MANY, ORIGINAL, below=1)])
     for name in results:
-        if name == ORIGINAL:
-            continue
-        faults = sum(total(results, name, key) for key in ("wrong", "refused", "lost"))
-        if faults:
-            verdicts.note(str(case), f"answers of {name} not right", str(faults), "0", False)
+        if name in (ONE, MANY, NATIVE):
+            verdicts.demand_right_answers(str(case), results, name)
 
 
 def main():
