@@ -16,7 +16,9 @@
 //! assert!(matches!(FromClient::parse(&frame), Ok(FromClient::DoJob(_, job)) if job.params == params));
 //! ```
 
+mod bridge;
 mod error;
+mod fields;
 mod frame;
 mod job;
 mod json;
@@ -25,7 +27,9 @@ mod numbers;
 mod peer;
 mod ret;
 
+pub use bridge::{Unsafe, to_first, to_second};
 pub use error::NmidError;
+pub use fields::{ServiceCall, lookup, service_params};
 pub use frame::{Frame, HEADER_LEN, Head, Step, append_name, decode, empty};
 pub use job::{Answer, Dialect, DoJob, Job, Params, Return};
 pub use json::{Numbers, json_to_msgpack, msgpack_to_json};
