@@ -8,6 +8,7 @@
 
 pub mod base64;
 pub mod http;
+pub mod json;
 pub mod librpc;
 pub mod nmid;
 pub mod ws;

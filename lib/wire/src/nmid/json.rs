@@ -2,7 +2,7 @@
 //! that. Order is kept, because C workers take their arguments by it; of two equal keys in an object the last one wins,
 //! as in Go. Nothing nests deeper than 128, here and in serde_json.
 //!
-//! The only file of this crate that names serde and serde_json; lib/conf has its own, which refuses equal keys.
+//! serde and serde_json are named here and in [`json`](crate::json); lib/conf has its own, which refuses equal keys.
 
 use std::fmt::{self, Display, LowerExp};
 use std::ops::Range;

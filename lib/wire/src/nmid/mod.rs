@@ -33,6 +33,7 @@ pub use fields::{ServiceCall, lookup, service_params};
 pub use frame::{Frame, HEADER_LEN, Head, Step, append_name, decode, empty};
 pub use job::{Answer, Dialect, DoJob, Job, Params, Return};
 pub use json::{Numbers, json_to_msgpack, msgpack_to_json};
+pub use msgpack::is_msgpack;
 pub use numbers::{conn, handle_type, params_type, pdt};
 pub use peer::{FromClient, FromWorker, ToClient, ToWorker};
 pub use ret::{RetStruct, as_map, for_first_generation};

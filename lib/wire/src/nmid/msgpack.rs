@@ -6,6 +6,13 @@
 
 use rmp::{Marker, encode};
 
+/// Whether `bytes` are one value and nothing else.
+#[must_use]
+pub fn is_msgpack(bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(bytes);
+    reader.value().is_some() && reader.is_at_end()
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Item<'a> {
@@ -266,6 +273,16 @@ mod tests {
         let mut reader = Reader::new(b"\x82\xa1a\x93\x01\x02\x03\xa1b\x80\xc3");
         assert_eq!(reader.value(), Some(&b"\x82\xa1a\x93\x01\x02\x03\xa1b\x80"[..]));
         assert_eq!((reader.item(), reader.is_at_end(), reader.item()), (Some(Item::Bool(true)), true, None));
+    }
+
+    #[test]
+    fn bytes_are_one_value_or_not() {
+        for yes in [&b"\xc0"[..], b"\x81\xa1a\x91\x01", b"\xc4\x00"] {
+            assert!(is_msgpack(yes), "{yes:x?}");
+        }
+        for no in [&b""[..], b"\xc1", b"\xc0\xc0", b"\x81\xa1a", b"\xdd\xff\xff\xff\xff"] {
+            assert!(!is_msgpack(no), "{no:x?}");
+        }
     }
 
     #[test]
