@@ -53,10 +53,10 @@ def connects(address):
 class Broker:
     """A running broker: `name` in the tables, `protocol` and `address` for the load."""
 
-    def __init__(self, name, protocol, address, command, environment=None, stdout=subprocess.DEVNULL):
+    def __init__(self, name, protocol, address, command, stdout=subprocess.DEVNULL, **how):
         self.name, self.protocol, self.address = name, protocol, address
-        self.process = subprocess.Popen(list(map(str, command)), env=environment, stdin=subprocess.DEVNULL, stdout=stdout,
-                                        stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=stdout,
+                                        stderr=subprocess.DEVNULL, text=True, **how)
 
     def wait_until(self, address):
         """Returns once the broker listens there."""
@@ -101,7 +101,7 @@ def agent(folder, binary, name, protocol, **settings):
     config.write_text("".join(f"{key}={value}\n" for key, value in wanted.items()))
     environment = dict(os.environ, MSF_RUN_DIR=str(place), MSF_LOG_DIR=str(place / "log"))
     environment.pop("MSF_AGENT_SOCK", None)
-    one = Broker(name, protocol, None, [binary, "-c", config], environment, subprocess.PIPE)
+    one = Broker(name, protocol, None, [binary, "-c", config], subprocess.PIPE, env=environment)
     greeting = one.process.stdout.readline()
     found = {"librpc": r"unix ([^ ,;]+)", "nmid": r"nmid \S+:(\d+)", "http": r"HTTP \S+:(\d+)"}
     ports = {what: match[1] for what, pattern in found.items() if (match := re.search(pattern, greeting))}
@@ -132,6 +132,34 @@ def gearmand(folder, *options):
     port = free_port()
     command = [program("gearmand"), "-L", "127.0.0.1", "-p", port, "-l", "none", "-P", folder / "gearmand.pid", *options]
     return Broker("gearmand", "gearman", port, command).wait_until(port)
+
+
+ORIGINAL_CONFIG = """\
+RpcServer: {{network: tcp, host: 127.0.0.1, port: "{port}", http_port: ""}}
+WhiteList: {{enable: false}}
+BlackList: {{enable: false}}
+Prometheus: {{enable: false}}
+"""
+
+
+def original_program():
+    """The original nmid broker, built from its published module unless it stands there; None, said why, without one."""
+    sys.path.insert(0, str(ROOT / "test/interop"))
+    import peers
+    try:
+        return peers.original_broker()
+    except (peers.Refused, peers.Broken, FileNotFoundError, subprocess.TimeoutExpired) as why:
+        print(f"the original nmid broker is left out: {why}")
+        return None
+
+
+def original(folder, binary, name):
+    """It reads config/server.yaml where it runs, and nothing else."""
+    port, place = free_port(), folder / "original"
+    (place / "config").mkdir(parents=True, exist_ok=True)
+    (place / "config/server.yaml").write_text(ORIGINAL_CONFIG.format(port=port))
+    environment = dict(os.environ, LOG_DIR=str(place / "log"))
+    return Broker(name, "nmid", port, [binary], cwd=place, env=environment).wait_until(port)
 
 
 class Workers:

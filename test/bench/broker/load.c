@@ -2,8 +2,9 @@
  *
  * A caller keeps WINDOW calls in flight on its connection: an answer, right or wrong, begins the next one in its place.
  * Each call carries who asked and which call it is, and each answer is compared with what was asked, byte by byte: an
- * answer of somebody else is wrong. A call without an answer for PATIENCE is lost and asked anew. Callers are one epoll
- * loop, each worker a process with a blocking loop, so that the machine's cores are left to the broker.
+ * answer of somebody else is wrong. A call without an answer for PATIENCE is lost, and another takes its place. At the end
+ * nothing new is asked and what is in flight is waited for. Callers are one epoll loop, each worker a process with a
+ * blocking loop, so that the machine's cores are left to the broker.
  *
  * usage: load call PROTOCOL ADDRESS CALLERS WORKERS PAYLOAD WINDOW SECONDS   prints what was counted, as JSON
  *        load work PROTOCOL ADDRESS INDEX                                    prints "ready" and runs
@@ -12,6 +13,7 @@
 #define _GNU_SOURCE
 #include "protocol.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 #include <time.h>
 
 enum { MOST_CALLERS = 1024, MOST_WINDOW = 256, EVENTS = 1024, SAMPLES = 1 << 24, HEAD = 6, STAMP = 8 };
-static const uint64_t SECOND = 1000000000, PATIENCE = 1000000000;
+static const uint64_t SECOND = 1000000000, PATIENCE = 500000000;
 
 static const struct protocol *protocol;
 
@@ -54,6 +56,7 @@ static _Noreturn void work(const char *address, unsigned index) {
 
 struct call {
     uint32_t number;
+    bool open;
     uint64_t asked_at;
 };
 
@@ -63,7 +66,8 @@ struct caller {
 };
 
 static struct caller callers[MOST_CALLERS];
-static unsigned many, workers, window;
+static unsigned many, workers, window, open_calls;
+static bool ending;
 static size_t length;
 static char payload[BUFFER], scratch[2 * BUFFER];
 static struct {
@@ -84,9 +88,13 @@ static void stamp(unsigned caller, unsigned slot) {
     put_be(payload + HEAD + 4, callers[caller].calls[slot].number);
 }
 
-/* Appends call `slot` of `caller` to the scratch. */
+/* Appends a call in place of the one that `slot` had to the scratch; `used` is how much is there. */
 static size_t ask(size_t used, unsigned caller, unsigned slot, uint64_t now) {
     struct call *call = &callers[caller].calls[slot];
+    open_calls -= call->open;
+    call->open = !ending;
+    if (ending) return used;
+    open_calls++;
     call->number++;
     call->asked_at = now;
     stamp(caller, slot);
@@ -106,7 +114,7 @@ static void check(unsigned caller, unsigned slot, const struct message *got, uin
         count.refused++;
     } else if (got->length != length || memcmp(got->payload, payload, length) != 0) {
         count.wrong++;
-    } else {
+    } else if (!ending) {
         uint64_t took = (now - callers[caller].calls[slot].asked_at) / 10;
         if (count.right < SAMPLES) samples[count.right] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
         count.right++;
@@ -134,16 +142,33 @@ static void hear(unsigned caller, uint64_t *now) {
     send_all(in->fd, scratch, asked);
 }
 
-static void ask_lost_anew(uint64_t now) {
+static void replace_lost(uint64_t now) {
     for (unsigned i = 0; i < many; i++) {
         size_t asked = 0;
         for (unsigned slot = 0; slot < window; slot++) {
-            if (now - callers[i].calls[slot].asked_at < PATIENCE) continue;
+            if (!callers[i].calls[slot].open || now - callers[i].calls[slot].asked_at < PATIENCE) continue;
             count.lost++;
             asked = ask(asked, i, slot, now);
         }
         send_all(callers[i].in->fd, scratch, asked);
     }
+}
+
+/* Hears answers until `end`, or until no call is open; returns when that was. */
+static uint64_t listen_until(int epoll, uint64_t now, uint64_t end) {
+    static struct epoll_event events[EVENTS];
+    uint64_t looked = now;
+    while (now < end && open_calls > 0) {
+        int ready = epoll_wait(epoll, events, EVENTS, 50);
+        if (ready < 0) die("epoll_wait");
+        for (int i = 0; i < ready; i++) hear(events[i].data.u32, &now);
+        if (ready == 0) now = nanoseconds();
+        if (now - looked < PATIENCE / 4) continue;
+        /* After a standstill of this very process the answers may just not have been read yet. */
+        if (now - looked < PATIENCE / 2) replace_lost(now);
+        looked = now;
+    }
+    return now;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -175,24 +200,17 @@ static void call(const char *address, double seconds) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, callers[i].in->fd, &event) < 0) die("epoll_ctl");
     }
-    uint64_t begin = nanoseconds(), end = begin + (uint64_t)(seconds * (double)SECOND), now = begin, looked = begin;
+    uint64_t begin = nanoseconds();
     for (unsigned i = 0; i < many; i++) {
         size_t asked = 0;
         for (unsigned slot = 0; slot < window; slot++) asked = ask(asked, i, slot, begin);
         send_all(callers[i].in->fd, scratch, asked);
     }
-    static struct epoll_event events[EVENTS];
-    while (now < end) {
-        int ready = epoll_wait(epoll, events, EVENTS, 100);
-        if (ready < 0) die("epoll_wait");
-        for (int i = 0; i < ready; i++) hear(events[i].data.u32, &now);
-        if (ready == 0) now = nanoseconds();
-        if (now - looked > SECOND / 10) {
-            ask_lost_anew(now);
-            looked = now;
-        }
-    }
-    print((double)(now - begin) / (double)SECOND);
+    uint64_t end = listen_until(epoll, begin, begin + (uint64_t)(seconds * (double)SECOND));
+    ending = true;
+    listen_until(epoll, end, end + 2 * PATIENCE);
+    count.lost += open_calls;
+    print((double)(end - begin) / (double)SECOND);
 }
 
 int main(int argc, char **argv) {

@@ -72,7 +72,7 @@ class Field:
     """The brokers under test, each started when it is first needed, and again should it have died."""
 
     def __init__(self, folder, options):
-        self.running, self.deaths = {}, {}
+        self.running = {}
         self.load = brokers.compile_c(folder, "load", *brokers.LOAD)
         forwarder = brokers.compile_c(folder, "forwarder", HERE / "forwarder.c")
         floor = brokers.compile_c(folder, "floor", HERE / "floor.c")
@@ -87,6 +87,8 @@ class Field:
             NATS: brokers.nats,
             GEARMAND: lambda: brokers.gearmand(folder),
         }
+        if original := brokers.original_program():
+            self.starters[ORIGINAL] = lambda: brokers.original(folder, original, ORIGINAL)
 
     def __enter__(self):
         return self
@@ -102,7 +104,7 @@ class Field:
         return one
 
     def measure(self, name, case, seconds):
-        """One run of `case` through the broker `name`; None, and a death noted, if that broker did not survive it."""
+        """One run of `case` through the broker `name`; None if that is the original and it did not survive."""
         broker = self.broker(name)
         numbers = [case.callers, case.workers, case.payload, case.window, seconds]
         command = [self.load, "call", broker.protocol, broker.address, *numbers]
@@ -119,7 +121,6 @@ class Field:
             if name != ORIGINAL:
                 sys.exit(f"{name}, {case}: {died}")
             broker.stop()
-            self.deaths[name] = self.deaths.get(name, 0) + 1
             return None
 
 
