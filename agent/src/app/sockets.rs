@@ -2,7 +2,7 @@
 
 use super::{Failure, NAME, access};
 use crate::control::listener::Listener;
-use msf_conf::agent::Settings;
+use msf_conf::agent::{Endpoint, Settings};
 use msf_core::log::Level;
 use msf_core::sys::place;
 use std::env;
@@ -47,7 +47,7 @@ fn unix_paths(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
 /// The TCP listener. Somebody else on the default port is no reason not to serve the machine itself.
 fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
     let address = SocketAddr::new(settings.node_ip, settings.tcp_port);
-    match Listener::tcp(address, settings.backlog) {
+    match Listener::tcp("TCP", address, settings.backlog) {
         Ok(listener) => {
             if listener.is_public() {
                 msf_core::log!(Level::Warn, "AGENT", "{listener}: peers on the network are not authenticated");
@@ -56,6 +56,22 @@ fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
         }
         Err(error) if !settings.net_configured => {
             msf_core::log!(Level::Warn, "AGENT", "{error}; going on without TCP (net_enable=false says so for good)");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The listener of one of the other TCP ports, called `name` in the settings; `what` is what is spoken there. Somebody
+/// else on a default port is no reason not to serve.
+pub fn endpoint(settings: &Settings, name: &str, what: &str, endpoint: &Endpoint) -> Result<Option<Listener>, Failure> {
+    if !endpoint.enable {
+        return Ok(None);
+    }
+    match Listener::tcp(what, endpoint.address(), settings.backlog) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if !endpoint.configured => {
+            msf_core::log!(Level::Warn, "AGENT", "{error}; going on without it ({name}_enable=false says so for good)");
             Ok(None)
         }
         Err(error) => Err(error.into()),

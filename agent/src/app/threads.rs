@@ -2,6 +2,7 @@
 
 use super::errands::Program;
 use super::{Failure, LOG, access, sockets};
+use crate::control::metrics::Metrics;
 use crate::control::thread::{self as control_thread, Control};
 use crate::core::admit::Limits;
 use crate::core::order::{Order, Report};
@@ -39,7 +40,8 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
     let count = reactors(settings);
     raise_descriptor_limit(settings.max_conns);
     let listeners = sockets::open(settings)?;
-    let places = listeners.iter().map(ToString::to_string).collect();
+    let metrics = sockets::endpoint(settings, "metrics", "metrics", &settings.metrics.listen)?;
+    let places = listeners.iter().chain(&metrics).map(ToString::to_string).collect();
     let reactor = Reactor::new()?;
     let loops = (0..count).map(|_| Reactor::new()).collect::<Result<Vec<_>, _>>()?;
     let counters: Arc<[Counters]> = (0..count).map(|_| Counters::default()).collect();
@@ -50,6 +52,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         seed,
         orders: wires.orders.iter().map(|(sender, _)| sender.living_on(reactor.waker())).collect(),
         reports,
+        counters: Arc::clone(&counters),
         signals,
         access: access::access(settings),
         max_conns: settings.max_conns,
@@ -59,6 +62,10 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
     let mut controlling = Control::new(&reactor, control_wiring, program)?;
     for listener in listeners {
         controlling.listen(&reactor, listener)?;
+    }
+    if let Some(listener) = metrics {
+        let settings = &settings.metrics;
+        controlling.expose(Metrics::new(&reactor, listener, &settings.path, settings.create_time)?);
     }
     let started = Instant::now();
     let mut reactors = Vec::with_capacity(count);

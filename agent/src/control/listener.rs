@@ -84,11 +84,11 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Listens on TCP.
-    pub fn tcp(address: SocketAddr, backlog: i32) -> Result<Listener, CannotListen> {
-        let failed = |source| CannotListen { place: format!("TCP {address}"), source };
+    /// Listens on TCP; `what` is what is spoken there, for whoever reads where we listen.
+    pub fn tcp(what: &str, address: SocketAddr, backlog: i32) -> Result<Listener, CannotListen> {
+        let failed = |source| CannotListen { place: format!("{what} {address}"), source };
         let socket = TcpListener::bind(address).map_err(failed)?;
-        let name = format!("TCP {}", socket.local_addr().map_err(failed)?);
+        let name = format!("{what} {}", socket.local_addr().map_err(failed)?);
         let listener = Listener { socket: Socket::Tcp(socket), name };
         listener.begin(backlog).map_err(failed)?;
         Ok(listener)

@@ -4,8 +4,10 @@
 //! reports, through bounded mailboxes that block neither.
 
 mod acceptor;
+mod guests;
 pub mod listener;
 mod liveness;
+pub mod metrics;
 mod order_line;
 mod publish;
 mod registry;

@@ -5,17 +5,22 @@ pub use super::acceptor::Access;
 use super::acceptor::{Accepted, Acceptor};
 use super::listener::Listener;
 use super::liveness::Process;
+use super::metrics::Metrics;
 use super::order_line::OrderLine;
 use super::publish::Publisher;
 use super::registry::{Effect, Registry};
 use crate::core::admit::Limits;
 use crate::core::message::Address;
 use crate::core::order::{Order, Report};
+use crate::observe::catalog::Catalog;
+use crate::observe::counter::Counters;
+use crate::observe::page::Subject;
 use msf_core::event::mailbox::{Receiver, Sender};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Token, Turn};
 use msf_core::log::Level;
 use nix::sys::signal::Signal;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the control thread starts with.
@@ -26,6 +31,8 @@ pub struct Wiring {
     pub orders: Vec<Sender<Order>>,
     /// What the reactors say.
     pub reports: Receiver<Report>,
+    /// What they count.
+    pub counters: Arc<[Counters]>,
     /// The signals of the process.
     pub signals: Signals,
     /// Who may connect.
@@ -63,6 +70,10 @@ pub struct Control<E> {
     publisher: Publisher,
     lines: Vec<OrderLine>,
     reports: Receiver<Report>,
+    counters: Arc<[Counters]>,
+    /// Whose numbers there are beside those.
+    catalog: Catalog,
+    metrics: Option<Metrics>,
     signals: Signals,
     /// Holds the one place that the signals' token needs beside the listeners'.
     signal_token: Option<Token>,
@@ -97,8 +108,11 @@ impl<E: Errands> Control<E> {
             acceptor: Acceptor::new(wiring.access, wiring.max_conns),
             registry: Registry::default(),
             publisher: Publisher::new(wiring.orders.len(), wiring.seed),
+            catalog: Catalog::new(wiring.orders.len()),
             lines: wiring.orders.into_iter().map(OrderLine::new).collect(),
             reports: wiring.reports,
+            counters: wiring.counters,
+            metrics: None,
             signals: wiring.signals,
             signal_token: None,
             drain: wiring.drain,
@@ -118,6 +132,11 @@ impl<E: Errands> Control<E> {
     /// Accepts connections from `listener` too.
     pub fn listen(&mut self, reactor: &Reactor, listener: Listener) -> io::Result<()> {
         self.acceptor.add(reactor, listener)
+    }
+
+    /// Serves these metrics too.
+    pub fn expose(&mut self, metrics: Metrics) {
+        self.metrics = Some(metrics);
     }
 
     /// Turns `reactor` until the agent has ended; whether it ended as it should.
@@ -290,12 +309,19 @@ impl<E: Errands> Turn for Control<E> {
             for number in self.signals.take() {
                 self.signal(reactor, number);
             }
+        } else if let Some(metrics) = self.metrics.as_mut().filter(|metrics| metrics.own(token)) {
+            let (counters, catalog) = (&*self.counters, &self.catalog);
+            let version = env!("CARGO_PKG_VERSION");
+            metrics.ready(reactor, token, &Subject { counters, catalog, process: None, create_time: true, version });
         } else {
             self.accept(reactor, Some(token));
         }
     }
 
     fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+        if let Some(metrics) = self.metrics.as_mut().filter(|metrics| metrics.own_timer(key)) {
+            return metrics.sweep(reactor);
+        }
         let phase = self.phase;
         match key {
             key if key == Timer::Accept as u64 => {
@@ -359,6 +385,7 @@ mod tests {
             seed: 1,
             orders: orders.into_iter().map(|orders| orders.living_on(reactor.waker())).collect(),
             reports,
+            counters: Arc::new([Counters::default(), Counters::default()]),
             signals: Signals::new(&[]).unwrap(),
             access: Access::FileMode,
             max_conns: 1,

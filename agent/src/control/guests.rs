@@ -1,0 +1,296 @@
+//! Connections that the control thread serves itself: a scraper of the metrics, an operator at the admin socket.
+//!
+//! They are few, and nobody's calls depend on them, so they get what they need in small turns and no more: so many at a
+//! time, so many reads per turn, nothing read while an answer waits to be taken, and a limit in time for everything.
+//! Whoever comes when all places are taken gets the place of who has done nothing longest.
+
+use super::listener::Listener;
+use crate::core::message::Peer;
+use msf_core::event::{Interest, Reactor, Slots, Token};
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// One kind of guest, behind one listener.
+pub struct Guests<T> {
+    listener: Listener,
+    rules: Rules,
+    slots: Slots<Guest<T>>,
+    /// The timer that looks for those whose time is over is armed.
+    sweeping: bool,
+    /// Somebody waits at the door for whom there was no descriptor or no memory.
+    short: bool,
+}
+
+/// What holds for a kind of guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Added to their tokens, so that they are told from everybody else's; also their timer's key.
+    pub base: u32,
+    /// How many at a time; less than [`DOOR`].
+    pub most: usize,
+    /// Bytes one may have sent that are no whole request yet.
+    pub inbox: usize,
+    /// How long one may say nothing.
+    pub idle: Duration,
+    /// How long a request may take to come, and an answer to be taken.
+    pub slow: Duration,
+    /// Who may come.
+    pub admits: fn(&Peer) -> bool,
+}
+
+/// One connection.
+pub struct Guest<T> {
+    socket: OwnedFd,
+    /// What is said over it.
+    pub talk: T,
+    /// What has come and was not understood yet.
+    pub inbox: Vec<u8>,
+    /// What is to be sent.
+    out: Vec<u8>,
+    sent: usize,
+    /// To be closed when everything is sent.
+    pub ends: bool,
+    /// An answer is under way: it may be silent, and close its side.
+    pub awaits: bool,
+    /// It sends no more.
+    over: bool,
+    doing: Doing,
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Nothing,
+    Asking,
+    Taking,
+}
+
+impl<T> Guest<T> {
+    /// Where answers are put.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Bytes it has not taken yet.
+    pub fn owed(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
+    /// Sends what it takes; false when it is gone.
+    fn flush(&mut self) -> bool {
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match write(&self.socket, rest) {
+                Ok(count) => self.sent += count,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return true,
+                Err(_) => return false,
+            }
+        }
+        self.sent = 0;
+        self.out.clear();
+        self.out.shrink_to(KEEP);
+        true
+    }
+
+    /// One read; what it showed.
+    fn hear(&mut self, scratch: &mut [u8]) -> Heard {
+        match read(&self.socket, scratch) {
+            Ok(0) => {
+                self.over = true;
+                Heard::Nothing
+            }
+            Ok(count) => {
+                self.inbox.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                Heard::Something
+            }
+            Err(Errno::EINTR) => Heard::Something,
+            Err(Errno::EAGAIN) => Heard::Nothing,
+            Err(_) => Heard::Gone,
+        }
+    }
+
+    /// Notes what it does now; how long it may is counted from when it began.
+    fn note(&mut self, now: Instant, answered: bool) {
+        let doing = match () {
+            () if self.owed() > 0 => Doing::Taking,
+            () if !self.inbox.is_empty() => Doing::Asking,
+            () => Doing::Nothing,
+        };
+        if doing != self.doing || answered {
+            (self.doing, self.since) = (doing, now);
+        }
+    }
+
+    fn overstays(&self, rules: &Rules, now: Instant) -> bool {
+        let stays = now.saturating_duration_since(self.since);
+        match self.doing {
+            Doing::Nothing => !self.awaits && stays > rules.idle,
+            Doing::Asking | Doing::Taking => stays > rules.slow,
+        }
+    }
+}
+
+enum Heard {
+    Something,
+    Nothing,
+    Gone,
+}
+
+impl<T: Default> Guests<T> {
+    /// Opens the door.
+    pub fn new(reactor: &Reactor, listener: Listener, rules: Rules) -> io::Result<Guests<T>> {
+        reactor.watch(&listener, Token::from_bits(rules.base + DOOR), Interest::READ)?;
+        Ok(Guests { listener, rules, slots: Slots::default(), sweeping: false, short: false })
+    }
+
+    /// Whether an event under this token is theirs.
+    pub fn own(&self, token: Token) -> bool {
+        (self.rules.base as usize..=(self.rules.base + DOOR) as usize).contains(&token.slot())
+    }
+
+    /// Whether this timer is theirs.
+    pub fn own_timer(&self, key: u64) -> bool {
+        key == u64::from(self.rules.base)
+    }
+
+    /// Something has happened at `token`. `hear` is shown what a guest has sent, takes requests out of its inbox and
+    /// puts answers out; it is asked again until it puts out nothing.
+    pub fn ready(&mut self, reactor: &mut Reactor, token: Token, hear: impl FnMut(Token, &mut Guest<T>)) {
+        if token.slot() == (self.rules.base + DOOR) as usize {
+            return self.welcome(reactor);
+        }
+        self.serve(reactor, Token::from_bits(token.bits().wrapping_sub(self.rules.base)), hear);
+    }
+
+    /// One guest's turn.
+    pub fn serve(&mut self, reactor: &mut Reactor, token: Token, mut hear: impl FnMut(Token, &mut Guest<T>)) {
+        let Some(guest) = self.slots.get_mut(token) else { return };
+        let mut scratch = [0; SCRATCH];
+        let mut answered = false;
+        let mut rounds = 0..ROUNDS;
+        let stays = loop {
+            if !guest.flush() {
+                break false;
+            }
+            if guest.owed() > 0 {
+                break true;
+            }
+            if guest.ends || (guest.over && !guest.awaits) {
+                break false;
+            }
+            if rounds.next().is_none() {
+                // The others first; changing what is watched shows again what is left.
+                let again = Token::from_bits(token.bits() + self.rules.base);
+                break reactor.rewatch(&guest.socket, again, Interest::BOTH).is_ok();
+            }
+            hear(token, guest);
+            answered |= guest.owed() > 0;
+            if guest.owed() > 0 || guest.ends {
+                continue;
+            }
+            if guest.over || guest.inbox.len() > self.rules.inbox {
+                break guest.awaits && guest.over;
+            }
+            match guest.hear(&mut scratch) {
+                Heard::Something => {}
+                // Whatever it has sent before it closed has been heard above.
+                Heard::Nothing => break !guest.over || guest.awaits,
+                Heard::Gone => break false,
+            }
+        };
+        guest.note(reactor.now(), answered);
+        if !stays {
+            self.slots.remove(token);
+        }
+    }
+
+    /// The timer has fired: who has had his time goes.
+    pub fn sweep(&mut self, reactor: &mut Reactor) {
+        let (rules, now) = (self.rules, reactor.now());
+        let over = self.slots.iter().filter(|(_, guest)| guest.overstays(&rules, now));
+        let over: Vec<Token> = over.map(|(token, _)| token).collect();
+        over.into_iter().for_each(|token| drop(self.slots.remove(token)));
+        self.sweeping = false;
+        if std::mem::take(&mut self.short) {
+            self.knock_again(reactor);
+        }
+        if !self.slots.is_empty() {
+            self.sweep_soon(reactor);
+        }
+    }
+
+    fn welcome(&mut self, reactor: &mut Reactor) {
+        for _ in 0..MOST_PER_TURN {
+            match self.listener.accept() {
+                Ok((socket, peer)) if (self.rules.admits)(&peer) => self.seat(reactor, socket),
+                Ok(_) => {}
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EAGAIN) => return,
+                    Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
+                        self.short = true;
+                        return self.sweep_soon(reactor);
+                    }
+                    // That one has given up.
+                    _ => {}
+                },
+            }
+        }
+        self.knock_again(reactor);
+    }
+
+    /// Whoever still waits at the door is announced anew.
+    fn knock_again(&mut self, reactor: &Reactor) {
+        let door = Token::from_bits(self.rules.base + DOOR);
+        // It cannot fail for a listener that is watched; if it did, the next one to come would announce all of them.
+        let _ = reactor.rewatch(&self.listener, door, Interest::READ);
+    }
+
+    fn sweep_soon(&mut self, reactor: &mut Reactor) {
+        if !self.sweeping {
+            self.sweeping = true;
+            reactor.arm(SWEEP, u64::from(self.rules.base));
+        }
+    }
+
+    fn seat(&mut self, reactor: &mut Reactor, socket: OwnedFd) {
+        if self.slots.len() >= self.rules.most {
+            let longest = self.slots.iter().min_by_key(|(_, guest)| (guest.awaits, guest.since));
+            let longest = longest.map(|(token, _)| token);
+            longest.map(|token| self.slots.remove(token));
+        }
+        let guest = Guest {
+            socket,
+            talk: T::default(),
+            inbox: Vec::new(),
+            out: Vec::new(),
+            sent: 0,
+            ends: false,
+            awaits: false,
+            over: false,
+            doing: Doing::Nothing,
+            since: reactor.now(),
+        };
+        let Some(token) = self.slots.insert(guest) else { return };
+        let outer = Token::from_bits(token.bits() + self.rules.base);
+        let watched = self.slots.get(token).map(|guest| reactor.watch(&guest.socket, outer, Interest::BOTH));
+        if !matches!(watched, Some(Ok(()))) {
+            self.slots.remove(token);
+        }
+        self.sweep_soon(reactor);
+    }
+}
+
+/// The listener's place behind the guests'.
+pub const DOOR: u32 = 0xfff;
+/// One read.
+const SCRATCH: usize = 8 * 1024;
+/// Reads and answers for one guest in one turn.
+const ROUNDS: usize = 4;
+/// Guests let in at once.
+const MOST_PER_TURN: usize = 16;
+/// What an idle guest keeps for its next answer.
+const KEEP: usize = 4 * 1024;
+const SWEEP: Duration = Duration::from_secs(1);
