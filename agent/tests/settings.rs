@@ -29,6 +29,12 @@ fn what_a_start_refuses_parse_refuses_with_the_same_sentence() {
         ("unix_path=/no/such/place/a.sock", "unix_path: there is no folder /no/such/place"),
         ("pid_file=/no/such/place/a.pid", "pid_file: there is no folder /no/such/place"),
         ("pid_file=/", "pid_file: / is a folder"),
+        ("nmid_port=6809", "nmid_port: http_port (127.0.0.1:6809) and nmid_port (127.0.0.1:6809) are the same port"),
+        (
+            "white_list=10.0.0.0/33",
+            "white_list: expected an address or a CIDR such as 10.0.0.0/8, found \"10.0.0.0/33\"",
+        ),
+        ("function.a.balance=best", "function.a.balance: expected least or weighted or hash or sticky, found \"best\""),
     ] {
         let (parse, start, said) = judged(lines);
         assert_eq!((parse, start), (Some(1), Some(2)), "{lines}: {said}");
@@ -80,6 +86,32 @@ fn parse_prints_a_conf_that_gives_the_same_again_and_says_what_comes_of_it() {
     assert_eq!(text(&second.stderr), "");
     let without_source = |text: &str| text.split_once('\n').unwrap().1.to_owned();
     assert_eq!(without_source(&text(&second.stdout)), without_source(&first));
+}
+
+#[test]
+fn without_files_named_both_usual_ones_are_read_and_nmids_own_is_the_later() {
+    let folder = Folder::new();
+    fs::create_dir(folder.0.join("config")).unwrap();
+    fs::write(
+        folder.0.join("config/server.yaml"),
+        "RpcServer:\n  host: 0.0.0.0\n  port: 7000\nDashboard:\n  port: 1\n",
+    )
+    .unwrap();
+    let alone = run(&folder, &["-k", "parse"]);
+    let said = text(&alone.stdout);
+    assert!(
+        said.contains("\n# TCP: 127.0.0.1:9999; without it when the port is taken\n# nmid: 0.0.0.0:7000\n# stdin"),
+        "{said}"
+    );
+    assert!(
+        text(&alone.stderr).contains("config/server.yaml: Dashboard: accepted without effect"),
+        "{}",
+        text(&alone.stderr)
+    );
+    fs::write(folder.0.join("config/msf_agent.conf"), "nmid_port=7001\nmetrics_enable=true\nmax_conns=77\n").unwrap();
+    let said = text(&run(&folder, &["-k", "parse"]).stdout);
+    assert!(said.contains("\nnmid_port=7000\n") && said.contains("\nmax_conns=77\n"), "{said}");
+    assert!(said.contains("\n# metrics: 127.0.0.1:9081\n") && !said.contains("# HTTP: "), "{said}");
 }
 
 #[test]

@@ -47,11 +47,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The files to read: those named, or the one that is there.
+/// The files to read: those named, or those of the usual ones that are there.
 fn files(args: &Args) -> Vec<PathBuf> {
     let mut files = args.configs.clone();
     if files.is_empty() {
-        files.extend(Some(PathBuf::from(DEFAULT_CONFIG)).filter(|file| file.exists()));
+        files.extend(DEFAULT_CONFIGS.map(PathBuf::from).into_iter().filter(|file| file.exists()));
     }
     // A later change of folder must not move them.
     files.into_iter().map(|file| std::path::absolute(&file).unwrap_or(file)).collect()
@@ -168,11 +168,12 @@ impl Drop for PidFile {
 /// The name of the process, its lock, its log.
 pub const NAME: &str = "msf_agent";
 const LOG: &str = "AGENT";
-const DEFAULT_CONFIG: &str = "config/msf_agent.conf";
+/// librpc's place and nmid's; the later wins.
+const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
 const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[] };
 const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
-  -c FILE  read settings from FILE (.conf: key=value, .json); may be repeated, the later file wins;
-           without it config/msf_agent.conf, if there is one
+  -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
+           wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there
   -d       detach and run in the background, with /dev/null as stdio unless a file says verbose=true
   -k WORD  parse: check the settings, and print them and what comes of them
            reload: check the settings, then let the running agent apply what it can

@@ -1,15 +1,17 @@
 //! What the settings come to on this machine, as comments of the `.conf` that `-k parse` prints.
 
-use super::{DEFAULT_CONFIG, access, threads};
+use super::{DEFAULT_CONFIGS, access, threads};
 use crate::control::thread::Access;
 use msf_conf::agent::Settings;
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Which files were read, in front.
 pub fn sources(configs: &[PathBuf]) -> String {
     if configs.is_empty() {
-        return format!("# read: nothing; no -c, and no {DEFAULT_CONFIG} in the current folder\n");
+        let usual = DEFAULT_CONFIGS.join(" or ");
+        return format!("# read: nothing; no -c, and no {usual} in the current folder\n");
     }
     configs.iter().map(|file| format!("# read: {}\n", one_line(file))).collect()
 }
@@ -29,13 +31,21 @@ pub fn outcome(settings: &Settings) -> String {
         }
         text += &rights(settings);
     }
-    if settings.net_enable {
-        let taken = if settings.net_configured { "" } else { "; without it when the port is taken" };
-        text += &format!("# TCP: {}:{}{taken}\n", settings.node_ip, settings.tcp_port);
+    let librpc = SocketAddr::new(settings.node_ip, settings.tcp_port);
+    text += &port("TCP", settings.net_enable.then_some(librpc), settings.net_configured);
+    let others = [("nmid", settings.nmid.listen), ("HTTP", settings.http.listen), ("metrics", settings.metrics.listen)];
+    for (name, endpoint) in others {
+        text += &port(name, endpoint.enable.then(|| endpoint.address()), endpoint.configured);
     }
     let stdio = if settings.verbose == Some(true) { "kept" } else { "/dev/null" };
     text += &format!("# stdin, stdout, stderr when detached: {stdio}\n");
     text + &format!("# log: {}\n", file("msf_agent.log", named("MSF_LOG_DIR"), "log"))
+}
+
+/// One TCP port, if it is wanted.
+fn port(name: &str, address: Option<SocketAddr>, configured: bool) -> String {
+    let taken = if configured { "" } else { "; without it when the port is taken" };
+    address.map_or_else(String::new, |address| format!("# {name}: {address}{taken}\n"))
 }
 
 fn rights(settings: &Settings) -> String {

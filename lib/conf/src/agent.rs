@@ -13,6 +13,7 @@ mod lists;
 mod metrics;
 mod nmid;
 mod rules;
+mod server;
 mod shown;
 mod word;
 mod written;

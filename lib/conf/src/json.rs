@@ -19,11 +19,19 @@ impl Doc {
 
     /// Parses `text`, which complaints will say came from `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Doc, ConfError> {
-        let syntax = |what: String| ConfError::Syntax { file: file.to_owned(), what };
-        match tree::parse(text) {
-            Ok(Value::Object(root)) => Ok(Doc { file: file.to_owned(), root }),
-            Ok(other) => Err(syntax(format!("expected an object at the top, found {}", kind(&other)))),
-            Err(what) => Err(syntax(what)),
+        let tree = tree::parse(text).map_err(|what| ConfError::Syntax { file: file.to_owned(), what })?;
+        Doc::of(file, tree)
+    }
+
+    /// The document with this tree.
+    pub(crate) fn of(file: &Path, tree: Value) -> Result<Doc, ConfError> {
+        let file = file.to_owned();
+        match tree {
+            Value::Object(root) => Ok(Doc { file, root }),
+            other => {
+                let what = format!("expected an object at the top, found {}", kind(&other));
+                Err(ConfError::Syntax { file, what })
+            }
         }
     }
 
@@ -73,6 +81,21 @@ impl<'a> Object<'a> {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(self.mismatch(key, "a string", other)),
         }
+    }
+
+    /// The string under `key`, if written; whole numbers are as good as strings, and null is as good as nothing.
+    pub fn loose_string(&self, key: &str) -> Result<Option<String>, ConfError> {
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string())),
+            Some(other) => Err(self.mismatch(key, "a string or a number", other)),
+        }
+    }
+
+    /// Whether there is anything but null under `key`.
+    pub fn says(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
     }
 
     /// The string under `key`, which must be written and not empty.

@@ -1,7 +1,7 @@
 //! Configuration: bytes of a file in, checked settings or a sentence that says what is wrong out.
 //!
-//! Pure: reads the files it is given and nothing else, keeps no state, starts nothing. Formats are [`json`] and
-//! [`keyvalue`]; each program's settings have a file of their own.
+//! Pure: reads the files it is given and nothing else, keeps no state, starts nothing. Formats are [`json`],
+//! [`keyvalue`] and [`yaml`]; each program's settings have a file of their own.
 #![forbid(unsafe_code)]
 
 pub mod agent;
@@ -15,5 +15,6 @@ pub mod net;
 pub mod shell;
 pub mod text;
 mod tree;
+pub mod yaml;
 
 pub use error::ConfError;

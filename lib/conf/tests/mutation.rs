@@ -31,12 +31,21 @@ const SHELL: &str = r#"{
 const AGENT_CONF: &str = "# agent\npid_file =\nsvc_conf = a.json\ndaemon = false\nverbose = true\nbacklog = 8\n\
     node_ip = NULL\nunix_enable = true\nunix_path = /run/msf/a.sock\nunix_mask = 0766\nnet_enbale = true\n\
     net_protocol = TCP\ntcp_port = 9999\nallow_uids = 5,6\ncpu_affinity = 0, 1\npacket_type = binary\n\
-    auth_chap = false\nlog_level = 7\nlog_size = 64K\npayload_limit = 1M\noutbox_hard = 16M\ndrain_ms = 100\n";
+    auth_chap = false\nlog_level = 7\nlog_size = 64K\npayload_limit = 1M\noutbox_hard = 16M\ndrain_ms = 100\n\
+    nmid_enable = true\nnmid_ip = NULL\nnmid_port = 6808\nnmid_order = ordered\nnmid_legacy_workers = 10.0.0.0/8, ::1\n\
+    http_body_limit = 1M\nhttp_idle_ms = 1000\nmetrics_path = /metrics\nwhite_list = 10.0.0.0/8\nblack_list = nobody\n\
+    in_flight = 2\nbalance = hash\nhash_key = id\nfunction.ToUpper.deadline_ms = 100\nfunction.a.b/0x26.retries = 3\n\
+    worker.Worker 1.weight = 5\nworker.Worker 1.dialect = g0\n";
 
 const AGENT_JSON: &str = r#"{
     "version": 1, "daemon": false, "backlog": 8, "node_ip": "::1", "unix_path": "/run/msf/a.sock", "unix_mask": "0766",
-    "tcp_port": 9999, "allow_uids": "5,6", "log_size": "64K", "payload_limit": 1048576, "outbox_hard": "16M"
+    "tcp_port": 9999, "allow_uids": "5,6", "log_size": "64K", "payload_limit": 1048576, "outbox_hard": "16M",
+    "nmid_port": 6808, "nmid_order": "auto", "http_enable": false, "white_list": ["10.0.0.0/8", "::1"], "balance": "least",
+    "functions": { "ToUpper": { "deadline_ms": 100, "balance": "sticky" }, "a.b/0x26": { "retries": 3 } },
+    "workers": { "Worker 1": { "weight": 5, "dialect": "g2", "in_flight": 4 } }
 }"#;
+
+const SERVER: &str = include_str!("server.yaml");
 
 /// What breaks readers: ends, depths, numbers at the edge, characters nobody sees, keys and values of the wrong kind.
 const PIECES: &[&str] = &[
@@ -76,6 +85,21 @@ const PIECES: &[&str] = &[
     "\"\\u0000\": 1,",
     "86400001",
     "2147483648",
+    "- ",
+    "\n  ",
+    "&a ",
+    "*a",
+    "!!str ",
+    "<<: ",
+    "? ",
+    "|\n",
+    "---\n",
+    "'",
+    "#",
+    "%YAML 1.2\n",
+    "\t",
+    "10.0.0.0/8",
+    "function.a.in_flight=",
 ];
 const EACH: usize = 25_000;
 
@@ -166,21 +190,24 @@ fn no_shell_file_breaks_the_reader() {
 
 #[test]
 fn no_agent_file_breaks_the_reader() {
-    for (file, text) in [("some/file.conf", AGENT_CONF), ("some/file.json", AGENT_JSON)] {
+    for (file, text) in [("some/file.conf", AGENT_CONF), ("some/file.json", AGENT_JSON), ("some/file.yaml", SERVER)] {
         let parse = |text: &str| agent::Settings::parse([(Path::new(file), text)].into_iter());
         attack(text, 0xa076_1d64_78bd_642f, parse, |settings| {
             assert!(
                 settings.outbox_soft <= settings.outbox_hard && settings.max_conns > 0 && settings.pending_limit > 0
             );
             assert!(settings.warnings.iter().all(|warning| warning.starts_with(file)));
-            // What -k parse shows is a configuration again.
-            parse_again(&settings.to_string());
+            assert!(settings.nmid.payload_limit <= settings.outbox_hard && settings.metrics.path.starts_with('/'));
+            assert!(settings.functions.keys().chain(settings.workers.keys()).all(|name| !name.is_empty()));
+            // What -k parse shows is a configuration again, and the same one.
+            let again = parse_again(&settings.to_string());
+            assert_eq!(again, agent::Settings { warnings: Vec::new(), ..settings.clone() });
         });
     }
 }
 
-fn parse_again(text: &str) {
-    agent::Settings::parse([(Path::new("shown.conf"), text)].into_iter()).unwrap();
+fn parse_again(text: &str) -> agent::Settings {
+    agent::Settings::parse([(Path::new("shown.conf"), text)].into_iter()).unwrap()
 }
 
 #[test]

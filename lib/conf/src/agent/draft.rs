@@ -3,40 +3,26 @@
 
 use super::key::{self, About, Group, Key, Kind};
 use super::word::Word;
-use super::{Settings, librpc};
+use super::{Settings, librpc, server};
 use crate::json::{Doc, Object};
 use crate::{ConfError, keyvalue};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Settings in the making.
 #[derive(Default)]
 pub struct Draft {
     settings: Settings,
     /// What is said of one function or worker, until the defaults are known.
-    named: Vec<Named>,
-}
-
-/// A key of one function or worker.
-struct Named {
-    file: PathBuf,
-    /// How the file says whose and which key it is.
-    path: String,
-    group: Group,
-    name: String,
-    key: &'static str,
-    value: String,
+    named: Vec<(Group, String, Word)>,
 }
 
 impl Draft {
-    /// Takes what `text` says, as the contents of `file`.
+    /// Takes what `text` says, as the contents of `file`. The format goes by the file's extension.
     pub fn merge(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("json") => self.merge_json(file, text),
-            Some("yaml" | "yml") => {
-                let what = "YAML is not understood; expected a .conf (key=value) or a .json file".to_owned();
-                Err(ConfError::Syntax { file: file.to_owned(), what })
-            }
+            Some("yaml" | "yml") => self.merge_server(file, text),
             _ => self.merge_lines(file, text),
         }
     }
@@ -44,8 +30,14 @@ impl Draft {
     /// The settings, once everything is read.
     pub fn finish(mut self) -> Result<Settings, ConfError> {
         self.settings.settle();
-        for named in &self.named {
-            named.apply(&mut self.settings)?;
+        for (group, name, word) in self.named {
+            let settings = &mut self.settings;
+            match group {
+                Group::Function => {
+                    settings.functions.entry(name).or_insert_with(|| settings.rules.clone()).set(&word)?
+                }
+                Group::Worker => settings.workers.entry(name).or_default().set(&word)?,
+            };
         }
         self.settings.check()?;
         Ok(self.settings)
@@ -69,11 +61,11 @@ impl Draft {
                 let what = format!("written in line {line} and again in line {}; the later one holds", entry.line);
                 self.settings.warnings.push(warning(what));
             }
+            let (path, value) = (entry.key.to_owned(), entry.value.to_owned());
+            let word = |key| Word { file: file.to_owned(), path, key, value };
             match about {
-                About::Agent((key, _)) => self.set(file, key, entry.value)?,
-                About::One(group, name, (key, _)) => {
-                    self.set_named(file, entry.key.to_owned(), group, name, key, entry.value)?;
-                }
+                About::Agent((key, _)) => self.take(word(key))?,
+                About::One(group, name, (key, _)) => self.take_named(group, name, word(key))?,
             }
         }
         Ok(())
@@ -91,7 +83,7 @@ impl Draft {
                 continue;
             }
             let known = key::plain(name).ok_or_else(|| top.error(name, key::unknown(name)))?;
-            self.set(file, known.0, &text_of(&top, known)?)?;
+            self.take(word_of(file, &top, known)?)?;
         }
         Ok(())
     }
@@ -109,20 +101,30 @@ impl Draft {
             if name.is_empty() || name.contains('=') || name.contains(char::is_control) {
                 return Err(all.error(name, "expected a name of visible characters without \"=\""));
             }
-            for key in group.keys().iter().filter(|(key, _)| one.keys().any(|written| written == *key)) {
-                self.set_named(file, one.path_of(key.0), group, name, key.0, &text_of(&one, *key)?)?;
+            for known in group.keys().iter().filter(|(key, _)| one.keys().any(|written| written == *key)) {
+                self.take_named(group, name, word_of(file, &one, *known)?)?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, file: &Path, key: &'static str, value: &str) -> Result<(), ConfError> {
-        if value.is_empty() {
-            return Ok(());
+    fn merge_server(&mut self, file: &Path, text: &str) -> Result<(), ConfError> {
+        let said = server::read(file, text)?;
+        self.settings.warnings.extend(said.warnings);
+        for word in said.words {
+            self.take(word)?;
         }
-        let word = Word { file, key, value };
-        word.visible()?;
-        self.settings.written.note(file, key);
+        // Who uses nmid's file alone gets no port that nmid would not have.
+        if said.without_metrics && !self.settings.written.has("metrics_enable") {
+            let (path, value) = ("Prometheus".to_owned(), "false".to_owned());
+            self.take(Word { file: file.to_owned(), path, key: "metrics_enable", value })?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, word: Word) -> Result<(), ConfError> {
+        let Some(word) = word.meant()? else { return Ok(()) };
+        self.settings.written.note(&word);
         let settings = &mut self.settings;
         // Each takes its own.
         let _ = settings.set_librpc(&word)?
@@ -130,39 +132,12 @@ impl Draft {
             || settings.http.set(&word)?
             || settings.metrics.set(&word)?
             || settings.lists.set(&word)?
-            || settings.rules.set(key, &word)?;
+            || settings.rules.set(&word)?;
         Ok(())
     }
 
-    fn set_named(
-        &mut self,
-        file: &Path,
-        path: String,
-        group: Group,
-        name: &str,
-        key: &'static str,
-        value: &str,
-    ) -> Result<(), ConfError> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        Word { file, key: &path, value }.visible()?;
-        let (file, name, value) = (file.to_owned(), name.to_owned(), value.to_owned());
-        self.named.push(Named { file, path, group, name, key, value });
-        Ok(())
-    }
-}
-
-impl Named {
-    fn apply(&self, settings: &mut Settings) -> Result<(), ConfError> {
-        let word = Word { file: &self.file, key: &self.path, value: &self.value };
-        match self.group {
-            Group::Function => {
-                let rules = settings.functions.entry(self.name.clone());
-                rules.or_insert_with(|| settings.rules.clone()).set(self.key, &word)?
-            }
-            Group::Worker => settings.workers.entry(self.name.clone()).or_default().set(self.key, &word)?,
-        };
+    fn take_named(&mut self, group: Group, name: &str, word: Word) -> Result<(), ConfError> {
+        self.named.extend(word.meant()?.map(|word| (group, name.to_owned(), word)));
         Ok(())
     }
 }
@@ -226,8 +201,8 @@ impl Settings {
     }
 }
 
-/// The value of a key in JSON as a `.conf` would have it.
-fn text_of(object: &Object<'_>, (key, kind): Key) -> Result<String, ConfError> {
+/// What an object in JSON says of a key, as a `.conf` would have it.
+fn word_of(file: &Path, object: &Object<'_>, (key, kind): Key) -> Result<Word, ConfError> {
     let number = || Ok(object.integer(key, 0..=i64::MAX)?.map(|value| value.to_string()));
     let text = || Ok(object.string(key)?.map(str::to_owned));
     let value: Option<String> = match kind {
@@ -240,7 +215,7 @@ fn text_of(object: &Object<'_>, (key, kind): Key) -> Result<String, ConfError> {
             Err(_) => object.strings(key)?.map(|items| items.join(",")),
         },
     };
-    Ok(value.unwrap_or_default())
+    Ok(Word { file: file.to_owned(), path: object.path_of(key), key, value: value.unwrap_or_default() })
 }
 
 /// Bytes of a frame in front of its payload.

@@ -1,5 +1,6 @@
 //! Where one of the agent's TCP ports is: `X_enable`, `X_ip` and `X_port` of nmid, HTTP and the metrics.
 
+use super::shown::shown;
 use super::word::Word;
 use crate::ConfError;
 use std::fmt;
@@ -30,7 +31,7 @@ impl Endpoint {
     }
 
     /// Takes `enable`, `ip` or `port`; whether `part` is one of them.
-    pub(super) fn set(&mut self, part: &str, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set(&mut self, part: &str, word: &Word) -> Result<bool, ConfError> {
         match part {
             "enable" => self.enable = word.truth()?,
             "ip" => self.ip = word.address()?,
@@ -45,7 +46,7 @@ impl Endpoint {
     /// a taken port into an error.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
         let mark = if self.configured { "" } else { "# " };
-        let ip = if self.ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) { "NULL".to_owned() } else { self.ip.to_string() };
+        let ip = shown(self.ip);
         writeln!(f, "{mark}{name}_enable={}\n{mark}{name}_ip={ip}\n{mark}{name}_port={}", self.enable, self.port)
     }
 }

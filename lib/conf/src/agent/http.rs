@@ -39,7 +39,7 @@ impl Default for Http {
 
 impl Http {
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
         let Some(part) = word.key.strip_prefix("http_") else { return Ok(false) };
         match part {
             "header_limit" => self.header_limit = word.size(1024, 1 << 20)? as usize,

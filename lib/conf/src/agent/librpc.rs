@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 impl Settings {
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set_librpc(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set_librpc(&mut self, word: &Word) -> Result<bool, ConfError> {
         match word.key {
-            "pid_file" => self.pid_file = Some(PathBuf::from(word.value)),
+            "pid_file" => self.pid_file = Some(PathBuf::from(&word.value)),
             "daemon" => self.daemon = word.truth()?,
             "verbose" => self.verbose = Some(word.truth()?),
             "backlog" => self.backlog = word.number(1, 65_535)? as i32,
@@ -22,7 +22,7 @@ impl Settings {
             "unix_enable" => self.unix_enable = word.truth()?,
             "unix_path" => self.unix_path = Some(word.path()?),
             "unix_mask" => self.unix_mask = Some(word.mode()?),
-            "unix_group" => self.unix_group = Some(word.value.to_owned()),
+            "unix_group" => self.unix_group = Some(word.value.clone()),
             "allow_uids" => {
                 self.allow_uids = Some(word.list(u64::from(u32::MAX))?.iter().map(|uid| *uid as u32).collect())
             }
@@ -53,7 +53,7 @@ impl Settings {
     }
 
     /// Keys of the original that have no effect here; each says so once.
-    fn set_inert(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    fn set_inert(&mut self, word: &Word) -> Result<bool, ConfError> {
         let why = match word.key {
             "udp_port" => {
                 word.number(0, 65_535)?;

@@ -24,13 +24,13 @@ impl Lists {
     }
 
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
         let list = match word.key {
             "white_list" => &mut self.white,
             "black_list" => &mut self.black,
             _ => return Ok(false),
         };
-        *list = match word.value {
+        *list = match word.value.as_str() {
             OFF => None,
             NOBODY => Some(Networks::default()),
             _ => Some(word.networks()?),

@@ -25,7 +25,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
         let Some(part) = word.key.strip_prefix("metrics_") else { return Ok(false) };
         match part {
             "path" => self.path = path(word)?,
@@ -37,10 +37,10 @@ impl Metrics {
 }
 
 /// A path that stands in a request line as it is.
-fn path(word: &Word<'_>) -> Result<String, ConfError> {
+fn path(word: &Word) -> Result<String, ConfError> {
     let plain = word.value.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
     match word.value.starts_with('/') && plain {
-        true => Ok(word.value.to_owned()),
+        true => Ok(word.value.clone()),
         false => Err(word.expected("a path such as /metrics")),
     }
 }

@@ -76,7 +76,7 @@ impl Default for Nmid {
 
 impl Nmid {
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, word: &Word<'_>) -> Result<bool, ConfError> {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
         let Some(part) = word.key.strip_prefix("nmid_") else { return Ok(false) };
         match part {
             "payload_limit" => self.payload_limit = word.size(4096, 1 << 30)? as usize,

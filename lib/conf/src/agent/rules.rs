@@ -83,15 +83,15 @@ impl Default for WorkerRules {
 
 impl Rules {
     /// Takes a key of [`KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, key: &str, word: &Word<'_>) -> Result<bool, ConfError> {
-        match key {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
+        match word.key {
             "deadline_ms" => self.deadline = word.millis(1, 86_400_000)?,
             "queue_limit" => self.queue_limit = word.number(0, 10_000_000)? as usize,
             "in_flight" => self.in_flight = word.number(1, MOST_IN_FLIGHT)? as u32,
             "idempotent" => self.idempotent = word.truth()?,
             "retries" => self.retries = word.number(0, 100)? as u32,
             "balance" => self.balance = word.one()?,
-            "hash_key" => self.hash_key = Some(word.value.to_owned()),
+            "hash_key" => self.hash_key = Some(word.value.clone()),
             _ => return Ok(false),
         }
         Ok(true)
@@ -108,8 +108,8 @@ impl Rules {
 
 impl WorkerRules {
     /// Takes a key of [`WORKER_KEYS`]; whether it is one.
-    pub(super) fn set(&mut self, key: &str, word: &Word<'_>) -> Result<bool, ConfError> {
-        match key {
+    pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
+        match word.key {
             "in_flight" => self.in_flight = Some(word.number(1, MOST_IN_FLIGHT)? as u32),
             "weight" => self.weight = word.number(1, 1000)? as u32,
             "dialect" => self.dialect = Some(word.one()?),

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// The settings as a `.conf` that would give them again. A default that means something else once it is written stands
@@ -14,14 +15,13 @@ impl fmt::Display for Settings {
         let cpus = self.cpu_affinity.iter().map(usize::to_string).collect();
         // Without a wish for TCP, a taken port is no error.
         let tcp = if self.net_configured { "" } else { "# " };
-        let ip = if self.node_ip.is_unspecified() { "NULL".to_owned() } else { self.node_ip.to_string() };
         writeln!(f, "pid_file={}", path(&self.pid_file))?;
         writeln!(f, "daemon={}", self.daemon)?;
         match self.verbose {
             Some(verbose) => writeln!(f, "verbose={verbose}")?,
             None => writeln!(f, "# verbose=false")?,
         }
-        writeln!(f, "backlog={}\n{tcp}node_ip={ip}", self.backlog)?;
+        writeln!(f, "backlog={}\n{tcp}node_ip={}", self.backlog, shown(self.node_ip))?;
         writeln!(f, "unix_enable={}\nunix_path={}", self.unix_enable, path(&self.unix_path))?;
         writeln!(f, "unix_mask={}", self.unix_mask.map_or_else(String::new, |mode| format!("{mode:04o}")))?;
         writeln!(f, "unix_group={}", self.unix_group.as_deref().unwrap_or_default())?;
@@ -45,4 +45,9 @@ impl fmt::Display for Settings {
         }
         Ok(())
     }
+}
+
+/// An address as the files of the original have it. Any of IPv6 has no word of its own.
+pub(super) fn shown(ip: IpAddr) -> String {
+    if ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) { "NULL".to_owned() } else { ip.to_string() }
 }

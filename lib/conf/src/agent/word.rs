@@ -4,23 +4,26 @@ use crate::ConfError;
 use crate::net::{Networks, NoNetwork};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A value on its way into a setting.
-pub struct Word<'a> {
+#[derive(Clone, Debug)]
+pub struct Word {
     /// Which file it is from.
-    pub file: &'a Path,
+    pub file: PathBuf,
+    /// Where in the file it is, as its writer would say it.
+    pub path: String,
     /// Which key it is for.
-    pub key: &'a str,
+    pub key: &'static str,
     /// What is written; not empty.
-    pub value: &'a str,
+    pub value: String,
 }
 
-impl Word<'_> {
+impl Word {
     /// A complaint about the key.
     pub fn error(&self, what: &str) -> ConfError {
-        ConfError::key(self.file, self.key, what)
+        ConfError::key(&self.file, &self.path, what)
     }
 
     /// A complaint that says what was expected and what was found.
@@ -28,17 +31,19 @@ impl Word<'_> {
         self.error(&format!("expected {what}, found \"{}\"", self.value))
     }
 
-    /// Refuses what nobody could see, or what would break the line.
-    pub fn visible(&self) -> Result<(), ConfError> {
-        match self.value.chars().find(|c| c.is_control()) {
-            Some(stranger) => Err(self.error(&format!("contains the control character {stranger:?}"))),
-            None => Ok(()),
+    /// The word without the spaces around it, if anything is left: whatever the format, an empty value is as good as
+    /// none. What nobody could see, or what would break a line, is refused.
+    pub fn meant(mut self) -> Result<Option<Word>, ConfError> {
+        if let Some(stranger) = self.value.chars().find(|c| c.is_control()) {
+            return Err(self.error(&format!("contains the control character {stranger:?}")));
         }
+        self.value = self.value.trim().to_owned();
+        Ok(Some(self).filter(|word| !word.value.is_empty()))
     }
 
     /// true or false, in the usual spellings.
     pub fn truth(&self) -> Result<bool, ConfError> {
-        match self.value {
+        match self.value.as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
             "false" | "0" | "no" | "off" => Ok(false),
             _ => Err(self.expected("true or false")),
@@ -55,7 +60,7 @@ impl Word<'_> {
     pub fn size(&self, least: u64, most: u64) -> Result<u64, ConfError> {
         let units = [(['k', 'K'], 10), (['m', 'M'], 20), (['g', 'G'], 30)];
         let scaled = units.into_iter().find_map(|(unit, shift)| Some((self.value.strip_suffix(unit)?, shift)));
-        let (digits, shift) = scaled.unwrap_or((self.value, 0));
+        let (digits, shift) = scaled.unwrap_or((&self.value, 0));
         let bytes = digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
         let bytes = bytes.filter(|bytes| (least..=most).contains(bytes));
         bytes.ok_or_else(|| self.expected(format_args!("bytes from {least} to {most}, such as 64K or 1M")))
@@ -63,7 +68,7 @@ impl Word<'_> {
 
     /// An octal mode.
     pub fn mode(&self) -> Result<u32, ConfError> {
-        let mode = u32::from_str_radix(self.value, 8).ok().filter(|mode| *mode <= 0o777);
+        let mode = u32::from_str_radix(&self.value, 8).ok().filter(|mode| *mode <= 0o777);
         mode.ok_or_else(|| self.expected("an octal mode from 0 to 0777"))
     }
 
@@ -77,7 +82,7 @@ impl Word<'_> {
 
     /// A path that fits the kernel's socket address; a relative one is seen from the current folder.
     pub fn path(&self) -> Result<PathBuf, ConfError> {
-        let path = PathBuf::from(self.value);
+        let path = PathBuf::from(&self.value);
         let whole = std::path::absolute(&path).map_or(self.value.len(), |path| path.as_os_str().len());
         if whole > LONGEST_SOCKET {
             return Err(self.expected(format_args!("a path of at most {LONGEST_SOCKET} bytes, seen from the root")));
@@ -106,14 +111,14 @@ impl Word<'_> {
 
     /// One of a type's words, in any case of letters.
     pub fn one<T: Choice>(&self) -> Result<T, ConfError> {
-        let found = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(self.value));
+        let found = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(&self.value));
         let known = || T::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
         found.map(|(_, choice)| *choice).ok_or_else(|| self.expected(known()))
     }
 
     /// One of `known`, in any case of letters.
     pub fn choice(&self, known: &[&'static str]) -> Result<&'static str, ConfError> {
-        let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(self.value));
+        let found = known.iter().find(|choice| choice.eq_ignore_ascii_case(&self.value));
         found.copied().ok_or_else(|| self.expected(known.join(" or ")))
     }
 }

@@ -1,11 +1,12 @@
 //! Which file says what, so that a complaint made later still names the right one.
 
+use super::word::Word;
 use crate::ConfError;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The keys that have a value, and the files they are in, as they were read.
+/// The keys that have a value, in which file each is and where in it, as they were read.
 #[derive(Clone, Debug, Default)]
-pub struct Written(Vec<(&'static str, PathBuf)>);
+pub struct Written(Vec<(&'static str, PathBuf, String)>);
 
 /// Where something is written is no part of what it says.
 impl PartialEq for Written {
@@ -17,19 +18,18 @@ impl PartialEq for Written {
 impl Eq for Written {}
 
 impl Written {
-    /// `file` has a value for `key`.
-    pub(super) fn note(&mut self, file: &Path, key: &'static str) {
-        self.0.push((key, file.to_owned()));
+    pub(super) fn note(&mut self, word: &Word) {
+        self.0.push((word.key, word.file.clone(), word.path.clone()));
     }
 
     /// Whether any file has a value for `key`.
     pub fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(written, _)| *written == key)
+        self.0.iter().any(|(written, ..)| *written == key)
     }
 
     /// Whichever of `keys` was written last. `None` when none is: what only defaults say is nobody's fault.
     pub(super) fn blame(&self, keys: &[&str], what: &str) -> Option<ConfError> {
-        let last = self.0.iter().rev().find(|(key, _)| keys.contains(key));
-        last.map(|(key, file)| ConfError::key(file, *key, what))
+        let last = self.0.iter().rev().find(|(key, ..)| keys.contains(key));
+        last.map(|(_, file, path)| ConfError::key(file, path, what))
     }
 }
