@@ -178,6 +178,7 @@ fn folder_of(file: &Path) -> &Path {
 const ACCEPTS: Accepts = Accepts {
     signals: &["status", "reload", "rotate", "shutdown", "kill", "parse"],
     commands: &["status", "reload", "rotate", "shutdown"],
+    options: &[],
 };
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;

@@ -32,7 +32,7 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let accepts = Accepts { signals: word::ALL, commands: &[] };
+    let accepts = Accepts { signals: word::ALL, commands: &[], options: &[] };
     let status = match Args::parse(env::args_os().skip(1), accepts) {
         Ok(args) => act(&args),
         Err(usage) => misused(&usage),

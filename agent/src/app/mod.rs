@@ -170,7 +170,7 @@ pub const NAME: &str = "msf_agent";
 const LOG: &str = "AGENT";
 /// librpc's place and nmid's; the later wins.
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
-const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[] };
+const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[], options: &[] };
 const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
   -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
            wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there

@@ -3,8 +3,10 @@
 
 use crate::nearest;
 use lexopt::{Arg, Parser, ValueExt};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// What one program accepts beyond the shared options.
@@ -14,6 +16,17 @@ pub struct Accepts {
     pub signals: &'static [&'static str],
     /// Words that may stand alone, such as `status`; empty for programs that have none.
     pub commands: &'static [&'static str],
+    /// Options of those words, such as `count` for `--count`.
+    pub options: &'static [Extra],
+}
+
+/// A long option that only some programs have.
+#[derive(Clone, Copy, Debug)]
+pub struct Extra {
+    /// Its name without the dashes.
+    pub name: &'static str,
+    /// Whether a value follows it.
+    pub valued: bool,
 }
 
 /// A command line, taken apart.
@@ -25,6 +38,8 @@ pub struct Args {
     pub word: Option<String>,
     /// What follows the word.
     pub rest: Vec<String>,
+    /// The program's own options and their values; empty for those that have none.
+    pub options: BTreeMap<&'static str, String>,
     /// `-d`: detach.
     pub daemon: bool,
     /// `--json`: answer in JSON.
@@ -67,11 +82,30 @@ impl Args {
                 Arg::Short('v') | Arg::Long("version") => args.version = true,
                 // Only who answers commands has answers.
                 Arg::Long("json") if !accepts.commands.is_empty() => args.json = true,
+                Arg::Long(name) if let Some(extra) = accepts.options.iter().find(|extra| extra.name == name) => {
+                    let value =
+                        if extra.valued { parser.value().and_then(|value| value.string()) } else { Ok(String::new()) };
+                    if args.options.insert(extra.name, value.map_err(said)?).is_some() {
+                        return Err(Usage(format!("--{}: given twice", extra.name)));
+                    }
+                }
                 Arg::Value(value) => args.take_value(value.string().map_err(said)?, accepts)?,
                 other => return Err(said(other.unexpected())),
             }
         }
         Ok(args)
+    }
+
+    /// The whole number given with the option `name`, which must lie within `range`; `None` without the option.
+    pub fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Usage> {
+        let Some(value) = self.options.get(name) else { return Ok(None) };
+        match value.parse() {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => {
+                let (least, most) = (range.start(), range.end());
+                Err(Usage(format!("--{name}: expected a whole number from {least} to {most}, found \"{value}\"")))
+            }
+        }
     }
 
     fn take_value(&mut self, value: String, accepts: Accepts) -> Result<(), Usage> {
@@ -107,7 +141,11 @@ fn said(error: lexopt::Error) -> Usage {
 mod tests {
     use super::*;
 
-    const ACCEPTS: Accepts = Accepts { signals: &["reload", "rotate", "kill"], commands: &["status", "reload"] };
+    const ACCEPTS: Accepts = Accepts {
+        signals: &["reload", "rotate", "kill"],
+        commands: &["status", "reload"],
+        options: &[Extra { name: "count", valued: true }, Extra { name: "once", valued: false }],
+    };
 
     fn parse(words: &[&str]) -> Result<Args, Usage> {
         Args::parse(words.iter().map(OsString::from), ACCEPTS)
@@ -140,6 +178,19 @@ mod tests {
             (args.word.as_deref(), args.rest.as_slice(), args.json),
             (Some("status"), &["msf_agent".to_owned()][..], true)
         );
+    }
+
+    #[test]
+    fn a_programs_own_options_have_values_or_none() {
+        let args = parse(&["status", "--count", "7", "--once"]).unwrap();
+        assert_eq!(args.number("count", 1..=9).unwrap(), Some(7));
+        assert_eq!(args.number("interval", 1..=9).unwrap(), None);
+        assert!(args.options.contains_key("once"));
+        let error = args.number("count", 8..=9).unwrap_err().to_string();
+        assert_eq!(error, "--count: expected a whole number from 8 to 9, found \"7\"");
+        assert!(parse(&["status", "--count"]).is_err() && parse(&["--once=1"]).is_err());
+        assert_eq!(parse(&["--once", "--once"]).unwrap_err().to_string(), "--once: given twice");
+        assert!(parse(&["--interval", "5"]).is_err(), "a stranger");
     }
 
     #[test]

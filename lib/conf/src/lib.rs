@@ -14,7 +14,7 @@ pub mod nearest;
 pub mod net;
 pub mod shell;
 pub mod text;
-mod tree;
+pub mod tree;
 pub mod yaml;
 
 pub use error::ConfError;
