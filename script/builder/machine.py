@@ -39,6 +39,12 @@ NEEDS = {
         Need("strace", "strace"),
         Need("promtool", "prometheus"),
     ],
+    "interop": [
+        Need("go", "golang-go"),
+        Need("pip3", "python3-pip"),
+        Need("etcd", "etcd-server"),
+        Need("curl", "curl"),
+    ],
     "bench": [
         Need("strace", "strace"),
         Need("event2/event.h", "libevent-dev", header=True),
