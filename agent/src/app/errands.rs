@@ -3,7 +3,7 @@
 use super::{LOG, check, level, threads};
 use crate::control::thread::{Errands, Reloaded};
 use crate::observe::counter::Counters;
-use msf_conf::agent::Settings;
+use msf_conf::agent::{Http, Nmid, Settings};
 use msf_core::log::{self, Level};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,21 +36,9 @@ impl Errands for Program {
         if let Err(error) = log::limit(next.log_size, next.log_files) {
             msf_core::log!(Level::Error, LOG, "reload: log_size, log_files: {error}");
         }
-        let reloaded = Reloaded { limits: threads::limits(&next), max_conns: next.max_conns, drain: next.drain };
-        self.settings = Settings {
-            log_level: next.log_level,
-            log_size: next.log_size,
-            log_files: next.log_files,
-            payload_limit: next.payload_limit,
-            login: next.login,
-            drain: next.drain,
-            outbox_soft: next.outbox_soft,
-            outbox_hard: next.outbox_hard,
-            memory_limit: next.memory_limit,
-            pending_limit: next.pending_limit,
-            max_conns: next.max_conns,
-            ..self.settings.clone()
-        };
+        self.settings = from_now_on(&self.settings, next);
+        let now = &self.settings;
+        let reloaded = Reloaded { limits: threads::limits(now), max_conns: now.max_conns, drain: now.drain };
         msf_core::log!(Level::Info, LOG, "reload: done");
         Some(reloaded)
     }
@@ -65,9 +53,10 @@ impl Errands for Program {
 
 /// The keys that differ and cannot be applied while running.
 fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
-    let compared = [
+    let mut compared = vec![
         ("pid_file", old.pid_file == new.pid_file),
         ("daemon", old.daemon == new.daemon),
+        ("verbose", old.verbose == new.verbose),
         ("backlog", old.backlog == new.backlog),
         ("node_ip", old.node_ip == new.node_ip),
         ("tcp_port", old.tcp_port == new.tcp_port),
@@ -79,6 +68,85 @@ fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("allow_uids", old.allow_uids == new.allow_uids),
         ("max_threads", old.max_threads == new.max_threads),
         ("cpu_affinity", old.cpu_affinity == new.cpu_affinity),
+        ("metrics_path", old.metrics.path == new.metrics.path),
+        ("metrics_create_time", old.metrics.create_time == new.metrics.create_time),
     ];
+    let listeners = [
+        (["nmid_enable", "nmid_ip", "nmid_port"], old.nmid.listen, new.nmid.listen),
+        (["http_enable", "http_ip", "http_port"], old.http.listen, new.http.listen),
+        (["metrics_enable", "metrics_ip", "metrics_port"], old.metrics.listen, new.metrics.listen),
+    ];
+    for ([enable, ip, port], old, new) in listeners {
+        compared.extend([(enable, old.enable == new.enable), (ip, old.ip == new.ip), (port, old.port == new.port)]);
+    }
     compared.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
+
+/// What holds after a reload: `next`, but for what takes a restart.
+fn from_now_on(old: &Settings, next: Settings) -> Settings {
+    Settings {
+        pid_file: old.pid_file.clone(),
+        daemon: old.daemon,
+        verbose: old.verbose,
+        backlog: old.backlog,
+        node_ip: old.node_ip,
+        tcp_port: old.tcp_port,
+        net_enable: old.net_enable,
+        net_configured: old.net_configured,
+        unix_enable: old.unix_enable,
+        unix_path: old.unix_path.clone(),
+        unix_mask: old.unix_mask,
+        unix_group: old.unix_group.clone(),
+        allow_uids: old.allow_uids.clone(),
+        max_threads: old.max_threads,
+        cpu_affinity: old.cpu_affinity.clone(),
+        nmid: Nmid { listen: old.nmid.listen, ..next.nmid },
+        http: Http { listen: old.http.listen, ..next.http },
+        metrics: old.metrics.clone(),
+        ..next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn parsed(text: &str) -> Settings {
+        Settings::parse([(Path::new("a.conf"), text)].into_iter()).unwrap()
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named_and_does_not_hold_before() {
+        let old = Settings::default();
+        for line in [
+            "backlog=9",
+            "verbose=true",
+            "tcp_port=1",
+            "allow_uids=7",
+            "cpu_affinity=0",
+            "nmid_port=1",
+            "nmid_enable=false",
+            "http_ip=NULL",
+            "metrics_port=2",
+            "metrics_path=/m",
+        ] {
+            let next = parsed(line);
+            let key = line.split_once('=').unwrap().0;
+            assert_eq!(needs_restart(&old, &next), [key]);
+            let now = from_now_on(&old, next);
+            assert!(needs_restart(&old, &now).is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn everything_else_holds_at_once() {
+        let next = parsed(
+            "log_level=1\noutbox_soft=64K\nmax_conns=5\ndrain_ms=1\nnmid_order=ordered\nnmid_payload_limit=1M\n\
+             http_body_limit=2M\nhttp_idle_ms=5\nwhite_list=10.0.0.0/8\nblack_list=10.0.0.1\nin_flight=3\n\
+             function.a.deadline_ms=9\nworker.w.weight=2\n",
+        );
+        assert!(needs_restart(&Settings::default(), &next).is_empty());
+        assert_eq!(from_now_on(&Settings::default(), next.clone()), next);
+    }
 }
