@@ -1,7 +1,8 @@
 //! Where the agent listens.
 
 use super::{Failure, NAME, access};
-use crate::control::listener::Listener;
+use crate::control::admin;
+use crate::control::listener::{Listener, Rights};
 use msf_conf::agent::{Endpoint, Settings};
 use msf_core::log::Level;
 use msf_core::sys::place;
@@ -60,6 +61,12 @@ fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The operators' socket, which nothing opens to anybody else.
+pub fn admin(settings: &Settings) -> Result<Listener, Failure> {
+    let path = place::run_dir()?.join(admin::SOCKET);
+    Ok(Listener::unix(&path, Rights { mode: 0o600, group: None }, settings.backlog)?)
 }
 
 /// The listener of one of the other TCP ports, called `name` in the settings; `what` is what is spoken there. Somebody

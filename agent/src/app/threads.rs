@@ -2,6 +2,7 @@
 
 use super::errands::Program;
 use super::{Failure, LOG, access, sockets};
+use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
 use crate::control::thread::{self as control_thread, Control};
 use crate::core::admit::Limits;
@@ -67,6 +68,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         let settings = &settings.metrics;
         controlling.expose(Metrics::new(&reactor, listener, &settings.path, settings.create_time)?);
     }
+    controlling.administer(Admin::new(&reactor, sockets::admin(settings)?)?);
     let started = Instant::now();
     let mut reactors = Vec::with_capacity(count);
     for (index, event_loop) in loops.into_iter().enumerate() {

@@ -207,6 +207,11 @@ impl<T: Default> Guests<T> {
         }
     }
 
+    /// A guest by its token.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut Guest<T>> {
+        self.slots.get_mut(token)
+    }
+
     /// The timer has fired: who has had his time goes.
     pub fn sweep(&mut self, reactor: &mut Reactor) {
         let (rules, now) = (self.rules, reactor.now());

@@ -4,6 +4,8 @@
 //! reports, through bounded mailboxes that block neither.
 
 mod acceptor;
+pub mod admin;
+mod answers;
 mod guests;
 pub mod listener;
 mod liveness;

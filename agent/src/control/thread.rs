@@ -3,6 +3,7 @@
 
 pub use super::acceptor::Access;
 use super::acceptor::{Accepted, Acceptor};
+use super::admin::{Admin, House};
 use super::listener::Listener;
 use super::liveness::Process;
 use super::metrics::Metrics;
@@ -74,6 +75,7 @@ pub struct Control<E> {
     /// Whose numbers there are beside those.
     catalog: Catalog,
     metrics: Option<Metrics>,
+    admin: Option<Admin>,
     signals: Signals,
     /// Holds the one place that the signals' token needs beside the listeners'.
     signal_token: Option<Token>,
@@ -113,6 +115,7 @@ impl<E: Errands> Control<E> {
             reports: wiring.reports,
             counters: wiring.counters,
             metrics: None,
+            admin: None,
             signals: wiring.signals,
             signal_token: None,
             drain: wiring.drain,
@@ -137,6 +140,11 @@ impl<E: Errands> Control<E> {
     /// Serves these metrics too.
     pub fn expose(&mut self, metrics: Metrics) {
         self.metrics = Some(metrics);
+    }
+
+    /// Answers operators there.
+    pub fn administer(&mut self, admin: Admin) {
+        self.admin = Some(admin);
     }
 
     /// Turns `reactor` until the agent has ended; whether it ended as it should.
@@ -210,6 +218,12 @@ impl<E: Errands> Control<E> {
             Report::Routes(reactor, version) => {
                 for Address { reactor, session } in self.publisher.seen(reactor, version) {
                     self.order(reactor, Order::Joined(session));
+                }
+            }
+            Report::Described(described) => {
+                if let Some(admin) = &mut self.admin {
+                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+                    admin.described(reactor, described, house);
                 }
             }
             // What was still under way when a phase was cut short says nothing about the next one.
@@ -313,6 +327,9 @@ impl<E: Errands> Turn for Control<E> {
             let (counters, catalog) = (&*self.counters, &self.catalog);
             let version = env!("CARGO_PKG_VERSION");
             metrics.ready(reactor, token, &Subject { counters, catalog, process: None, create_time: true, version });
+        } else if let Some(admin) = self.admin.as_mut().filter(|admin| admin.own(token)) {
+            let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+            admin.ready(reactor, token, house);
         } else {
             self.accept(reactor, Some(token));
         }
@@ -321,6 +338,9 @@ impl<E: Errands> Turn for Control<E> {
     fn expired(&mut self, reactor: &mut Reactor, key: u64) {
         if let Some(metrics) = self.metrics.as_mut().filter(|metrics| metrics.own_timer(key)) {
             return metrics.sweep(reactor);
+        }
+        if let Some(admin) = self.admin.as_mut().filter(|admin| admin.own_timer(key)) {
+            return admin.sweep(reactor);
         }
         let phase = self.phase;
         match key {

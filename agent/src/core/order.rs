@@ -4,6 +4,7 @@
 use super::admit::Limits;
 use super::message::{Address, Peer};
 use super::routes::Routes;
+use crate::observe::traffic::Protocol;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Order {
     Evict(u32),
     /// The limits have changed.
     Limits(Limits),
+    /// Who are your sessions? Report them as the answer to this question.
+    Describe(u32),
     /// Accept no more requests; report when nobody waits any longer.
     Drain,
     /// Tell everybody who still waits that nobody will answer; report when they have been told.
@@ -47,6 +50,8 @@ pub enum Report {
     Routes(u16, u64),
     /// Whether the peer probed still lives.
     Probed(Address, bool),
+    /// The answer to [`Order::Describe`].
+    Described(Described),
     /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
     Drained,
     /// After [`Order::Fail`]: everybody in this reactor has been told.
@@ -67,3 +72,38 @@ pub struct Login {
     /// Who it is.
     pub peer: Peer,
 }
+
+/// The sessions of one reactor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Which question this answers.
+    pub question: u32,
+    /// How many sessions there are.
+    pub sessions: usize,
+    /// The first [`MOST_SHOWN`] of them, those with an id before the others.
+    pub shown: Vec<Shown>,
+}
+
+/// A session as an operator is shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Where it lives.
+    pub address: Address,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Who it is to the kernel.
+    pub peer: Peer,
+    /// What it calls itself.
+    pub name: String,
+    /// The service id it has.
+    pub id: Option<u32>,
+    /// What it is to us, in a word.
+    pub standing: &'static str,
+    /// How long it has been here, in milliseconds.
+    pub age: u64,
+    /// Bytes that wait for it.
+    pub waiting: usize,
+}
+
+/// Sessions that one reactor describes: whoever has more is not read line by line.
+pub const MOST_SHOWN: usize = 500;

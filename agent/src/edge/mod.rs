@@ -5,6 +5,7 @@
 pub mod broker;
 mod chatter;
 mod delivery;
+mod inspect;
 mod intake;
 pub mod lane;
 mod leaving;

@@ -38,6 +38,7 @@ impl Broker {
                 self.doom(Token::from_bits(session), Ending::Evicted);
             }
             Order::Limits(limits) => self.limits = limits,
+            Order::Describe(question) => self.describe(question),
             Order::Drain => {
                 self.dispatch.drain();
                 self.phase = Phase::Draining;

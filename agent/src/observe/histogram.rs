@@ -72,6 +72,26 @@ impl Distribution {
         self.micros += histogram.micros.value();
     }
 
+    /// The sum with these buckets; `None` when there are not as many as there must be.
+    pub fn from_counts(counts: &[u64], micros: u64) -> Option<Distribution> {
+        Some(Distribution { counts: counts.try_into().ok()?, micros })
+    }
+
+    /// How many calls each bucket holds.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// What has been added since it was `earlier`.
+    pub fn since(&self, earlier: &Distribution) -> Distribution {
+        let mut difference = *self;
+        for (count, before) in difference.counts.iter_mut().zip(&earlier.counts) {
+            *count = count.saturating_sub(*before);
+        }
+        difference.micros = self.micros.saturating_sub(earlier.micros);
+        difference
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: &Distribution) {
         for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
@@ -139,6 +159,14 @@ mod tests {
             assert_eq!(written.parse::<u64>().unwrap() * 1000, micros);
             assert!(BOUNDS.iter().any(|(bound, _)| *bound == micros));
         }
+    }
+
+    #[test]
+    fn a_difference_is_what_came_between() {
+        let (earlier, later) = (of(&[30, 700]), of(&[30, 700, 30, 9_000]));
+        assert_eq!(later.since(&earlier), of(&[30, 9_000]));
+        assert_eq!(Distribution::from_counts(later.counts(), later.micros()), Some(later));
+        assert_eq!(Distribution::from_counts(&[1], 1), None);
     }
 
     #[test]

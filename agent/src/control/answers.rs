@@ -1,0 +1,169 @@
+//! What an operator is answered, as JSON.
+
+use crate::core::order::Shown;
+use crate::observe::catalog::Catalog;
+use crate::observe::counter::Counters;
+use crate::observe::function::Sums;
+use crate::observe::histogram::Distribution;
+use crate::observe::traffic::Protocol;
+use msf_conf::tree::{Map, Value};
+
+/// What went wrong, in a sentence.
+pub fn error(what: &str) -> Value {
+    object([("error", what.into())])
+}
+
+/// Functions with their workers, services, and sessions, of which there may be more than are shown.
+pub fn list(catalog: &Catalog, sessions: usize, shown: &[Shown]) -> Value {
+    let services = shown.iter().filter_map(|one| {
+        let place = [("name", one.name.as_str().into()), ("peer", one.peer.to_string().into())];
+        one.id.map(|id| object([("id", id.into())].into_iter().chain(place)))
+    });
+    object([
+        ("functions", functions(catalog).collect()),
+        ("services", services.collect()),
+        ("sessions", shown.iter().map(session).collect()),
+        ("session_count", sessions.into()),
+    ])
+}
+
+fn functions(catalog: &Catalog) -> impl Iterator<Item = Value> {
+    catalog.functions().map(|(name, function)| {
+        let workers = function.live().map(|tally| {
+            let (labels, sums) = (tally.labels(), tally.sums());
+            let state = if sums.in_flight() > 0 { "busy" } else { "idle" };
+            object([
+                ("id", labels.worker_id.as_str().into()),
+                ("name", labels.worker_name.as_str().into()),
+                ("ip", labels.worker_ip.as_str().into()),
+                ("since", labels.create_time.as_str().into()),
+                ("state", state.into()),
+                ("in_flight", sums.in_flight().into()),
+                ("jobs", sums.requests.into()),
+                ("failed", sums.fail.into()),
+            ])
+        });
+        let queued = function.function_sums().queued;
+        object([("function", name.into()), ("queued", queued.into()), ("workers", workers.collect())])
+    })
+}
+
+fn session(one: &Shown) -> Value {
+    object([
+        ("reactor", one.address.reactor.into()),
+        ("session", one.address.session.into()),
+        ("protocol", one.protocol.label().into()),
+        ("state", one.standing.into()),
+        ("name", one.name.as_str().into()),
+        ("id", one.id.map_or(Value::Null, Value::from)),
+        ("peer", one.peer.to_string().into()),
+        ("age_ms", one.age.into()),
+        ("waiting_bytes", one.waiting.into()),
+    ])
+}
+
+/// Everything counted so far, by function and worker's name; who asks twice knows what came between.
+pub fn top(catalog: &Catalog, counters: &[Counters]) -> Value {
+    let functions = catalog.functions().map(|(name, function)| {
+        let mut all = Sums::default();
+        let mut workers = Vec::new();
+        for (worker, sums) in function.workers() {
+            all.merge(&sums);
+            let numbers = numbers(&sums);
+            workers.push(object([("name", worker.into())].into_iter().chain(numbers)));
+        }
+        let sums = function.function_sums();
+        let refused = sums.busy + sums.deadline + sums.failed + sums.no_worker;
+        let own = [
+            ("function", name.into()),
+            ("live", function.live().count().into()),
+            ("queued", sums.queued.into()),
+            ("refused", refused.into()),
+            ("workers", Value::Array(workers)),
+        ];
+        object(own.into_iter().chain(numbers(&all)))
+    });
+    let protocols = Protocol::ALL.iter().map(|protocol| {
+        let mut latency = Distribution::default();
+        counters.iter().for_each(|one| latency.add(&one.protocols[*protocol].latency));
+        let sum = |of: fn(&Counters, Protocol) -> u64| -> u64 { counters.iter().map(|one| of(one, *protocol)).sum() };
+        object([
+            ("protocol", protocol.label().into()),
+            ("connections", sum(|one, protocol| one.protocols[protocol].open()).into()),
+            ("requests", sum(|one, protocol| one.protocols[protocol].requests.value()).into()),
+            ("latency", distribution(&latency)),
+        ])
+    });
+    let sum = |of: fn(&Counters) -> u64| -> Value { counters.iter().map(of).sum::<u64>().into() };
+    object([
+        ("functions", functions.collect()),
+        ("protocols", protocols.collect()),
+        ("sessions", sum(|one| one.sessions.value())),
+        ("calls", sum(|one| one.calls.value())),
+        ("replies", sum(|one| one.replies.value())),
+        ("reactors", counters.len().into()),
+        ("busy_nanos", sum(|one| one.busy_nanos.value())),
+    ])
+}
+
+fn numbers(sums: &Sums) -> [(&'static str, Value); 4] {
+    [
+        ("jobs", sums.requests.into()),
+        ("in_flight", sums.in_flight().into()),
+        ("failed", sums.fail.into()),
+        ("latency", distribution(&sums.latency)),
+    ]
+}
+
+fn distribution(of: &Distribution) -> Value {
+    object([("counts", of.counts().iter().copied().collect()), ("micros", of.micros().into())])
+}
+
+fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<String, Value>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::message::{Address, Peer};
+    use crate::observe::function::Labels;
+
+    #[test]
+    fn a_list_names_functions_services_and_sessions() {
+        let mut catalog = Catalog::new(1);
+        let labels = Labels { func_name: "f\"".to_owned(), worker_name: "w".to_owned(), ..Labels::default() };
+        let (tally, _) = catalog.enrol(labels);
+        tally.started();
+        let shown = Shown {
+            address: Address { reactor: 1, session: 7 },
+            protocol: Protocol::Librpc,
+            peer: Peer::Local { pid: 5, uid: 0 },
+            name: "upnp".to_owned(),
+            id: Some(0x12),
+            standing: "member",
+            age: 1500,
+            waiting: 0,
+        };
+        let stranger = Shown { id: None, ..shown.clone() };
+        let list = list(&catalog, 9, &[shown, stranger]);
+        assert_eq!(list["functions"][0]["function"], "f\"");
+        assert_eq!(list["functions"][0]["workers"][0]["state"], "busy");
+        assert_eq!(list["services"].to_string(), r#"[{"id":18,"name":"upnp","peer":"pid 5 uid 0"}]"#);
+        assert_eq!((list["sessions"].as_array().unwrap().len(), &list["session_count"]), (2, &Value::from(9)));
+    }
+
+    #[test]
+    fn the_top_carries_what_a_difference_needs() {
+        let mut catalog = Catalog::new(1);
+        let (tally, function) = catalog.enrol(Labels { func_name: "f".to_owned(), ..Labels::default() });
+        tally.started();
+        tally.finished(true, 30);
+        function[0].busy.add(2);
+        let top = top(&catalog, &[Counters::default()]);
+        let f = &top["functions"][0];
+        assert_eq!((&f["jobs"], &f["refused"], &f["latency"]["micros"]), (&1.into(), &2.into(), &30.into()));
+        assert_eq!(f["latency"]["counts"][1], 1);
+        assert_eq!(f["workers"][0]["jobs"], 1);
+    }
+}
