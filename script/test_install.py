@@ -71,13 +71,14 @@ class Install(unittest.TestCase):
                      "lib/libmsf.so", "lib/libmsf.so.1", "lib/libipc.so", "lib/libipc.so.1", "lib/libmsf_agent1.so",
                      "lib/libmsf_agent2.so", "include/msf/msf_svc.h", "include/msf/client.h", "lib/pkgconfig/msf.pc",
                      "lib/pkgconfig/ipc.pc", "lib/cmake/Msf/MsfConfig.cmake", "etc/msf/msf_agent.conf",
-                     "etc/msf/msf_agent_svc.json", "etc/msf/msf_daemon.json", "lib/systemd/system/msf_agent.service",
+                     "etc/msf/msf_agent.json", "etc/msf/server.yaml", "etc/msf/msf_agent_svc.json",
+                     "etc/msf/msf_daemon.json", "lib/systemd/system/msf_agent.service",
                      "lib/systemd/system/msf_daemon.service", "lib/systemd/system/msf_shell@.service",
                      "share/doc/msf/LICENSE-MIT", "share/doc/msf/LICENSE-APACHE", "share/doc/msf/doc/troubleshooting.md"):
             self.assertTrue((prefix / name).exists(), name)
         self.assertEqual("libmsf.so.1", os.readlink(prefix / "lib/libmsf.so"))
         for path in prefix.rglob("*"):
-            if path.suffix in (".pc", ".cmake", ".service", ".json", ".conf"):
+            if path.suffix in (".pc", ".cmake", ".service", ".json", ".conf", ".yaml"):
                 self.assertNotRegex(path.read_text(), "@[A-Z]+@", path)
 
     def test_every_link_of_the_installed_documentation_leads_to_a_file(self):
@@ -89,7 +90,8 @@ class Install(unittest.TestCase):
 
     def test_the_samples_are_accepted_where_they_are_staged_and_where_they_are_installed(self):
         for root in (tree().root, self.installed()):
-            for program, sample in (("msf_agent", "msf_agent.conf"), ("msf_shell", "msf_agent_svc.json"),
+            for program, sample in (("msf_agent", "msf_agent.conf"), ("msf_agent", "msf_agent.json"),
+                                    ("msf_agent", "server.yaml"), ("msf_shell", "msf_agent_svc.json"),
                                     ("msf_daemon", "msf_daemon.json")):
                 said = self.run_it(root / "bin" / program, "-k", "parse", "-c", root / "etc/msf" / sample,
                                    MSF_RUN_DIR=str(self.base / "run"), MSF_LOG_DIR=str(self.base / "log"))

@@ -24,7 +24,7 @@ SONAME_MAJOR = 1
 C_FLAGS = ("-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
 SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder",
            "script/config")
-SAMPLES = ("msf_agent.conf", "msf_agent_svc.json", "msf_daemon.json")
+SAMPLES = ("msf_agent.conf", "msf_agent.json", "server.yaml", "msf_agent_svc.json", "msf_daemon.json")
 PROFILES = {"release": "release", "gateway": "gateway", "dev": "debug"}     # cargo's name -> its folder
 
 

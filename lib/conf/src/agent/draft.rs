@@ -2,7 +2,7 @@
 //! mend what an earlier one says.
 
 use super::key::{self, About, Group, Key, Kind};
-use super::word::Word;
+use super::word::{NOBODY, Word};
 use super::{Settings, librpc, server};
 use crate::json::{Doc, Object};
 use crate::{ConfError, keyvalue};
@@ -212,7 +212,9 @@ fn word_of(file: &Path, object: &Object<'_>, (key, kind): Key) -> Result<Word, C
         Kind::Size => text().or_else(|_: ConfError| number())?,
         Kind::List => match object.string(key) {
             Ok(value) => value.map(str::to_owned),
-            Err(_) => object.strings(key)?.map(|items| items.join(",")),
+            Err(_) => {
+                object.strings(key)?.map(|items| if items.is_empty() { NOBODY.to_owned() } else { items.join(",") })
+            }
         },
     };
     Ok(Word { file: file.to_owned(), path: object.path_of(key), key, value: value.unwrap_or_default() })

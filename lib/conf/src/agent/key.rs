@@ -68,17 +68,20 @@ pub enum About<'a> {
 /// The key that is written `key` in a `.conf`, or what is wrong with it.
 pub fn find(key: &str) -> Result<About<'_>, String> {
     for group in Group::ALL {
-        let Some(rest) = key.strip_prefix(group.word()).and_then(|rest| rest.strip_prefix('.')) else { continue };
+        let (first, rest) = key.split_once('.').unwrap_or((key, ""));
+        if first != group.word() && first != group.object() {
+            continue;
+        }
+        let known = || group.keys().iter().map(|(key, _)| *key);
         return match rest.rsplit_once('.') {
-            Some((name, key)) if !name.is_empty() => {
+            Some((name, key)) if first == group.word() && !name.is_empty() => {
                 let found = group.keys().iter().find(|(known, _)| *known == key);
-                let found = found.ok_or_else(|| nearest::unknown(key, group.keys().iter().map(|(key, _)| *key)))?;
-                Ok(About::One(group, name, *found))
+                found.map(|found| About::One(group, name, *found)).ok_or_else(|| nearest::unknown(key, known()))
             }
             _ => Err(format!("unknown key; expected {}.NAME.KEY", group.word())),
         };
     }
-    plain(key).map(About::Agent).ok_or_else(|| unknown(key))
+    plain(key).map(About::Agent).ok_or_else(|| nearest::unknown(key, all().map(|(key, _)| key)))
 }
 
 /// The key of this name that is about the whole agent.
@@ -86,7 +89,7 @@ pub fn plain(name: &str) -> Option<Key> {
     all().find(|(key, _)| *key == name)
 }
 
-/// The complaint about a key that is not there.
+/// The complaint about a key that is not there in JSON.
 pub fn unknown(key: &str) -> String {
     nearest::unknown(key, all().map(|(key, _)| key).chain(Group::ALL.map(Group::object)))
 }

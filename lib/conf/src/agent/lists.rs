@@ -1,7 +1,7 @@
 //! The white and the black list: whose nmid connections are taken at all.
 
 use super::key::{Key, Kind};
-use super::word::Word;
+use super::word::{NOBODY, Word};
 use crate::ConfError;
 use crate::net::Networks;
 use std::fmt;
@@ -32,7 +32,6 @@ impl Lists {
         };
         *list = match word.value.as_str() {
             OFF => None,
-            NOBODY => Some(Networks::default()),
             _ => Some(word.networks()?),
         };
         Ok(true)
@@ -53,9 +52,7 @@ impl fmt::Display for Lists {
 }
 
 /// There is no such list; what a later file says to an earlier one.
-const OFF: &str = "off";
-/// There is one, and it is empty: a value without a letter would be as good as no line.
-const NOBODY: &str = "nobody";
+pub(super) const OFF: &str = "off";
 
 pub(super) const KEYS: &[Key] = &[("white_list", Kind::List), ("black_list", Kind::List)];
 

@@ -15,17 +15,17 @@ pub struct Nmid {
     pub listen: Endpoint,
     /// `nmid_payload_limit`: longest body of a frame, in bytes.
     pub payload_limit: usize,
-    /// `nmid_settle_ms`: how long a worker may show its generation before its first job.
+    /// `nmid_settle_ms`: how long a new worker may show its generation before it gets its first job.
     pub settle: Duration,
-    /// `nmid_order`: in which order one connection's requests are answered.
+    /// `nmid_order`: how the requests of one client's connection are answered.
     pub order: Order,
-    /// `nmid_gap_ms`: how long a worker whose long frame may still be on its way gets nothing else.
+    /// `nmid_gap_ms`: two requests that come closer to each other are no repetition: [`Order::Auto`] answers both.
     pub gap: Duration,
-    /// `nmid_pace_ms`: the least time between two answers to one connection that cannot take them in one piece.
+    /// `nmid_pace_ms`: the least time between two answers to one connection: Go's client loses what it reads together.
     pub pace: Duration,
-    /// `nmid_probe`: ask a serial worker with a PING whether it has ended a job.
+    /// `nmid_probe`: ask a worker behind each job whether it has ended: Go's says nothing of a function that fails.
     pub probe: bool,
-    /// `nmid_rewrite`: whose params are brought into the other generation's form.
+    /// `nmid_rewrite`: for whose clients a result is brought into the form of their generation.
     pub rewrite: Rewrite,
     /// `nmid_legacy_workers`: workers from there are of the first generation, whatever they look like.
     pub legacy_workers: Networks,
@@ -33,23 +33,23 @@ pub struct Nmid {
     pub stale: Option<Duration>,
 }
 
-/// In which order the requests of one client connection are answered.
+/// How the requests of one client's connection are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// What its generation expects.
+    /// The first generation in order; the second by giving up, until two requests come within `nmid_gap_ms`.
     Auto,
     /// A new request gives up the one before it.
     Abandon,
-    /// One after the other, as they came.
+    /// Each, in the order of the requests, `nmid_pace_ms` apart.
     Ordered,
-    /// As they are ready.
+    /// Each, in the order of the requests, as fast as they can be had.
     Pipelined,
 }
 
-/// Whose params are rewritten on the way to a worker of another generation.
+/// For whose clients a result is rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rewrite {
-    /// Those that go to or come from the first generation.
+    /// Those of the first generation, which fall over what they do not know.
     G0,
     /// All.
     All,

@@ -4,7 +4,8 @@
 //! it only carries along is named in one warning. A section that is not written starts nothing, as a scalar that is not
 //! written is empty in nmid.
 
-use super::word::Word;
+use super::lists;
+use super::word::{NOBODY, Word};
 use crate::json::Object;
 use crate::net::{Network, NoNetwork};
 use crate::{ConfError, yaml};
@@ -144,8 +145,8 @@ impl Reader<'_> {
         }
         let networks: Vec<String> = networks.iter().map(Network::to_string).collect();
         let value = match truth(&section, "enable")? {
-            false => "off".to_owned(),
-            true if networks.is_empty() => "nobody".to_owned(),
+            false => lists::OFF.to_owned(),
+            true if networks.is_empty() => NOBODY.to_owned(),
             true => networks.join(","),
         };
         self.say(key, Some((section.path_of("enable"), value)));

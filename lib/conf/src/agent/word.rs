@@ -102,8 +102,11 @@ impl Word {
         self.number(least, most).map(Duration::from_millis)
     }
 
-    /// Addresses and CIDRs with commas between them.
+    /// Addresses and CIDRs with commas between them, or the word for none.
     pub fn networks(&self) -> Result<Networks, ConfError> {
+        if self.value == NOBODY {
+            return Ok(Networks::default());
+        }
         let parse = |item: &str| item.trim().parse().map_err(|e: NoNetwork| (e, item.trim().to_owned()));
         let networks: Result<Vec<_>, _> = self.value.split(',').map(parse).collect();
         networks.map(Networks).map_err(|(e, item)| self.error(&format!("{e}, found \"{item}\"")))
@@ -133,6 +136,9 @@ pub trait Choice: Copy + PartialEq + 'static {
         Self::WORDS.iter().find(|(_, choice)| *choice == self).map_or("", |(word, _)| word)
     }
 }
+
+/// A list with nothing in it, which an empty value cannot say.
+pub const NOBODY: &str = "nobody";
 
 /// `sun_path` without its terminating NUL.
 const LONGEST_SOCKET: usize = 107;
