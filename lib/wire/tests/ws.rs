@@ -166,7 +166,16 @@ fn memory_follows_what_comes_not_what_is_announced() {
     let mut decoder = Decoder::default();
     let bytes = [&b"\x82\xff\0\0\0\xff\xff\xff\xff\xff"[..], &MASK, b"abc"].concat();
     assert_eq!(decoder.step(&bytes, usize::MAX), Ok(Step::NeedMore(bytes.len())));
-    assert_eq!(decoder.buffered(), 3);
+    assert_eq!((decoder.buffered(), decoder.is_within()), (3, true));
+}
+
+#[test]
+fn a_message_that_was_handed_out_is_let_go_of() {
+    let mut decoder = Decoder::default();
+    let bytes = frame(true, opcode::TEXT, b"abc");
+    assert_eq!(decoder.step(&bytes, LIMIT), Ok(Step::Event(Event::Text("abc"), bytes.len())));
+    decoder.let_go();
+    assert_eq!((decoder.buffered(), decoder.is_within()), (0, false));
 }
 
 #[test]

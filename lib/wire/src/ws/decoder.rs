@@ -60,9 +60,7 @@ impl Decoder {
     /// # Errors
     /// Whatever breaks the rules. The connection cannot go on after it.
     pub fn step(&mut self, bytes: &[u8], limit: usize) -> Result<Step<'_>, Refusal> {
-        if std::mem::take(&mut self.told) {
-            self.message = Vec::new();
-        }
+        self.let_go();
         let mut used = 0;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -90,6 +88,19 @@ impl Decoder {
             used += header.size + length;
             return Ok(Step::Event(control(header.opcode, &self.control)?, used));
         }
+    }
+
+    /// Gives back the memory of a message that was handed out; the next step does so in any case.
+    pub fn let_go(&mut self) {
+        if std::mem::take(&mut self.told) {
+            self.message = Vec::new();
+        }
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        self.kind.is_some()
     }
 
     /// Bytes it holds.
