@@ -1,7 +1,7 @@
 /* nmid, the current generation of frames: big-endian words, a job's id echoed by the worker, none at the caller.
  *
  * The worker registers and answers as the Go SDK's does: the params come back beside a msgpack map {Code, Msg, Data} whose
- * Data is the payload.
+ * Data is the payload, or, if that is {"p": a text}, as the gateway makes it of JSON, the text.
  */
 #include "protocol.h"
 
@@ -109,13 +109,20 @@ static size_t request(char *out, unsigned caller, unsigned workers, const char *
     return finish(out, put_long(put_long(at, FUNCTION, FUNCTION_LENGTH), payload, length), CALLER, DO_JOB);
 }
 
+/* How many bytes stand before the text in {"p": text of more than 31 bytes}; 0 if that is not what it is. */
+static size_t before_text(const struct message *asked) {
+    if (asked->length > 5 && memcmp(asked->payload, "\x81\xa1p\xd9", 4) == 0) return 5;
+    return asked->length > 6 && memcmp(asked->payload, "\x81\xa1p\xda", 4) == 0 ? 6 : 0;
+}
+
 static size_t answer(char *out, const struct message *asked) {
+    size_t skip = before_text(asked), length = asked->length - skip;
     char *at = put_long(out + HEADER, FUNCTION, FUNCTION_LENGTH);
     at = put_long(at, asked->payload, asked->length);
-    at = put(put_word(at, RET + asked->length), ret, RET - 2);
-    *at++ = (char)(asked->length / 256);
-    *at++ = (char)(asked->length % 256);
-    at = put(at, asked->payload, asked->length);
+    at = put(put_word(at, RET + length), ret, RET - 2);
+    *at++ = (char)(length / 256);
+    *at++ = (char)(length % 256);
+    at = put(at, asked->payload + skip, length);
     return finish(out, put_long(at, asked->reply, asked->reply_length), WORKER, RETURN_DATA);
 }
 

@@ -45,6 +45,7 @@ class Case:
             return [Goal("rate", MANY, FLOOR, least=0.85),
                     Goal("rate", MANY, NATS, least=1.3 if crowd else None),
                     Goal("rate", MANY, GEARMAND, least=2.5 if crowd else None),
+                    Goal("rate", FLOOR, NATS),
                     Goal("p99_us", MANY, NATS, below=1),
                     Goal("p99_us", MANY, GEARMAND, below=1)]
         if self.group == "pipelined":

@@ -1,39 +1,35 @@
 -- wrk's script: POSTs of distinct JSON bodies to one path, each answer compared with what was asked, a JSON line at the end.
 --
--- usage: wrk ... -s post.lua URL -- BODY_BYTES
--- wrk does not say which connection an answer belongs to, so what is checked is that each body asked for comes back, and
--- comes back once: an answer that nobody waits for is wrong. (That costs wrk a tenth more time per request.)
+-- usage: wrk ... -s post.lua URL -- BODY_BYTES ANSWER_BEGINS
+-- A body is {"p":"<text>"}; its answer is ANSWER_BEGINS, that text, "}. wrk does not say which connection an answer belongs
+-- to, so what is checked is that each text asked for comes back, and comes back once: an answer that nobody waits for is
+-- wrong. (That costs wrk a tenth more time per request.)
 
 local MANY = 8192
 
 local threads = {}
-local requests, bodies, open, asked = {}, {}, {}, 0
+local requests, answers, open, asked = {}, {}, {}, 0
 checked, wrong = 0, 0 -- `done` reads them, from another state of Lua
 
 function setup(thread)
     table.insert(threads, thread)
 end
 
--- A body as JSON encoders write it: no space, one member.
-local function body_of(number, size)
-    local head = string.format('{"p":"%08d', number)
-    return head .. string.rep("x", size - #head - 2) .. '"}'
-end
-
 function init(args)
-    local size = tonumber(args[1])
+    local size, front = tonumber(args[1]) - #'{"p":""}', args[2]
     for number = 1, MANY do
+        local text = string.format("%08d", number) .. string.rep("x", size - 8)
         -- gearmand takes two jobs with the same "unique" for one.
         local headers = { ["Content-Type"] = "application/json", ["X-Gearman-Unique"] = tostring(number) }
-        bodies[number] = body_of(number, size)
-        requests[number] = wrk.format("POST", nil, headers, bodies[number])
+        requests[number] = wrk.format("POST", nil, headers, '{"p":"' .. text .. '"}')
+        answers[number] = front .. text .. '"}'
     end
 end
 
 function request()
     asked = asked % MANY + 1
-    local body = bodies[asked]
-    open[body] = (open[body] or 0) + 1
+    local answer = answers[asked]
+    open[answer] = (open[answer] or 0) + 1
     return requests[asked]
 end
 

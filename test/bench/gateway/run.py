@@ -20,6 +20,8 @@ from rounds import Goal, Verdicts, interleaved, report  # noqa: E402
 
 AGENT, GEARMAND, FLOOR = "msf_agent", "gearmand", "bare responder"
 WORKERS, BODY = 4, 128
+# How an answer begins; the agent's tells what the worker's result is, the others' are the body.
+ANSWERS = {AGENT: '{"code":0,"msg":"ok","data":"', GEARMAND: '{"p":"', FLOOR: '{"p":"'}
 GOALS = [Goal("rate", AGENT, GEARMAND, least=2.5), Goal("rate", AGENT, FLOOR, least=0.3),
          Goal("p99_us", AGENT, GEARMAND), Goal("p99_us", AGENT, FLOOR)]
 
@@ -64,7 +66,7 @@ class Field:
         before = broker.cpu_seconds()
         # -d takes whole seconds.
         command = [brokers.program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / "post.lua",
-                   self.urls[name], "--", str(BODY)]
+                   self.urls[name], "--", str(BODY), ANSWERS[name]]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode != 0 or not broker.alive():
             sys.exit(f"wrk failed at {name}: {done.stdout}")
