@@ -1,8 +1,8 @@
 //! JSON that is passed on rather than read: whether a text is some, the members of an object as they were written, and
-//! texts quoted. What goes between JSON and msgpack is in [`nmid`](crate::nmid), whose `json.rs` is the other file of
-//! this crate that names serde_json.
+//! texts quoted. What goes between JSON and msgpack is in [`nmid`](crate::nmid). The only file of this crate that names
+//! serde_json.
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -20,6 +20,13 @@ pub fn text_of(bytes: &[u8]) -> Option<&str> {
 pub fn members(text: &str) -> Result<BTreeMap<String, &str>, String> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(members.into_iter().map(|(key, value)| (key, value.get())).collect())
+}
+
+/// What `seed` makes of the one value that `text` is.
+pub(crate) fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Value, String> {
+    let mut source = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut source).map_err(|error| error.to_string())?;
+    source.end().map(|()| value).map_err(|error| error.to_string())
 }
 
 /// The text that a quoted value stands for; `None` when the value is something else.

@@ -2,7 +2,7 @@
 //! that. Order is kept, because C workers take their arguments by it; of two equal keys in an object the last one wins,
 //! as in Go. Nothing nests deeper than 128, here and in serde_json.
 //!
-//! serde and serde_json are named here and in [`json`](crate::json); lib/conf has its own, which refuses equal keys.
+//! serde_json itself is named in [`json`](crate::json); lib/conf has its own, which refuses equal keys.
 
 use std::fmt::{self, Display, LowerExp};
 use std::ops::Range;
@@ -31,9 +31,7 @@ const DEEPEST: u32 = 128;
 pub fn json_to_msgpack(text: &[u8], numbers: Numbers) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(text);
     let mut out = Vec::with_capacity(text.len());
-    let mut source = serde_json::Deserializer::from_str(&text);
-    let packed = Packer { out: &mut out, numbers }.deserialize(&mut source).and_then(|()| source.end());
-    packed.map_err(|error| format!("not JSON: {error}"))?;
+    crate::json::read(&text, Packer { out: &mut out, numbers }).map_err(|error| format!("not JSON: {error}"))?;
     match numbers == Numbers::Float && !matches!(Reader::new(&out).item(), Some(Item::Map(_))) {
         true => Err("not an object at the top of the JSON text".to_owned()),
         false => Ok(out),
@@ -108,8 +106,7 @@ fn append_key(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), &'static
 }
 
 fn append_string(out: &mut Vec<u8>, text: &[u8]) {
-    // Into a Vec, and of a text: neither can fail.
-    serde_json::to_writer(out, &String::from_utf8_lossy(text)).ok();
+    crate::json::append_quoted(out, &String::from_utf8_lossy(text));
 }
 
 /// What is neither text nor nested, as JSON has it.
@@ -373,6 +370,22 @@ mod tests {
         ];
         for (packed, text) in cases {
             assert_eq!(msgpack_to_json(packed).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn regress_a_float_keeps_its_last_bit() {
+        for text in ["-1e45", "-1.0000000000000001e45", "9007199254740993.5", "7.2057594037927933e16", "0.1e-300"] {
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(natural(text)[1..], expected.to_be_bytes(), "{text}");
+        }
+        let mut bits = 1_u64;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let value = f64::from_bits(bits);
+            if value.is_finite() && value.fract() != 0.0 {
+                assert_eq!(natural(&value.to_string())[1..], value.to_be_bytes(), "{value:e}");
+            }
         }
     }
 

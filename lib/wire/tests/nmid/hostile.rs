@@ -71,14 +71,14 @@ fn survives(array: &[u8]) -> bool {
 fn a_depth_bomb_is_refused_wherever_it_lies() {
     for head in [&b""[..], b"\x81\xa1a", b"\x83\xa4Code\0\xa3Msg\xa0\xa4Data", b"\x93\0\xa0", b"\x81\xa7payload"] {
         for nest in [&b"\x91"[..], b"\x81\xa1a", b"\x81", b"\xdc\0\x01", b"\xdd\0\0\0\x01"] {
-            let bomb = [head, &nest.repeat(300_000), b"\xc0"].concat();
+            let bomb = [head, &nest.repeat(40_000), b"\xc0"].concat();
             everybody_reads(&bomb);
             assert!(to_first(Params::untyped(&bomb)).is_err());
             assert!(msgpack_to_json(&bomb).is_err());
         }
     }
     for nest in ["[", "{\"a\":", "[{\"a\":", "[[],"] {
-        let bomb = nest.repeat(300_000);
+        let bomb = nest.repeat(40_000);
         everybody_reads(bomb.as_bytes());
         assert!(json_to_msgpack(bomb.as_bytes(), Numbers::Natural).is_err());
     }
@@ -86,7 +86,7 @@ fn a_depth_bomb_is_refused_wherever_it_lies() {
 
 #[test]
 fn a_depth_bomb_beside_the_field_asked_for_does_not_hide_it() {
-    let bomb = [&b"\x82\xa1b"[..], &[0x91; 300_000], b"\xc0\xa1a\x07"].concat();
+    let bomb = [&b"\x82\xa1b"[..], &[0x91; 40_000], b"\xc0\xa1a\x07"].concat();
     assert_eq!(lookup(Params::untyped(&bomb), b"a"), Some(b"7".to_vec()));
     assert_eq!(lookup(Params::untyped(&bomb), b"b"), None);
 }
@@ -107,10 +107,10 @@ fn four_gigabytes_promised_anywhere_are_refused() {
 
 #[test]
 fn a_wide_map_of_equal_keys_costs_what_it_weighs() {
-    let map = [&b"\xdf\0\x01\x86\xa0"[..], &b"\xa1a\xa1b".repeat(100_000)].concat();
+    let map = [&b"\xdf\0\0\x75\x30"[..], &b"\xa1a\xa1b".repeat(30_000)].concat();
     everybody_reads(&map);
     assert_eq!(lookup(Params::untyped(&map), b"a"), Some(b"b".to_vec()));
-    let fields = [&b"\xdf\0\x01\x86\xa0"[..], &b"\xa4Code\x01".repeat(100_000)].concat();
+    let fields = [&b"\xdf\0\0\x75\x30"[..], &b"\xa4Code\x01".repeat(30_000)].concat();
     assert_eq!(RetStruct::parse(&fields).map(|ret| ret.code), Some(1));
     assert_eq!(for_first_generation(&fields).map(|ret| ret.len() < 40), Some(true));
 }
