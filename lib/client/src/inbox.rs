@@ -1,5 +1,6 @@
 //! The bytes a client has received and not yet understood.
 
+use crate::gather::Gather;
 use msf_wire::librpc::{HEADER_LEN, Step, WireError, decode};
 use std::collections::TryReserveError;
 
@@ -7,9 +8,7 @@ use std::collections::TryReserveError;
 /// looks at frames with [`step`](Self::step) and takes each out with [`consume`](Self::consume).
 #[derive(Debug, Default)]
 pub struct Inbox {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    bytes: Gather,
 }
 
 impl Inbox {
@@ -18,24 +17,17 @@ impl Inbox {
     /// # Errors
     /// There is no memory for the frame under way.
     pub fn space(&mut self, payload_limit: u32) -> Result<&mut [u8], TryReserveError> {
-        self.tidy();
         let missing = match self.step(payload_limit) {
-            Ok(Step::NeedMore(missing)) => missing.max(HEADER_LEN),
+            Ok(Step::NeedMore(missing)) => missing,
             // Frames that wait, or an error that `step` will tell: nothing has to grow for them.
-            Ok(Step::Frame(..)) | Err(_) => HEADER_LEN,
+            Ok(Step::Frame(..)) | Err(_) => 0,
         };
-        let wanted = (self.end + missing).max(USUAL);
-        if self.buffer.len() < self.end + HEADER_LEN {
-            let length = wanted.min((2 * self.buffer.len()).max(USUAL));
-            self.buffer.try_reserve_exact(length - self.buffer.len())?;
-            self.buffer.resize(length, 0);
-        }
-        Ok(self.buffer.get_mut(self.end..).unwrap_or_default())
+        self.bytes.space(missing, HEADER_LEN)
     }
 
     /// The first `count` bytes of the space have been written.
     pub fn filled(&mut self, count: usize) {
-        self.end = (self.end + count).min(self.buffer.len());
+        self.bytes.filled(count);
     }
 
     /// Looks at what the buffer begins with.
@@ -43,41 +35,24 @@ impl Inbox {
     /// # Errors
     /// What the peer sent is not librpc; see [`WireError`].
     pub fn step(&self, payload_limit: u32) -> Result<Step<'_>, WireError> {
-        decode(self.buffer.get(self.start..self.end).unwrap_or_default(), payload_limit)
+        decode(self.bytes.bytes(), payload_limit)
     }
 
     /// Takes the frame out that [`step`](Self::step) said uses `used` bytes.
     pub fn consume(&mut self, used: usize) {
-        self.start = (self.start + used).min(self.end);
+        self.bytes.consume(used);
     }
 
     /// Forgets everything: the connection is a new one.
     pub fn clear(&mut self) {
-        (self.start, self.end) = (0, 0);
-        self.tidy();
-    }
-
-    /// Moves what is left to the front, and gives memory back that one large frame needed.
-    fn tidy(&mut self) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == 0 && self.buffer.len() > GENEROUS {
-            self.buffer.truncate(USUAL);
-            self.buffer.shrink_to_fit();
-        }
+        self.bytes.clear();
     }
 }
-
-/// Enough for a few hundred small frames per read.
-const USUAL: usize = 32 << 10;
-/// More than this is given back as soon as it is empty.
-const GENEROUS: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gather::{GENEROUS, USUAL};
     use msf_wire::librpc::{Frame, Header};
 
     const LIMIT: u32 = 1 << 20;
@@ -128,7 +103,7 @@ mod tests {
             let room = inbox.space(1 << 30).unwrap().len();
             inbox.filled(room);
             come += room;
-            assert!(inbox.buffer.len() <= (2 * before).max(USUAL), "{} for {before}", inbox.buffer.len());
+            assert!(inbox.bytes.held() <= (2 * before).max(USUAL), "{} for {before}", inbox.bytes.held());
         }
     }
 
@@ -146,6 +121,6 @@ mod tests {
         }
         inbox.consume(bytes.len());
         inbox.space(LIMIT).unwrap();
-        assert!(inbox.buffer.capacity() <= GENEROUS);
+        assert!(inbox.bytes.held() <= GENEROUS);
     }
 }

@@ -1,4 +1,4 @@
-//! What a caller or a service of the broker is.
+//! What a caller or a service of the broker is, in its native protocol and in [`nmid`]'s.
 //!
 //! [`Session`] is the mind: it knows who is logged in, which answer belongs to which call and what is too late, and
 //! does no I/O and reads no clock. [`Inbox`], [`Backoff`] and [`Place`] are what else every client needs, and
@@ -21,7 +21,9 @@
 mod backoff;
 mod client;
 mod error;
+mod gather;
 mod inbox;
+pub mod nmid;
 mod place;
 pub mod reply;
 mod session;

@@ -2,7 +2,7 @@
 
 use crate::{Place, trusted};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -53,15 +53,43 @@ impl Stream {
         }
     }
 
+    /// How long a write may block; `None` for ever.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn set_write_timeout(&self, longest: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_write_timeout(longest),
+            Self::Tcp(stream) => stream.set_write_timeout(longest),
+        }
+    }
+
     /// Reads and writes return at once instead of blocking.
     ///
     /// # Errors
     /// The socket is broken.
     pub fn set_nonblocking(&self) -> io::Result<()> {
+        self.block(false)
+    }
+
+    /// Whether reads and writes wait.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn block(&self, waits: bool) -> io::Result<()> {
         match self {
-            Self::Unix(stream) => stream.set_nonblocking(true),
-            Self::Tcp(stream) => stream.set_nonblocking(true),
+            Self::Unix(stream) => stream.set_nonblocking(!waits),
+            Self::Tcp(stream) => stream.set_nonblocking(!waits),
         }
+    }
+
+    /// Ends the connection in both directions, also for a thread that waits in it.
+    pub fn shutdown(&self) {
+        // One that is over already is no error of anybody's.
+        let _ = match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+        };
     }
 }
 
@@ -81,18 +109,35 @@ fn tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Unix(stream) => stream.read(buffer),
-            Self::Tcp(stream) => stream.read(buffer),
-        }
+        (&*self).read(buffer)
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream may be read by one thread while another writes.
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Unix(stream) => stream.write(bytes),
-            Self::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => (&mut &*stream).read(buffer),
+            Stream::Tcp(stream) => (&mut &*stream).read(buffer),
+        }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => (&mut &*stream).write(bytes),
+            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
         }
     }
 

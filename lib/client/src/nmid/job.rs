@@ -1,0 +1,106 @@
+//! One job of a worker: everything about it in one place that is its own, so that no other job can be answered by
+//! mistake.
+
+use super::connection::Connection;
+use msf_wire::nmid::{self as wire, Params, RetStruct};
+use std::fmt;
+use std::sync::Arc;
+
+/// What is to be done, lent to the function that does it.
+#[derive(Debug)]
+pub struct Job {
+    function: Vec<u8>,
+    params: Vec<u8>,
+    params_type: u32,
+    params_handle: u32,
+    id: Vec<u8>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Job {
+    pub(super) fn new(job: &wire::Job<'_>, connection: &Arc<Connection>) -> Self {
+        Self {
+            function: job.function.to_owned(),
+            params: job.params.bytes.to_owned(),
+            params_type: job.params.kind,
+            params_handle: job.params.handle,
+            id: job.id.to_owned(),
+            connection: Arc::clone(connection),
+        }
+    }
+
+    /// The function that was called.
+    #[must_use]
+    pub fn function(&self) -> &[u8] {
+        &self.function
+    }
+
+    /// The arguments, as the caller wrote them.
+    #[must_use]
+    pub fn params(&self) -> &[u8] {
+        &self.params
+    }
+
+    /// How they are written, see [`params_type`](msf_wire::nmid::params_type).
+    #[must_use]
+    pub const fn params_type(&self) -> u32 {
+        self.params_type
+    }
+
+    /// The broker's name for this job, opaque.
+    #[must_use]
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    pub(super) fn wire(&self) -> wire::Job<'_> {
+        let params = Params { kind: self.params_type, handle: self.params_handle, bytes: &self.params };
+        wire::Job { function: &self.function, params, id: &self.id }
+    }
+}
+
+/// Why a function has no result: what its caller gets to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Not 0, which would be success.
+    pub code: i64,
+    /// For people.
+    pub msg: String,
+}
+
+impl Failure {
+    /// The code of a function that this worker does not have.
+    pub const UNKNOWN_FUNCTION: i64 = 404;
+    /// The code of a function that panicked, or returned without an answer.
+    pub const BROKEN: i64 = 500;
+
+    /// A failure of the function's own.
+    #[must_use]
+    pub fn new(code: i64, msg: impl Into<String>) -> Self {
+        Self { code, msg: msg.into() }
+    }
+
+    /// As the caller gets it. A code of 0 would look like success.
+    pub(super) fn ret(&self) -> Vec<u8> {
+        let code = if self.code == 0 { Self::BROKEN } else { self.code };
+        ret(&RetStruct { code, msg: self.msg.as_bytes(), data: b"" })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (code {})", self.msg, self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// In the form that every library of nmid reads.
+pub(super) fn ret(ret: &RetStruct<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(RET_WORDS + ret.msg.len() + ret.data.len());
+    ret.append_map_to(&mut bytes);
+    bytes
+}
+
+/// Keys, number and lengths of a RetStruct, in bytes.
+const RET_WORDS: usize = 40;
