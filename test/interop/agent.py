@@ -61,7 +61,7 @@ class Agent:
         with self.said.open("w") as out:
             self.child = subprocess.Popen([STAGE / "bin/msf_agent", "-c", conf], env=env, cwd=self.folder,
                                           stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        wait_for("the agent to listen", lambda: self.said.read_text() or not self.alive())
+        wait_for("the agent to listen", lambda: "listens on" in self.said.read_text() or not self.alive())
         self.port, self.http = self.greeting()
 
     def greeting(self):

@@ -175,9 +175,11 @@ static struct writer computed(const struct job *job)
         for (size_t i = 0; i < data.len; i++)
             data.bytes[i] = (uint8_t)toupper(data.bytes[i]);
     } else if (job->handle.len == 5 && !memcmp(job->handle.bytes, "Sleep", 5)) {
-        puts("busy");
         data.bytes[data.len] = 0;
-        usleep((useconds_t)atoi((char *)data.bytes) * 1000);
+        int millis = atoi((char *)data.bytes);
+        if (millis)             /* a probe asks for none */
+            puts("busy");
+        usleep((useconds_t)millis * 1000);
     }
     return data;
 }

@@ -19,7 +19,7 @@
 
 enum { SERVER = 1, WORKER = 2, CLIENT = 3 };
 enum { OK = 1, GET_DATA = 10, S_RETURN = 11, GRAB_JOB = 12, ADD_FUNC = 13, W_RETURN = 15, DO_JOB = 16 };
-enum { HEADER = 12, ATOMIC = 16384 };
+enum { HEADER = 12, ATOMIC = 16000 };
 
 static void refuse(const char *format, ...)
 {

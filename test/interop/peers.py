@@ -27,7 +27,7 @@ MSGPACK = "msgpack==1.1.2"
 WAIT = 600                          # seconds one download may take
 
 # What the Go command says when it did not get an answer, or got a No, from where modules come from.
-NO_SOURCE = re.compile(r"reading https?://|dial tcp|no such host|proxyconnect|i/o timeout|connection refused|TLS handshake")
+NO_SOURCE = re.compile(r"reading https?://|dial tcp|no such host|proxyconnect|i/o timeout|connection refused|TLS handshake|lookup disabled")
 # ... and what must never be mistaken for that.
 FORGED = re.compile(r"checksum mismatch|SECURITY ERROR")
 

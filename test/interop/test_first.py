@@ -99,10 +99,11 @@ class FirstGeneration(Scene):
             worker.says("busy").kill()
             caller.says(ERROR, patience=2)
 
-    def test_sixty_kilobytes_go_through(self):
-        self.first_worker("Join")
-        call = self.go_call(peers.NEW, "Join", size=60000, patience="50s")
+    def test_params_of_several_segments_go_through(self):
+        worker = self.first_worker("Join")
+        call = self.go_call(peers.NEW, "Join", size=12000, patience="60s")
         self.assertEqual((call["Outcome"], call["Data"] == call["Name"]), ("return", True))
+        self.assert_unharmed(worker)
 
 
 class Rewritten(Scene):

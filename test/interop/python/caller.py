@@ -6,6 +6,8 @@ usage: caller.py PORT FUNCTION [-label TEXT] [-calls N]
 import argparse
 import asyncio
 import json
+import os
+import traceback
 
 import msgpack
 from nmidsdk.client.client import Client
@@ -21,9 +23,14 @@ def main():
     asyncio.set_event_loop(asyncio.new_event_loop())
     client = Client("tcp", ("127.0.0.1", options.port))
     client.start()
-    for number in range(options.calls):
-        print(json.dumps(call(client, options.function, f"{options.label}-{number}")), flush=True)
-    client.close()
+    try:
+        for number in range(options.calls):
+            print(json.dumps(call(client, options.function, f"{options.label}-{number}")), flush=True)
+        client.close()
+    except Exception:
+        # The SDK's reading thread would keep the process for ever.
+        traceback.print_exc()
+        os._exit(1)
 
 
 def call(client, function, name):
