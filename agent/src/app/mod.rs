@@ -5,9 +5,13 @@ mod background;
 mod check;
 mod commands;
 mod errands;
+mod list;
+mod operator;
 mod sockets;
 mod summary;
+mod table;
 mod threads;
+mod top;
 
 use msf_conf::agent::Settings;
 use msf_conf::args::{Accepts, Args};
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
     let configs = files(&args);
     match args.word.as_deref() {
         None => serve(&args, configs),
+        Some(word) if operator::WORDS.contains(&word) => operator::run(word, &args),
         Some(word) => commands::run(word, &configs),
     }
 }
@@ -170,13 +175,18 @@ pub const NAME: &str = "msf_agent";
 const LOG: &str = "AGENT";
 /// librpc's place and nmid's; the later wins.
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
-const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: &[], options: &[] };
+const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: operator::WORDS, options: operator::OPTIONS };
 const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
+       msf_agent list [--json]
+       msf_agent top [--once] [--interval SECONDS] [--json]
   -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
            wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there
   -d       detach and run in the background, with /dev/null as stdio unless a file says verbose=true
   -k WORD  parse: check the settings, and print them and what comes of them
            reload: check the settings, then let the running agent apply what it can
            rotate: let it open its log anew; shutdown, kill: end it and wait until it has ended
+  list     the running agent's functions with their workers, its services, its sessions
+  top      what they do, every SECONDS (1), until it is interrupted
+  --json   answers as JSON, one in a line
   -h, -?   this text
   -v       the version";

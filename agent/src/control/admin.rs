@@ -33,10 +33,11 @@ struct Desk {
     latest: u32,
 }
 
-/// What one operator waits for.
+/// What is kept of one operator between two reads.
 #[derive(Default)]
 struct Talk {
-    question: Option<u32>,
+    /// How much of the inbox is known to hold no line's end: a long line is not searched again with every piece of it.
+    searched: usize,
 }
 
 /// A question that every reactor was asked.
@@ -104,7 +105,6 @@ impl Admin {
     /// Gives the answer that a guest has waited for, and hears what else it has to say.
     fn answer(&mut self, reactor: &mut Reactor, token: Token, answer: &Value, house: &mut House<'_>) {
         let Some(guest) = self.guests.get_mut(token) else { return };
-        guest.talk.question = None;
         guest.awaits = false;
         put(guest, answer);
         let desk = &mut self.desk;
@@ -125,10 +125,15 @@ impl Desk {
         if guest.awaits {
             return;
         }
-        let Some(end) = guest.inbox.iter().position(|byte| *byte == b'\n') else { return };
+        let fresh = guest.inbox.get(guest.talk.searched..).unwrap_or_default();
+        let Some(end) = fresh.iter().position(|byte| *byte == b'\n') else {
+            guest.talk.searched = guest.inbox.len();
+            return;
+        };
+        let end = std::mem::take(&mut guest.talk.searched) + end;
         let line: Vec<u8> = guest.inbox.drain(..=end).collect();
         let heard = std::str::from_utf8(&line).map_err(|error| error.to_string());
-        let heard = heard.and_then(|line| self.carry_out(line, token, guest, house));
+        let heard = heard.and_then(|line| self.carry_out(line.trim(), token, guest, house));
         match heard {
             Ok(Some(answer)) => put(guest, &answer),
             Ok(None) => guest.awaits = true,
@@ -153,7 +158,6 @@ impl Desk {
                 house.lines.iter_mut().for_each(|line| line.give(Order::Describe(number)));
                 let awaited = house.lines.len();
                 self.questions.insert(number, Question { guest: token, awaited, sessions: 0, shown: Vec::new() });
-                guest.talk.question = Some(number);
                 Ok(None)
             }
             Some("top") => Ok(Some(answers::top(house.catalog, house.counters))),

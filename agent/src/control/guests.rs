@@ -53,10 +53,8 @@ pub struct Guest<T> {
     sent: usize,
     /// To be closed when everything is sent.
     pub ends: bool,
-    /// An answer is under way: it may be silent, and close its side.
+    /// An answer is under way, and nothing is read until it is given.
     pub awaits: bool,
-    /// It sends no more.
-    over: bool,
     doing: Doing,
     since: Instant,
 }
@@ -98,10 +96,7 @@ impl<T> Guest<T> {
     /// One read; what it showed.
     fn hear(&mut self, scratch: &mut [u8]) -> Heard {
         match read(&self.socket, scratch) {
-            Ok(0) => {
-                self.over = true;
-                Heard::Nothing
-            }
+            Ok(0) => Heard::Gone,
             Ok(count) => {
                 self.inbox.extend_from_slice(scratch.get(..count).unwrap_or_default());
                 Heard::Something
@@ -178,7 +173,7 @@ impl<T: Default> Guests<T> {
             if guest.owed() > 0 {
                 break true;
             }
-            if guest.ends || (guest.over && !guest.awaits) {
+            if guest.ends || guest.inbox.len() > self.rules.inbox {
                 break false;
             }
             if rounds.next().is_none() {
@@ -191,13 +186,12 @@ impl<T: Default> Guests<T> {
             if guest.owed() > 0 || guest.ends {
                 continue;
             }
-            if guest.over || guest.inbox.len() > self.rules.inbox {
-                break guest.awaits && guest.over;
+            if guest.awaits {
+                break true;
             }
             match guest.hear(&mut scratch) {
                 Heard::Something => {}
-                // Whatever it has sent before it closed has been heard above.
-                Heard::Nothing => break !guest.over || guest.awaits,
+                Heard::Nothing => break true,
                 Heard::Gone => break false,
             }
         };
@@ -274,7 +268,6 @@ impl<T: Default> Guests<T> {
             sent: 0,
             ends: false,
             awaits: false,
-            over: false,
             doing: Doing::Nothing,
             since: reactor.now(),
         };
