@@ -133,7 +133,7 @@ impl Desk {
         let end = std::mem::take(&mut guest.talk.searched) + end;
         let line: Vec<u8> = guest.inbox.drain(..=end).collect();
         let heard = std::str::from_utf8(&line).map_err(|error| error.to_string());
-        let heard = heard.and_then(|line| self.carry_out(line.trim(), token, guest, house));
+        let heard = heard.and_then(|line| self.carry_out(line.trim(), token, house));
         match heard {
             Ok(Some(answer)) => put(guest, &answer),
             Ok(None) => guest.awaits = true,
@@ -142,13 +142,7 @@ impl Desk {
     }
 
     /// What the line asks for: an answer now, or `None` when it will come.
-    fn carry_out(
-        &mut self,
-        line: &str,
-        token: Token,
-        guest: &mut Guest<Talk>,
-        house: &mut House<'_>,
-    ) -> Result<Option<Value>, String> {
+    fn carry_out(&mut self, line: &str, token: Token, house: &mut House<'_>) -> Result<Option<Value>, String> {
         let request = json::members(line)?;
         let text = |key: &str| request.get(key).and_then(|value| json::unquoted(value));
         match text("verb").as_deref() {
