@@ -38,7 +38,13 @@ impl Errands for Program {
         }
         self.settings = from_now_on(&self.settings, next);
         let now = &self.settings;
-        let reloaded = Reloaded { limits: threads::limits(now), max_conns: now.max_conns, drain: now.drain };
+        let reloaded = Reloaded {
+            limits: threads::limits(now),
+            rulebook: threads::rulebook(now),
+            lists: now.lists.clone(),
+            max_conns: now.max_conns,
+            drain: now.drain,
+        };
         msf_core::log!(Level::Info, LOG, "reload: done");
         Some(reloaded)
     }

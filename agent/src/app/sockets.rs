@@ -3,6 +3,7 @@
 use super::{Failure, NAME, access};
 use crate::control::admin;
 use crate::control::listener::{Listener, Rights};
+use crate::core::order::Door;
 use msf_conf::agent::{Endpoint, Settings};
 use msf_core::log::Level;
 use msf_core::sys::place;
@@ -11,16 +12,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// All listeners the settings ask for.
-pub fn open(settings: &Settings) -> Result<Vec<Listener>, Failure> {
+pub fn open(settings: &Settings) -> Result<Vec<(Listener, Door)>, Failure> {
     let mut listeners = Vec::new();
     if settings.unix_enable {
         let rights = access::rights(settings)?;
         for path in unix_paths(settings)? {
-            listeners.push(Listener::unix(&path, rights, settings.backlog)?);
+            listeners.push((Listener::unix(&path, rights, settings.backlog)?, Door::Librpc));
         }
     }
     if settings.net_enable {
-        listeners.extend(tcp(settings)?);
+        listeners.extend(tcp(settings)?.map(|listener| (listener, Door::Librpc)));
+    }
+    for (name, what, place, door) in
+        [("nmid", "nmid", &settings.nmid.listen, Door::Nmid), ("http", "HTTP", &settings.http.listen, Door::Http)]
+    {
+        listeners.extend(endpoint(settings, name, what, place)?.map(|listener| (listener, door)));
     }
     if listeners.is_empty() {
         // Both switched off has been refused before.
@@ -76,7 +82,12 @@ pub fn endpoint(settings: &Settings, name: &str, what: &str, endpoint: &Endpoint
         return Ok(None);
     }
     match Listener::tcp(what, endpoint.address(), settings.backlog) {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            if listener.is_public() {
+                msf_core::log!(Level::Warn, "AGENT", "{listener}: peers on the network are not authenticated");
+            }
+            Ok(Some(listener))
+        }
         Err(error) if !endpoint.configured => {
             msf_core::log!(Level::Warn, "AGENT", "{error}; going on without it ({name}_enable=false says so for good)");
             Ok(None)

@@ -5,8 +5,9 @@ use super::{Failure, LOG, access, sockets};
 use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
 use crate::control::thread::{self as control_thread, Control};
-use crate::core::admit::Limits;
+use crate::core::admit::{Limits, Nmid};
 use crate::core::order::{Order, Report};
+use crate::core::rules::Rulebook;
 use crate::edge::broker::{self, Broker};
 use crate::edge::lane::{self, Parcel};
 use crate::observe::counter::Counters;
@@ -42,7 +43,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
     raise_descriptor_limit(settings.max_conns);
     let listeners = sockets::open(settings)?;
     let metrics = sockets::endpoint(settings, "metrics", "metrics", &settings.metrics.listen)?;
-    let places = listeners.iter().chain(&metrics).map(ToString::to_string).collect();
+    let places = listeners.iter().map(|(listener, _)| listener).chain(&metrics).map(ToString::to_string).collect();
     let reactor = Reactor::new()?;
     let loops = (0..count).map(|_| Reactor::new()).collect::<Result<Vec<_>, _>>()?;
     let counters: Arc<[Counters]> = (0..count).map(|_| Counters::default()).collect();
@@ -58,11 +59,13 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         access: access::access(settings),
         max_conns: settings.max_conns,
         drain: settings.drain,
+        rulebook: rulebook(settings),
+        lists: settings.lists.clone(),
     };
     let program = Program { configs, settings: settings.clone(), counters: Arc::clone(&counters) };
     let mut controlling = Control::new(&reactor, control_wiring, program)?;
-    for listener in listeners {
-        controlling.listen(&reactor, listener)?;
+    for (listener, door) in listeners {
+        controlling.listen(&reactor, listener, door)?;
     }
     if let Some(listener) = metrics {
         let settings = &settings.metrics;
@@ -213,7 +216,35 @@ pub fn limits(settings: &Settings) -> Limits {
         memory: settings.memory_limit,
         pending: settings.pending_limit,
         login: settings.login.as_millis() as u64,
+        nmid: nmid(&settings.nmid),
     }
+}
+
+/// How nmid's peers are treated. What does not fit its type has been refused when it was read.
+fn nmid(settings: &msf_conf::agent::Nmid) -> Nmid {
+    let millis = |time: std::time::Duration| time.as_millis() as u32;
+    Nmid {
+        payload: settings.payload_limit as u32,
+        settle: millis(settings.settle),
+        order: settings.order,
+        gap: millis(settings.gap),
+        pace: millis(settings.pace),
+        stale: settings.stale.map_or(0, millis),
+        probe: settings.probe,
+        rewrite: settings.rewrite,
+    }
+}
+
+/// How functions and workers are treated.
+pub fn rulebook(settings: &Settings) -> Arc<Rulebook> {
+    let functions = settings.functions.iter();
+    let workers = settings.workers.iter();
+    Arc::new(Rulebook {
+        usual: Arc::new(settings.rules.clone()),
+        functions: functions.map(|(name, rules)| (name.clone().into_bytes(), Arc::new(rules.clone()))).collect(),
+        workers: workers.map(|(name, rules)| (name.clone().into_bytes(), *rules)).collect(),
+        first_generation: settings.nmid.legacy_workers.clone(),
+    })
 }
 
 /// As many reactors as the settings say; without a word one for two cores, at most four.

@@ -3,18 +3,24 @@
 
 use super::listener::Listener;
 use crate::core::message::Peer;
+use crate::core::order::Door;
+use msf_conf::agent::Lists;
 use msf_core::event::{Interest, Reactor, Slots, Token};
 use msf_core::log::Level;
 use nix::errno::Errno;
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// The listeners and the rules at the door.
 pub struct Acceptor {
-    listeners: Slots<Listener>,
+    listeners: Slots<(Listener, Door)>,
     access: Access,
+    lists: Lists,
+    /// Who was turned away because of the lists since somebody last asked.
+    strangers: Vec<IpAddr>,
     max_conns: usize,
     open: usize,
     /// Given up when there is no descriptor left, so that a connection can be taken and closed rather than left
@@ -34,6 +40,9 @@ pub enum Access {
     FileMode,
 }
 
+/// A connection: its socket, who is at the other end, and through which door it came.
+pub type Taken = (OwnedFd, Peer, Door);
+
 /// What came of accepting.
 pub enum Accepted {
     /// Everybody who waited is in or turned away.
@@ -44,10 +53,12 @@ pub enum Accepted {
 
 impl Acceptor {
     /// For at most `max_conns` connections at a time.
-    pub fn new(access: Access, max_conns: usize) -> Acceptor {
+    pub fn new(access: Access, lists: Lists, max_conns: usize) -> Acceptor {
         Acceptor {
             listeners: Slots::default(),
             access,
+            lists,
+            strangers: Vec::new(),
             max_conns,
             open: 0,
             reserve: reserve(),
@@ -57,10 +68,12 @@ impl Acceptor {
     }
 
     /// Adds a listener and watches it.
-    pub fn add(&mut self, reactor: &Reactor, listener: Listener) -> io::Result<()> {
-        let Some(token) = self.listeners.insert(listener) else { return Err(io::ErrorKind::OutOfMemory.into()) };
+    pub fn add(&mut self, reactor: &Reactor, listener: Listener, door: Door) -> io::Result<()> {
+        let Some(token) = self.listeners.insert((listener, door)) else {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
         match self.listeners.get(token) {
-            Some(listener) => reactor.watch(listener, token, Interest::READ),
+            Some((listener, _)) => reactor.watch(listener, token, Interest::READ),
             None => Ok(()),
         }
     }
@@ -80,13 +93,19 @@ impl Acceptor {
         self.listeners = Slots::default();
     }
 
-    /// Changes how many connections there may be.
-    pub fn limit(&mut self, max_conns: usize) {
+    /// Changes how many connections there may be, and from where.
+    pub fn limit(&mut self, max_conns: usize, lists: Lists) {
         self.max_conns = max_conns;
+        self.lists = lists;
+    }
+
+    /// Whom the lists have turned away since this was last asked.
+    pub fn take_strangers(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.strangers)
     }
 
     /// Takes everybody who waits at any listener.
-    pub fn accept_all(&mut self, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
+    pub fn accept_all(&mut self, now: Instant, taken: &mut Vec<Taken>) -> Accepted {
         let tokens: Vec<Token> = self.listeners.iter().map(|(token, _)| token).collect();
         let mut outcome = Accepted::All;
         for token in tokens {
@@ -98,18 +117,19 @@ impl Acceptor {
     }
 
     /// Takes everybody who waits at one listener.
-    pub fn accept(&mut self, token: Token, now: Instant, taken: &mut Vec<(OwnedFd, Peer)>) -> Accepted {
+    pub fn accept(&mut self, token: Token, now: Instant, taken: &mut Vec<Taken>) -> Accepted {
         let mut failures = 0;
         for _ in 0..MOST_PER_TURN {
-            let Some(listener) = self.listeners.get(token) else { return Accepted::All };
+            let Some((listener, door)) = self.listeners.get(token) else { return Accepted::All };
+            let door = *door;
             match listener.accept() {
                 Ok((socket, peer)) => {
-                    if let Some(why) = self.objection(&peer) {
+                    if let Some(why) = self.objection(&peer, door) {
                         self.mention(now, &format!("{peer} turned away: {why}"));
                         continue;
                     }
                     self.open += 1;
-                    taken.push((socket, peer));
+                    taken.push((socket, peer, door));
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                     Some(Errno::EAGAIN) => return Accepted::All,
@@ -133,9 +153,15 @@ impl Acceptor {
         Accepted::Later(Duration::ZERO)
     }
 
-    fn objection(&self, peer: &Peer) -> Option<String> {
+    fn objection(&mut self, peer: &Peer, door: Door) -> Option<String> {
         if self.open >= self.max_conns {
             return Some(format!("max_conns={} connections are open", self.max_conns));
+        }
+        if let (Door::Nmid, Some(host)) = (door, peer.host())
+            && !self.lists.admit(host)
+        {
+            self.strangers.push(host);
+            return Some("white_list or black_list says so".to_owned());
         }
         let Peer::Local { uid, .. } = peer else { return None };
         match &self.access {
@@ -153,7 +179,7 @@ impl Acceptor {
             self.reserve = reserve();
             return false;
         }
-        let shed = self.listeners.get(token).is_some_and(|listener| listener.shed().is_ok());
+        let shed = self.listeners.get(token).is_some_and(|(listener, _)| listener.shed().is_ok());
         self.reserve = reserve();
         shed
     }

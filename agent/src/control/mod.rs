@@ -10,6 +10,7 @@ mod guests;
 pub mod listener;
 mod liveness;
 pub mod metrics;
+mod offers;
 mod order_line;
 mod publish;
 mod registry;

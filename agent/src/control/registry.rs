@@ -22,6 +22,7 @@ pub struct Registry {
 struct Member {
     address: Address,
     process: Process,
+    name: String,
 }
 
 /// Something to be done.
@@ -42,13 +43,13 @@ impl Registry {
     pub fn login(&mut self, login: Login, process: Process, lives: impl Fn(&Process) -> bool) -> Vec<Effect> {
         let newer = login.address;
         let Some(older) = self.members.get(&login.id) else {
-            return self.grant(login.id, newer, process);
+            return self.grant(&login, process);
         };
         if self.contests.contains_key(&login.id) {
             return vec![Effect::Refuse(newer)];
         }
         if !lives(&older.process) {
-            return self.take_over(login.id, newer, process);
+            return self.take_over(&login, process);
         }
         let older = older.address;
         self.contests.insert(login.id, (login, process));
@@ -59,7 +60,7 @@ impl Registry {
     pub fn probed(&mut self, address: Address, lives: bool) -> Vec<Effect> {
         let Some(id) = self.ids.get(&address).copied() else { return Vec::new() };
         let Some((login, process)) = self.contests.remove(&id) else { return Vec::new() };
-        if lives { vec![Effect::Refuse(login.address)] } else { self.take_over(id, login.address, process) }
+        if lives { vec![Effect::Refuse(login.address)] } else { self.take_over(&login, process) }
     }
 
     /// A session has ended, or serves nobody any longer; may be said twice.
@@ -69,7 +70,7 @@ impl Registry {
         self.members.remove(&id);
         self.changed = true;
         match self.contests.remove(&id) {
-            Some((login, process)) => self.grant(id, login.address, process),
+            Some((login, process)) => self.grant(&login, process),
             None => Vec::new(),
         }
     }
@@ -80,24 +81,24 @@ impl Registry {
     }
 
     /// Everybody, for the routes.
-    pub fn services(&self) -> impl Iterator<Item = (u32, Address)> {
-        self.members.iter().map(|(id, member)| (*id, member.address))
+    pub fn services(&self) -> impl Iterator<Item = (u32, Address, &str)> {
+        self.members.iter().map(|(id, member)| (*id, member.address, member.name.as_str()))
     }
 
-    fn grant(&mut self, id: u32, address: Address, process: Process) -> Vec<Effect> {
-        self.members.insert(id, Member { address, process });
-        self.ids.insert(address, id);
+    fn grant(&mut self, login: &Login, process: Process) -> Vec<Effect> {
+        self.members.insert(login.id, Member { address: login.address, process, name: login.name.clone() });
+        self.ids.insert(login.address, login.id);
         self.changed = true;
-        vec![Effect::Grant(address)]
+        vec![Effect::Grant(login.address)]
     }
 
-    fn take_over(&mut self, id: u32, newer: Address, process: Process) -> Vec<Effect> {
+    fn take_over(&mut self, login: &Login, process: Process) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Some(older) = self.members.remove(&id) {
+        if let Some(older) = self.members.remove(&login.id) {
             self.ids.remove(&older.address);
             effects.push(Effect::Evict(older.address));
         }
-        effects.extend(self.grant(id, newer, process));
+        effects.extend(self.grant(login, process));
         effects
     }
 }
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(registry.login(login(NEW), Process::Unknown, |_| true), [Effect::Probe(OLD)]);
         assert_eq!(registry.probed(OLD, true), [Effect::Refuse(NEW)]);
         assert!(!registry.take_change());
-        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, OLD)]);
+        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, OLD, "UPNP")]);
     }
 
     #[test]
@@ -137,7 +138,7 @@ mod tests {
         let effects = registry.login(login(NEW), Process::Unknown, |_| false);
         assert_eq!(effects, [Effect::Evict(OLD), Effect::Grant(NEW)]);
         assert_eq!(registry.left(OLD), [], "its end is no news");
-        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, NEW)]);
+        assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, NEW, "UPNP")]);
     }
 
     #[test]

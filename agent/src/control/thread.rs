@@ -7,15 +7,19 @@ use super::admin::{Admin, House};
 use super::listener::Listener;
 use super::liveness::Process;
 use super::metrics::Metrics;
+use super::offers::Offers;
 use super::order_line::OrderLine;
-use super::publish::Publisher;
+use super::publish::{Grant, Publisher};
 use super::registry::{Effect, Registry};
 use crate::core::admit::Limits;
 use crate::core::message::Address;
-use crate::core::order::{Order, Report};
+use crate::core::order::{Door, Order, Report};
+use crate::core::routes::Tables;
+use crate::core::rules::Rulebook;
 use crate::observe::catalog::Catalog;
 use crate::observe::counter::Counters;
 use crate::observe::page::Subject;
+use msf_conf::agent::Lists;
 use msf_core::event::mailbox::{Receiver, Sender};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Token, Turn};
 use msf_core::log::Level;
@@ -42,6 +46,10 @@ pub struct Wiring {
     pub max_conns: usize,
     /// How long unanswered requests are waited for at the end.
     pub drain: Duration,
+    /// How functions and workers are treated.
+    pub rulebook: Arc<Rulebook>,
+    /// From where nmid's peers may connect.
+    pub lists: Lists,
 }
 
 /// What the program does when a signal asks for it: the control thread knows neither files nor loggers.
@@ -53,10 +61,14 @@ pub trait Errands {
 }
 
 /// What a reload changes in the control thread and the reactors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reloaded {
     /// What is let in.
     pub limits: Limits,
+    /// How functions and workers are treated.
+    pub rulebook: Arc<Rulebook>,
+    /// From where nmid's peers may connect.
+    pub lists: Lists,
     /// How many connections.
     pub max_conns: usize,
     /// How long the end takes.
@@ -68,6 +80,8 @@ pub struct Control<E> {
     errands: E,
     acceptor: Acceptor,
     registry: Registry,
+    offers: Offers,
+    rulebook: Arc<Rulebook>,
     publisher: Publisher,
     lines: Vec<OrderLine>,
     reports: Receiver<Report>,
@@ -107,10 +121,12 @@ impl<E: Errands> Control<E> {
     pub fn new(reactor: &Reactor, wiring: Wiring, errands: E) -> io::Result<Control<E>> {
         let mut control = Control {
             errands,
-            acceptor: Acceptor::new(wiring.access, wiring.max_conns),
+            acceptor: Acceptor::new(wiring.access, wiring.lists, wiring.max_conns),
             registry: Registry::default(),
-            publisher: Publisher::new(wiring.orders.len(), wiring.seed),
+            offers: Offers::default(),
+            rulebook: wiring.rulebook,
             catalog: Catalog::new(wiring.orders.len()),
+            publisher: Publisher::new(wiring.orders.len(), wiring.seed),
             lines: wiring.orders.into_iter().map(OrderLine::new).collect(),
             reports: wiring.reports,
             counters: wiring.counters,
@@ -129,12 +145,15 @@ impl<E: Errands> Control<E> {
         let token = Token::from_bits(SIGNAL_TOKEN);
         reactor.watch(&control.signals, token, Interest::READ)?;
         control.signal_token = Some(token);
+        // The rules are published with the first routes.
+        control.offers.renew();
+        control.finish();
         Ok(control)
     }
 
     /// Accepts connections from `listener` too.
-    pub fn listen(&mut self, reactor: &Reactor, listener: Listener) -> io::Result<()> {
-        self.acceptor.add(reactor, listener)
+    pub fn listen(&mut self, reactor: &Reactor, listener: Listener, door: Door) -> io::Result<()> {
+        self.acceptor.add(reactor, listener, door)
     }
 
     /// Serves these metrics too.
@@ -157,8 +176,14 @@ impl<E: Errands> Control<E> {
     }
 
     fn finish(&mut self) {
-        if self.registry.take_change() {
-            let routes = self.publisher.publish(self.registry.services());
+        let others_serve = self.registry.take_change();
+        if self.offers.take_change() || others_serve {
+            let service = |(id, address, name): (u32, Address, &str)| (id, address, name.as_bytes().to_vec());
+            let routes = self.publisher.publish(Tables {
+                services: self.registry.services().map(service).collect(),
+                functions: self.offers.routes(&self.rulebook),
+                rulebook: Arc::clone(&self.rulebook),
+            });
             self.order_all(|| Order::Routes(routes.clone()));
         }
         self.lines.iter_mut().for_each(OrderLine::flush);
@@ -181,10 +206,13 @@ impl<E: Errands> Control<E> {
             Some(token) => self.acceptor.accept(token, now, &mut taken),
             None => self.acceptor.accept_all(now, &mut taken),
         };
-        for (socket, peer) in taken {
+        for host in self.acceptor.take_strangers() {
+            self.catalog.refused(&host.to_string());
+        }
+        for (socket, peer, door) in taken {
             let reactor = self.next_reactor as u16;
             self.next_reactor = (self.next_reactor + 1) % self.lines.len();
-            self.order(reactor, Order::Adopt(socket, peer));
+            self.order(reactor, Order::Adopt(socket, peer, door));
         }
         if let Accepted::Later(rest) = outcome
             && !self.accepting_later
@@ -201,12 +229,19 @@ impl<E: Errands> Control<E> {
                 let effects = self.registry.login(login, process, Process::lives);
                 self.apply(effects);
             }
+            Report::Offer(offer) => {
+                if self.offers.add(&offer, &mut self.catalog) {
+                    self.publisher.grant(Grant::Offer(offer.address));
+                }
+            }
+            Report::Rescinded(address, function) => self.offers.remove(address, &function, &mut self.catalog),
             Report::Withdrawn(address) => {
                 let effects = self.registry.left(address);
                 self.apply(effects);
             }
             Report::Left(address) => {
                 self.acceptor.closed();
+                self.offers.left(address, &mut self.catalog);
                 let effects = self.registry.left(address);
                 self.apply(effects);
             }
@@ -216,8 +251,11 @@ impl<E: Errands> Control<E> {
                 self.apply(effects);
             }
             Report::Routes(reactor, version) => {
-                for Address { reactor, session } in self.publisher.seen(reactor, version) {
-                    self.order(reactor, Order::Joined(session));
+                for grant in self.publisher.seen(reactor, version) {
+                    match grant {
+                        Grant::Login(Address { reactor, session }) => self.order(reactor, Order::Joined(session)),
+                        Grant::Offer(Address { reactor, session }) => self.order(reactor, Order::Offered(session)),
+                    }
                 }
             }
             Report::Described(described) => {
@@ -237,7 +275,7 @@ impl<E: Errands> Control<E> {
     fn apply(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Grant(address) => self.publisher.grant(address),
+                Effect::Grant(address) => self.publisher.grant(Grant::Login(address)),
                 Effect::Refuse(address) => self.order(address.reactor, Order::Refused(address.session)),
                 Effect::Probe(address) => self.order(address.reactor, Order::Probe(address.session)),
                 Effect::Evict(address) => self.order(address.reactor, Order::Evict(address.session)),
@@ -271,8 +309,10 @@ impl<E: Errands> Control<E> {
         match Signal::try_from(number) {
             Ok(Signal::SIGHUP) => {
                 if let Some(reloaded) = self.errands.reload() {
-                    self.acceptor.limit(reloaded.max_conns);
+                    self.acceptor.limit(reloaded.max_conns, reloaded.lists);
                     self.drain = reloaded.drain;
+                    self.rulebook = reloaded.rulebook;
+                    self.offers.renew();
                     self.order_all(|| Order::Limits(reloaded.limits));
                 }
             }
@@ -410,6 +450,8 @@ mod tests {
             access: Access::FileMode,
             max_conns: 1,
             drain: Duration::from_secs(60),
+            rulebook: Arc::default(),
+            lists: Lists::default(),
         };
         let mut control = Control::new(&reactor, wiring, NoErrands).unwrap();
         let sigterm = Signal::SIGTERM as i32;

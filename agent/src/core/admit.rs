@@ -1,6 +1,7 @@
 //! What is let in: limits, and the one decision each of them asks for.
 
 use super::message::{Moment, Refusal};
+pub use msf_conf::agent::{Order as AnswerOrder, Rewrite};
 
 /// How much the agent takes. In bytes, if not said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,44 @@ pub struct Limits {
     pub pending: usize,
     /// Milliseconds a connection may stay without a login; zero: for ever.
     pub login: u64,
+    /// For nmid's peers.
+    pub nmid: Nmid,
+}
+
+/// How nmid's peers are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nmid {
+    /// Longest payload, in bytes.
+    pub payload: u32,
+    /// Milliseconds after which a worker that has not shown its generation is taken for one of today.
+    pub settle: u32,
+    /// What a client may expect that asks again before it has been answered.
+    pub order: AnswerOrder,
+    /// Two requests of one client within so many milliseconds are no retry.
+    pub gap: u32,
+    /// Milliseconds between two answers to a client that may not find the second one behind the first.
+    pub pace: u32,
+    /// Milliseconds after which an answer is too old for a client of today; zero: never.
+    pub stale: u32,
+    /// Whether serial workers are asked if their function has failed.
+    pub probe: bool,
+    /// Whose results are rewritten.
+    pub rewrite: Rewrite,
+}
+
+#[cfg(test)]
+impl Nmid {
+    /// What holds unless somebody writes otherwise.
+    pub const USUAL: Nmid = Nmid {
+        payload: 16 << 20,
+        settle: 300,
+        order: AnswerOrder::Auto,
+        gap: 25,
+        pace: 2,
+        stale: 0,
+        probe: false,
+        rewrite: Rewrite::G0,
+    };
 }
 
 /// Whether a request of `frame` bytes may enter an outbox that holds `queued`, with `buffered` in the whole agent.
@@ -45,8 +84,15 @@ pub fn reply(limits: &Limits, queued: usize, frame: usize, buffered: u64, share:
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { payload: 100, outbox_soft: 1000, outbox_hard: 4000, memory: 10_000, pending: 5, login: 0 };
+    const LIMITS: Limits = Limits {
+        payload: 100,
+        outbox_soft: 1000,
+        outbox_hard: 4000,
+        memory: 10_000,
+        pending: 5,
+        login: 0,
+        nmid: Nmid::USUAL,
+    };
 
     #[test]
     fn a_service_over_its_soft_cap_gets_no_requests_but_a_caller_gets_its_answers() {

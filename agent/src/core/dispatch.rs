@@ -42,6 +42,11 @@ impl Dispatch {
         self.routes = routes;
     }
 
+    /// The routes that hold.
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
     /// From now on every request is refused.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -121,6 +126,7 @@ impl Dispatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::routes::Tables;
 
     const SERVICE: Address = Address { reactor: 0, session: 2 };
     const CALLER: Address = Address { reactor: 0, session: 1 };
@@ -128,7 +134,8 @@ mod tests {
     fn dispatch() -> (Dispatch, Arc<[Counters]>) {
         let counters: Arc<[Counters]> = Arc::new([Counters::default()]);
         let mut dispatch = Dispatch::new(1, 0, Arc::clone(&counters));
-        dispatch.adopt(Arc::new(Routes::none(1).succeed([(0x11, CALLER), (0x12, SERVICE)].into_iter())));
+        let services = [(0x11, CALLER), (0x12, SERVICE)].map(|(id, address)| (id, address, Vec::new())).to_vec();
+        dispatch.adopt(Arc::new(Routes::none(1).succeed(Tables { services, ..Tables::default() })));
         (dispatch, counters)
     }
 

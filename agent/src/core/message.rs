@@ -1,9 +1,12 @@
 //! The neutral words that protocols are translated into.
 //!
-//! Requests and answers travel as an [`Envelope`] beside their bytes; the bytes are the protocol's own and opaque here.
+//! A service's requests and answers travel as an [`Envelope`] beside their bytes; the bytes are the protocol's own and
+//! opaque here. Functions are called by name, by callers of any protocol, and workers and services of any protocol carry
+//! them out: a [`Call`] goes there, an [`Outcome`] comes back.
 
+pub use msf_wire::nmid::Params;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Where a session lives. A stale address finds nobody: the session's number carries a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +15,13 @@ pub struct Address {
     pub reactor: u16,
     /// Which of its sessions.
     pub session: u32,
+}
+
+impl Address {
+    /// The address as one number.
+    pub fn number(self) -> u64 {
+        u64::from(self.reactor) << 32 | u64::from(self.session)
+    }
 }
 
 /// What the core must know of a request or an answer.
@@ -51,6 +61,50 @@ pub enum Refusal {
     Busy,
 }
 
+/// A function is asked for. Its arguments are in nmid's form, which says how they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// By its name.
+    pub function: &'a [u8],
+    /// With these arguments.
+    pub params: Params<'a>,
+    /// Milliseconds the caller waits at most; `None`: as long as the function's own deadline.
+    pub patience: Option<u32>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// A worker has carried it out: these are its bytes, by convention a RetStruct in msgpack.
+    Ret(&'a [u8]),
+    /// A librpc service has answered.
+    Service {
+        /// How, see [`msf_wire::librpc::errcode`].
+        errcode: u32,
+        /// With what.
+        body: &'a [u8],
+    },
+    /// It has not been carried out, or nobody knows.
+    Failed(Failure),
+}
+
+/// Why there is no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody offers the function.
+    NoWorker,
+    /// Too many calls wait for it already, or the agent's memory is full.
+    Busy,
+    /// Nobody has answered in time.
+    Deadline,
+    /// Whoever was carrying it out has died.
+    Lost,
+    /// The arguments cannot be handed to the worker there is.
+    Unfit,
+    /// The worker's function has failed without a result.
+    Error,
+}
+
 /// Milliseconds since the agent started: the only time the core knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
@@ -67,6 +121,16 @@ pub enum Peer {
     },
     /// Somebody on the network, unauthenticated.
     Remote(SocketAddr),
+}
+
+impl Peer {
+    /// The machine it is on.
+    pub fn host(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Local { .. } => None,
+            Peer::Remote(address) => Some(address.ip()),
+        }
+    }
 }
 
 impl fmt::Display for Peer {

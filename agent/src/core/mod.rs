@@ -5,12 +5,17 @@
 
 pub mod admit;
 pub mod awaiting;
+pub mod balance;
+pub mod desk;
 pub mod dispatch;
 pub mod hash;
+pub mod job;
 pub mod message;
 pub mod order;
 pub mod pending;
+pub mod queue;
 pub mod routes;
+pub mod rules;
 
 #[cfg(test)]
 mod simulation;

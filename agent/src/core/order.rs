@@ -2,23 +2,37 @@
 //! other way.
 
 use super::admit::Limits;
+use super::desk::Identity;
 use super::message::{Address, Peer};
 use super::routes::Routes;
 use crate::observe::traffic::Protocol;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Which protocol is spoken behind a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// librpc's.
+    Librpc,
+    /// nmid's.
+    Nmid,
+    /// HTTP.
+    Http,
+}
+
 /// What the control thread tells a reactor.
 #[derive(Debug)]
 pub enum Order {
-    /// A new connection is yours.
-    Adopt(OwnedFd, Peer),
+    /// A new connection, through this door, is yours.
+    Adopt(OwnedFd, Peer, Door),
     /// From now on these routes hold; report the version when they do.
     Routes(Arc<Routes>),
     /// The login of this session succeeded: every reactor has the routes.
     Joined(u32),
     /// The login of this session failed.
     Refused(u32),
+    /// One more function that this session's worker offers can be called from everywhere.
+    Offered(u32),
     /// Does this session's peer still live? Report what you find.
     Probe(u32),
     /// Another session took over this one's id: close it.
@@ -40,6 +54,10 @@ pub enum Order {
 pub enum Report {
     /// A session asks to be known as a service.
     Login(Login),
+    /// A worker offers a function.
+    Offer(Offer),
+    /// A worker no longer offers it.
+    Rescinded(Address, Vec<u8>),
     /// This session serves nobody any longer: its peer sends no more, and only waits for its last answers.
     Withdrawn(Address),
     /// This session has ended.
@@ -71,6 +89,17 @@ pub struct Login {
     pub name: String,
     /// Who it is.
     pub peer: Peer,
+}
+
+/// A worker's wish to be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its session.
+    pub address: Address,
+    /// For this function.
+    pub function: Vec<u8>,
+    /// Who it is.
+    pub identity: Identity,
 }
 
 /// The sessions of one reactor.

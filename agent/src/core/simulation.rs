@@ -3,7 +3,7 @@
 
 use super::dispatch::Dispatch;
 use super::message::{Address, Envelope, Moment, Patience};
-use super::routes::Routes;
+use super::routes::{Routes, Tables};
 use crate::observe::counter::Counters;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -65,8 +65,9 @@ impl World {
     }
 
     fn publish(&mut self) {
-        let services = self.sessions.iter().map(|(id, session)| (*id, Address { reactor: 0, session: *session }));
-        self.routes = self.routes.succeed(services);
+        let place = |session: u32| Address { reactor: 0, session };
+        let services = self.sessions.iter().map(|(id, session)| (*id, place(*session), Vec::new())).collect();
+        self.routes = self.routes.succeed(Tables { services, ..Tables::default() });
         self.dispatch.adopt(Arc::new(self.routes.clone()));
     }
 

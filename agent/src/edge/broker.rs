@@ -6,8 +6,10 @@
 
 use super::chatter::Chatter;
 use super::lane::{Lane, Parcel, Spares};
-use super::session::{Ending, Session, Standing};
+use super::librpc::member::Standing;
+use super::session::{Ending, Protocol, Session};
 use crate::core::admit::{self, Limits};
+use crate::core::desk::Desk;
 use crate::core::dispatch::Dispatch;
 use crate::core::message::{Address, Moment};
 use crate::core::order::{Order, Report};
@@ -47,9 +49,12 @@ pub struct Broker {
     pub(super) me: u16,
     started: Instant,
     pub(super) now: Moment,
+    /// The same in microseconds.
+    pub(super) micros: u64,
     pub(super) limits: Limits,
     pub(super) sessions: Slots<Session>,
     pub(super) dispatch: Dispatch,
+    pub(super) desk: Desk,
     pub(super) counters: Arc<[Counters]>,
     pub(super) lanes: Vec<Option<Lane>>,
     pub(super) spares: Spares,
@@ -60,6 +65,11 @@ pub struct Broker {
     control: Sender<Report>,
     /// Reports for which the control thread's mailbox had no room yet.
     reports: VecDeque<Report>,
+    /// Buffers for notes and for a frame being put together.
+    pub(super) notes: Vec<Vec<u8>>,
+    pub(super) frame: Vec<u8>,
+    /// Timers to be armed at the end of this turn.
+    pub(super) alarms: Vec<(Duration, Alarm, Token)>,
     /// Where every read goes first; most frames are forwarded from here and copied nowhere else.
     pub(super) scratch: Vec<u8>,
     /// Sessions with something to write.
@@ -101,13 +111,16 @@ impl Broker {
     /// A broker without sessions.
     pub fn new(wiring: Wiring) -> Broker {
         let lane = |(me, mailbox): (u16, Option<Sender<Parcel>>)| mailbox.map(|mailbox| Lane::new(me, mailbox));
+        let desk = Desk::new(wiring.me, wiring.siblings.len(), wiring.seed, wiring.started);
         Broker {
             me: wiring.me,
             started: wiring.started,
             now: Moment(0),
+            micros: 0,
             limits: wiring.limits,
             sessions: Slots::default(),
             dispatch: Dispatch::new(wiring.seed, wiring.me, Arc::clone(&wiring.counters)),
+            desk,
             counters: wiring.counters,
             lanes: wiring.siblings.into_iter().map(|mailbox| lane((wiring.me, mailbox))).collect(),
             spares: Spares::default(),
@@ -116,6 +129,9 @@ impl Broker {
             orders: wiring.orders,
             control: wiring.control,
             reports: VecDeque::new(),
+            notes: Vec::new(),
+            frame: Vec::new(),
+            alarms: Vec::new(),
             scratch: vec![0; SCRATCH],
             dirty: Vec::new(),
             more: Vec::new(),
@@ -141,10 +157,19 @@ impl Broker {
 
     /// One turn, which waits at most `longest` for something to happen.
     pub(super) fn turn(&mut self, reactor: &mut Reactor, longest: Option<Duration>) -> io::Result<()> {
-        let longest = if self.more.is_empty() { longest } else { Some(Duration::ZERO) };
+        let longest = if self.more.is_empty() { self.until_deadline(longest) } else { Some(Duration::ZERO) };
         reactor.turn(self, longest)?;
         self.finish(reactor);
         Ok(())
+    }
+
+    /// How long the loop may sleep: until a call's deadline at most.
+    fn until_deadline(&self, longest: Option<Duration>) -> Option<Duration> {
+        let next = self.desk.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        match (next, longest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     /// What this reactor counts.
@@ -170,7 +195,9 @@ impl Broker {
 
     fn look_at_the_clock(&mut self, reactor: &Reactor) {
         let since = reactor.now().saturating_duration_since(self.started);
-        self.now = Moment(since.as_secs() * 1000 + u64::from(since.subsec_millis()));
+        self.micros = since.as_micros() as u64;
+        self.now = Moment(self.micros / 1000);
+        self.desk.tell_time(self.micros);
         self.stirred = true;
     }
 
@@ -179,12 +206,16 @@ impl Broker {
         for token in std::mem::take(&mut self.more) {
             self.pull(token);
         }
+        self.desk.expire();
+        self.run_errands();
         if self.phase == Phase::Stopping {
             self.close_all();
         }
         // A flush may find a peer gone, whose callers must be told, which dirties their sessions.
         loop {
             self.bury();
+            self.run_errands();
+            self.look_for_work();
             self.flush_lanes();
             self.flush_outboxes(reactor);
             if self.doomed.is_empty() {
@@ -193,6 +224,9 @@ impl Broker {
         }
         self.notice_the_drain();
         self.flush_reports();
+        for (after, alarm, token) in self.alarms.drain(..) {
+            reactor.arm(after, alarm as u64 + u64::from(token.bits()));
+        }
         if self.stirred && !self.sweeping {
             self.sweeping = true;
             reactor.arm(SWEEP, SWEEP_KEY);
@@ -214,6 +248,7 @@ impl Broker {
         };
         if self.lanes.iter().flatten().all(Lane::is_empty)
             && !self.dispatch.is_awaited(self.now)
+            && !self.desk.is_awaited()
             && self.sessions.iter().all(|(_, session)| session.outbox.is_empty())
         {
             self.phase = Phase::Reported;
@@ -234,25 +269,38 @@ impl Broker {
     fn sweep(&mut self) {
         self.sweeping = false;
         self.dispatch.sweep(self.now);
-        let pending = self.dispatch.pending();
+        let pending = self.dispatch.pending() + self.desk.len();
         self.counts().pending.set(pending as u64);
         // With nobody waiting and nothing happening, an idle agent sleeps for good.
         self.stirred = pending > 0;
         let limits = self.limits;
         let tokens: Vec<Token> = self.sessions.iter().map(|(token, _)| token).collect();
         for token in tokens {
-            if let Some(session) = self.sessions.get_mut(token) {
-                session.trim();
-                if session.standing == Standing::Stranger && limits.login > 0 {
+            let Some(session) = self.sessions.get_mut(token) else { continue };
+            session.trim();
+            if session.leaving.is_some() {
+                self.stirred = true;
+                if session.has_left(self.now) {
+                    self.doom(token, Ending::Closed);
+                }
+                continue;
+            }
+            match &session.protocol {
+                Protocol::Librpc(member) if member.standing == Standing::Stranger && limits.login > 0 => {
                     self.stirred = true;
                     if admit::overstayed(&limits, session.since, self.now) {
                         self.doom(token, Ending::Silent);
                     }
-                } else if matches!(session.standing, Standing::Leaving(..)) {
+                }
+                Protocol::Librpc(_) => {}
+                Protocol::Nmid(peer) if peer.is_worker() => {
                     self.stirred = true;
-                    if session.has_left(self.now) {
-                        self.doom(token, Ending::Closed);
-                    }
+                    self.watch_worker(token);
+                }
+                Protocol::Nmid(_) => {}
+                Protocol::Http(_) => {
+                    self.stirred = true;
+                    self.watch_visitor(token);
                 }
             }
         }
@@ -272,7 +320,7 @@ impl Turn for Broker {
             session.dirty = true;
             self.dirty.push(token);
         }
-        if matches!(session.standing, Standing::Leaving(..)) {
+        if session.leaving.is_some() {
             // It can only have read, or gone altogether.
             return self.no_more_from(token);
         }
@@ -287,8 +335,7 @@ impl Turn for Broker {
                 self.retrying = false;
                 self.retry_starved();
             }
-            // Every other timer is a probe's, with the session's token for a key.
-            _ => self.probe_is_over(Token::from_bits(key as u32)),
+            _ => self.alarm(key),
         }
     }
 
@@ -298,6 +345,33 @@ impl Turn for Broker {
         self.take_orders(reactor);
         self.take_parcels();
     }
+}
+
+impl Broker {
+    /// A session's timer: which one stands in the upper half of its key, the session in the lower.
+    fn alarm(&mut self, key: u64) {
+        let token = Token::from_bits(key as u32);
+        match key & !u64::from(u32::MAX) {
+            alarm if alarm == Alarm::Pause as u64 => self.pause_is_over(token),
+            alarm if alarm == Alarm::Settle as u64 => self.settled(token),
+            alarm if alarm == Alarm::Quiet as u64 => self.quiet_is_over(token),
+            _ => self.probe_is_over(token),
+        }
+    }
+}
+
+/// What a session is woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Alarm {
+    /// A probed peer has had its time to answer.
+    Probe = 0,
+    /// The pause between two answers to an nmid client is over.
+    Pause = 1 << 32,
+    /// An nmid worker has had its time to show its generation.
+    Settle = 2 << 32,
+    /// An nmid worker has had its time to read a large job.
+    Quiet = 3 << 32,
 }
 
 /// The size of one read. Larger than most sockets' buffers, so one read empties them.

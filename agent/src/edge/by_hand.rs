@@ -3,10 +3,10 @@
 
 use super::broker::{Broker, Wiring};
 use super::lane::{Parcel, split_record};
-use crate::core::admit::Limits;
+use crate::core::admit::{Limits, Nmid};
 use crate::core::message::{Address, Peer};
-use crate::core::order::{Order, Report};
-use crate::core::routes::Routes;
+use crate::core::order::{Door, Order, Report};
+use crate::core::routes::{Routes, Tables};
 use crate::observe::counter::Counters;
 use msf_core::event::mailbox::{self, Receiver, Sender};
 use msf_core::event::{Reactor, Ready, Token, Turn};
@@ -26,6 +26,7 @@ const LIMITS: Limits = Limits {
     memory: 64 << 20,
     pending: 65_536,
     login: 0,
+    nmid: Nmid::USUAL,
 };
 
 /// Reactor 0 of two, turned by hand; reactor 1 is only a mailbox of one parcel.
@@ -71,7 +72,7 @@ impl Stage {
     fn join(&mut self, id: u32) -> (UnixStream, Address) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        self.orders.try_send(Order::Adopt(ours.into(), Peer::Local { pid: 1, uid: 0 })).unwrap();
+        self.orders.try_send(Order::Adopt(ours.into(), Peer::Local { pid: 1, uid: 0 }, Door::Librpc)).unwrap();
         let head = Header { datalen: LOGIN_LEN as u32, ..Header::request(id, id::MSG_SRV, cmd::LOGIN, 1) };
         theirs.write_all(&[head.encode().as_slice(), &[0; LOGIN_LEN]].concat()).unwrap();
         loop {
@@ -88,7 +89,9 @@ fn two_members(stage: &mut Stage) -> [(UnixStream, Address); 2] {
     let (mut caller, at) = stage.join(CALLER);
     let (mut other, other_at) = stage.join(LOCAL);
     let remote = Address { reactor: 1, session: 77 };
-    let routes = Routes::none(1).succeed([(CALLER, at), (LOCAL, other_at), (REMOTE, remote)].into_iter());
+    let services = [(CALLER, at), (LOCAL, other_at), (REMOTE, remote)];
+    let services = services.map(|(id, address)| (id, address, Vec::new())).to_vec();
+    let routes = Routes::none(1).succeed(Tables { services, ..Tables::default() });
     stage.orders.try_send(Order::Routes(Arc::new(routes))).unwrap();
     stage.orders.try_send(Order::Joined(at.session)).unwrap();
     stage.orders.try_send(Order::Joined(other_at.session)).unwrap();
@@ -165,8 +168,9 @@ fn the_session_that_fills_a_siblings_mailbox_waits_and_nothing_is_lost() {
             let mut rest = parcel.records.as_slice();
             while let Some((record, after)) = split_record(rest) {
                 assert_eq!((record.receiver, Token::from_bits(record.sender)), (77, Token::from_bits(at.session)));
-                assert!(record.frame.ends_with(&[record.head.seq as u8; 4000]));
-                got.push(record.head.seq);
+                let head = Header::parse(record.body.first_chunk().unwrap()).unwrap();
+                assert!(record.body.ends_with(&[head.seq as u8; 4000]));
+                got.push(head.seq);
                 rest = after;
             }
         }

@@ -1,101 +1,22 @@
 //! Frames to where they go: an outbox of this reactor, or a lane to a sibling; and the outboxes to their sockets.
 
 use super::broker::{Broker, LOG};
-use super::lane::{Lane, Record, split_record};
-use super::librpc::{self, Meaning};
+use super::lane::{Kind, Lane, split_record};
+use super::librpc;
 use super::outbox::Flushed;
-use super::session::{Ending, Session, Standing};
+use super::session::{Ending, Session};
 use crate::core::admit;
-use crate::core::message::{Address, Envelope, Patience, Refusal};
+use crate::core::message::{Address, Refusal};
 use crate::core::order::Report;
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log::Level;
-use msf_wire::librpc::Header;
 
 impl Broker {
-    /// A member's request: to its service's session, wherever that lives.
-    pub(super) fn call(&mut self, token: Token, head: &Header, raw: &[u8]) {
-        let call = librpc::envelope(head);
-        let caller = self.address(token);
-        match self.dispatch.route(&call) {
-            Ok(service) if service.reactor == self.me => self.deliver_call(service.session, caller, head, &call, raw),
-            Ok(service) => self.post(service, token, raw),
-            Err(refusal) => self.refuse(caller, head, refusal),
-        }
-    }
-
-    /// A member's answer: to whoever waits for it.
-    pub(super) fn reply(&mut self, token: Token, head: &Header, raw: &[u8]) {
-        match self.dispatch.settle(token.bits(), &librpc::envelope(head), self.now) {
-            Some(caller) if caller.reactor == self.me => self.deliver_reply(caller.session, head, raw),
-            Some(caller) => self.post(caller, token, raw),
-            None => {}
-        }
-    }
-
-    /// A request has reached the reactor of its service.
-    fn deliver_call(&mut self, service: u32, caller: Address, head: &Header, call: &Envelope, raw: &[u8]) {
-        let load = self.load();
-        let target = Token::from_bits(service);
-        let admitted = match self.sessions.get(target) {
-            Some(session) if session.takes() && session.member() == Some(call.to) => {
-                admit::call(&self.limits, session.outbox.len(), raw.len(), load)
-            }
-            _ => Err(Refusal::Offline),
-        };
-        let entered = admitted.and_then(|()| self.dispatch.enter(service, caller, call, self.limits.pending, self.now));
-        match entered {
-            Ok(()) => {
-                self.counts().calls.count();
-                self.put(target, raw);
-            }
-            Err(refusal) => self.refuse(caller, head, refusal),
-        }
-    }
-
-    /// An answer has reached the reactor of its caller.
-    fn deliver_reply(&mut self, caller: u32, head: &Header, raw: &[u8]) {
-        let target = Token::from_bits(caller);
-        let takes = |session: &&mut Session| session.takes() && session.caller() == Some(head.dstid);
-        let Some(session) = self.sessions.get_mut(target).filter(takes) else {
-            return self.counts().dropped_undeliverable.count();
-        };
-        if librpc::envelope(head).patience != Patience::None {
-            session.awaiting.answered();
-        }
-        self.counts().replies.count();
-        self.put(target, raw);
-    }
-
-    /// Answers a request in the broker's own name.
-    pub(super) fn refuse(&mut self, caller: Address, head: &Header, refusal: Refusal) {
-        self.tell(caller, librpc::envelope(head).patience, &librpc::refuse(head, refusal), refusal);
-    }
-
-    fn tell(&mut self, caller: Address, patience: Patience, frame: &[u8], refusal: Refusal) {
-        match refusal {
-            Refusal::Offline => self.counts().offline.count(),
-            Refusal::Busy => self.counts().busy.count(),
-            Refusal::Denied => self.counts().spoofed.count(),
-        }
-        if caller.reactor == self.me {
-            let caller = Token::from_bits(caller.session);
-            if patience != Patience::None
-                && let Some(session) = self.sessions.get_mut(caller)
-            {
-                session.awaiting.answered();
-            }
-            self.put(caller, frame);
-        } else if let Some(lane) = self.lanes.get_mut(usize::from(caller.reactor)).and_then(Option::as_mut) {
-            lane.push(caller.session, 0, frame, &mut self.spares);
-        }
-    }
-
-    /// Sends a frame of `token`'s to a sibling. When the sibling's mailbox is full, this frame still goes into the
-    /// lane, and the session is parked until there is room: one frame per session is the most a lane ever grows by.
-    fn post(&mut self, to: Address, token: Token, raw: &[u8]) {
+    /// Sends something of `token`'s to a sibling. When the sibling's mailbox is full, it still goes into the
+    /// lane, and the session is parked until there is room: one record per session is the most a lane ever grows by.
+    pub(super) fn post(&mut self, to: Address, token: Token, kind: Kind, body: &[u8]) {
         let Some(lane) = self.lanes.get_mut(usize::from(to.reactor)).and_then(Option::as_mut) else { return };
-        lane.push(to.session, token.bits(), raw, &mut self.spares);
+        lane.push(kind, to.session, token.bits(), body, &mut self.spares);
         if lane.is_stuck()
             && let Some(session) = self.sessions.get_mut(token)
             && !session.parked
@@ -113,7 +34,10 @@ impl Broker {
         for parcel in posted.drain(..) {
             let mut rest = parcel.records.as_slice();
             while let Some((record, after)) = split_record(rest) {
-                self.unpack(parcel.from, &record);
+                match record.kind {
+                    Kind::Frame => self.unpack_frame(parcel.from, &record),
+                    _ => self.unpack_note(parcel.from, &record),
+                }
                 rest = after;
             }
             self.spares.keep(parcel.records);
@@ -121,19 +45,13 @@ impl Broker {
         self.posted = posted;
     }
 
-    fn unpack(&mut self, from: u16, record: &Record<'_>) {
-        match librpc::meaning(&record.head) {
-            Meaning::Call => {
-                let caller = Address { reactor: from, session: record.sender };
-                let call = librpc::envelope(&record.head);
-                self.deliver_call(record.receiver, caller, &record.head, &call, record.frame);
-            }
-            _ => self.deliver_reply(record.receiver, &record.head, record.frame),
-        }
-    }
-
     /// Into an outbox of this reactor; whoever does not read is cut.
     pub(super) fn put(&mut self, token: Token, frame: &[u8]) {
+        self.put_into(token, frame, false);
+    }
+
+    /// The same; if `whole`, for a peer that must get it in one piece.
+    pub(super) fn put_into(&mut self, token: Token, frame: &[u8], whole: bool) {
         let load = self.load();
         let full = load + frame.len() as u64 > self.limits.memory;
         let share = if full { self.share() } else { 0 };
@@ -141,7 +59,11 @@ impl Broker {
         if !admit::reply(&self.limits, session.outbox.len(), frame.len(), load, share) {
             return self.doom(token, Ending::Slow);
         }
-        session.outbox.push(frame);
+        if whole {
+            session.outbox.push_whole(frame)
+        } else {
+            session.outbox.push(frame)
+        }
         self.buffered += frame.len();
         if !session.dirty && !session.blocked {
             session.dirty = true;
@@ -162,7 +84,7 @@ impl Broker {
     /// The peer reads no more. What it has sent before, answers perhaps, is read before the session ends.
     fn read_out(&mut self, token: Token) {
         if let Some(session) = self.sessions.get_mut(token) {
-            if matches!(session.standing, Standing::Leaving(..)) {
+            if session.leaving.is_some() {
                 return self.doom(token, Ending::Closed);
             }
             self.buffered -= session.outbox.len();
@@ -197,9 +119,10 @@ impl Broker {
             // What is written already shall arrive: the answer to a login that was refused, to a request before EOF.
             session.outbox.flush(&session.socket);
             let told = self.fail_callers(token);
+            self.leave_desks(token, &session);
             let who = session.who();
             match ending {
-                Ending::Closed | Ending::Logout | Ending::Shutdown if session.standing == Standing::Stranger => {}
+                Ending::Closed | Ending::Logout | Ending::Shutdown if !session.is_known() => {}
                 Ending::Closed => log_end(&who, "has gone", told),
                 Ending::Logout => log_end(&who, "has logged out", told),
                 Ending::Shutdown => log_end(&who, "is let go", told),

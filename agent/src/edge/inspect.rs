@@ -1,7 +1,7 @@
 //! What an operator asks of a reactor: who its sessions are.
 
 use super::broker::Broker;
-use super::session::{Session, Standing};
+use super::session::{self, Session};
 use crate::core::order::{Described, MOST_SHOWN, Report, Shown};
 use crate::observe::traffic::Protocol;
 use msf_core::event::Token;
@@ -19,18 +19,18 @@ impl Broker {
 
     fn shown(&self, token: Token) -> Option<Shown> {
         let session = self.sessions.get(token)?;
+        let (protocol, standing, name) = match &session.protocol {
+            session::Protocol::Librpc(member) => (Protocol::Librpc, member.standing.in_a_word(), member.name.clone()),
+            session::Protocol::Nmid(peer) => (Protocol::Nmid, peer.in_a_word(), peer.name()),
+            session::Protocol::Http(_) => (Protocol::Http, "visitor", String::new()),
+        };
         Some(Shown {
             address: self.address(token),
-            protocol: Protocol::Librpc,
+            protocol,
             peer: session.peer,
-            name: session.name.clone(),
+            name,
             id: session.caller(),
-            standing: match session.standing {
-                Standing::Stranger => "stranger",
-                Standing::Joining(_) => "joining",
-                Standing::Member(_) => "member",
-                Standing::Leaving(..) => "leaving",
-            },
+            standing: if session.leaving.is_some() { "leaving" } else { standing },
             age: self.now.0.saturating_sub(session.since.0),
             waiting: session.outbox.len(),
         })

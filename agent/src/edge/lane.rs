@@ -1,18 +1,37 @@
-//! The way from one reactor to a sibling: frames of one turn in one parcel, through a bounded mailbox.
+//! The way from one reactor to a sibling: the frames and notes of one turn in one parcel, through a bounded mailbox.
 //!
 //! A parcel's buffer is reused by whoever received it, so traffic in both directions allocates nothing once it flows.
 //! A full mailbox makes the lane *stuck*: what was written stays in the lane, nothing is lost, and the sessions that
 //! use it are parked by their broker until the mailbox has room (the reactor is woken then).
 
 use msf_core::event::mailbox::{Full, Sender};
-use msf_wire::librpc::{HEADER_LEN, Header};
 
-/// Frames for sessions of one reactor.
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// A librpc frame.
+    Frame = 1,
+    /// A call of a function.
+    Submit,
+    /// How one ended.
+    Outcome,
+    /// A result that came to another reactor than the one that has the job.
+    Return,
+    /// A caller no longer wants an answer.
+    Cancel,
+    /// The sender has a worker free.
+    Need,
+}
+
+const KINDS: [Kind; 6] = [Kind::Frame, Kind::Submit, Kind::Outcome, Kind::Return, Kind::Cancel, Kind::Need];
+
+/// What there is for one reactor.
 #[derive(Debug)]
 pub struct Parcel {
     /// The reactor that sent it.
     pub from: u16,
-    /// Records: receiving session, sending session, frame.
+    /// Records: kind, receiving session, sending session, length, and so many bytes.
     pub records: Vec<u8>,
 }
 
@@ -31,11 +50,11 @@ impl Lane {
         Lane { me, mailbox, records: Vec::new(), stuck: false }
     }
 
-    /// Adds a frame from session `sender` for session `receiver`.
-    pub fn push(&mut self, receiver: u32, sender: u32, frame: &[u8], spares: &mut Spares) {
-        self.records.extend_from_slice(&receiver.to_ne_bytes());
-        self.records.extend_from_slice(&sender.to_ne_bytes());
-        self.records.extend_from_slice(frame);
+    /// Adds a record from session `sender` for session `receiver`.
+    pub fn push(&mut self, kind: Kind, receiver: u32, sender: u32, body: &[u8], spares: &mut Spares) {
+        let head = [kind as u32, receiver, sender, body.len() as u32];
+        self.records.extend(head.into_iter().flat_map(u32::to_ne_bytes));
+        self.records.extend_from_slice(body);
         if self.records.len() >= FULL_PARCEL {
             self.flush(spares);
         }
@@ -95,26 +114,25 @@ impl Spares {
 
 /// The first record and what follows it; `None` at the end.
 pub fn split_record(records: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let (receiver, rest) = records.split_first_chunk::<4>()?;
-    let (sender, rest) = rest.split_first_chunk::<4>()?;
-    // Only whole frames that have passed the codec are ever put into a lane.
-    let head = Header::parse(rest.first_chunk::<HEADER_LEN>()?).ok()?;
-    let (frame, rest) = rest.split_at_checked(HEADER_LEN + head.datalen as usize)?;
-    let (receiver, sender) = (u32::from_ne_bytes(*receiver), u32::from_ne_bytes(*sender));
-    Some((Record { receiver, sender, head, frame }, rest))
+    let (words, rest) = records.split_first_chunk::<16>()?;
+    let [kind, receiver, sender, length] = *words.as_chunks::<4>().0 else { return None };
+    let [kind, receiver, sender, length] = [kind, receiver, sender, length].map(u32::from_ne_bytes);
+    let kind = *KINDS.iter().find(|known| **known as u32 == kind)?;
+    let (body, rest) = rest.split_at_checked(length as usize)?;
+    Some((Record { kind, receiver, sender, body }, rest))
 }
 
-/// One frame on its way.
+/// Something on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
+    /// What it is.
+    pub kind: Kind,
     /// The session it is for.
     pub receiver: u32,
     /// The session it came from, on the sending reactor.
     pub sender: u32,
-    /// Its header.
-    pub head: Header,
-    /// All of it.
-    pub frame: &'a [u8],
+    /// The frame or note.
+    pub body: &'a [u8],
 }
 
 /// A parcel this large is posted before the turn ends.
@@ -135,25 +153,24 @@ mod tests {
         let (sender, receiver) = mailbox::bounded(1, reactor.waker());
         let mut spares = Spares::default();
         let mut lane = Lane::new(3, sender.living_on(reactor.waker()));
-        let frame = |seq, body: &[u8]| {
-            let head = Header { datalen: body.len() as u32, ..Header::request(1, 2, 3, seq) };
-            [head.encode().as_slice(), body].concat()
-        };
-        lane.push(7, 8, &frame(1, b"hello"), &mut spares);
+        lane.push(Kind::Frame, 7, 8, b"hello", &mut spares);
         lane.flush(&mut spares);
-        lane.push(9, 8, &frame(2, b""), &mut spares);
+        lane.push(Kind::Outcome, 9, 8, b"", &mut spares);
         lane.flush(&mut spares);
         assert!(lane.is_stuck());
-        lane.push(9, 8, &frame(3, b"x"), &mut spares);
+        lane.push(Kind::Need, 9, 8, b"x", &mut spares);
         let first = receiver.drain(1).next().unwrap();
         let (record, rest) = split_record(&first.records).unwrap();
-        assert_eq!((record.receiver, record.sender, record.head.seq, record.frame.len()), (7, 8, 1, 61));
+        assert_eq!(
+            (record.kind, record.receiver, record.sender, record.body),
+            (Kind::Frame, 7, 8, b"hello".as_slice())
+        );
         assert!(split_record(rest).is_none());
         lane.flush(&mut spares);
         assert!(!lane.is_stuck() && lane.is_empty());
         let second = receiver.drain(1).next().unwrap();
         let (record, rest) = split_record(&second.records).unwrap();
         let (last, rest) = split_record(rest).unwrap();
-        assert_eq!((record.head.seq, last.head.seq, rest.len()), (2, 3, 0));
+        assert_eq!((record.kind, last.kind, last.body, rest.len()), (Kind::Outcome, Kind::Need, b"x".as_slice(), 0));
     }
 }

@@ -5,7 +5,7 @@
 //! once; of a TCP connection only the next write shows whether anybody is there.
 
 use super::broker::{Broker, LOG};
-use super::session::{Ending, Session, Standing};
+use super::session::{Ending, Session};
 use crate::core::awaiting::LINGER;
 use crate::core::message::Moment;
 use crate::core::order::Report;
@@ -23,24 +23,23 @@ impl Broker {
         if !session.is_owed(now) || is_closed(&session.socket) {
             return self.doom(token, Ending::Closed);
         }
-        match session.standing {
-            Standing::Leaving(..) => {}
-            Standing::Member(id) => {
-                session.standing = Standing::Leaving(id, Moment(now.0 + LINGER));
-                let who = session.who();
-                let told = self.fail_callers(token);
-                msf_core::log!(Level::Info, LOG, "{who} sends no more, and waits for answers; {told} callers told");
-                self.report(Report::Withdrawn(self.address(token)));
-            }
-            Standing::Stranger | Standing::Joining(_) => self.doom(token, Ending::Closed),
+        if session.leaving.is_some() {
+            return;
         }
+        session.leaving = Some(Moment(now.0 + LINGER));
+        if session.is_known() {
+            let who = session.who();
+            let told = self.fail_callers(token);
+            msf_core::log!(Level::Info, LOG, "{who} sends no more, and waits for answers; {told} callers told");
+        }
+        self.report(Report::Withdrawn(self.address(token)));
     }
 }
 
 impl Session {
     /// Whether it has got everything it will, or has lingered long enough.
     pub(super) fn has_left(&self, now: Moment) -> bool {
-        matches!(self.standing, Standing::Leaving(_, until) if now >= until || !self.is_owed(now))
+        self.leaving.is_some_and(|until| now >= until || !self.is_owed(now))
     }
 }
 

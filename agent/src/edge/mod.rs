@@ -5,11 +5,15 @@
 pub mod broker;
 mod chatter;
 mod delivery;
+mod functions;
+mod gateway;
 mod inspect;
 mod intake;
 pub mod lane;
 mod leaving;
 pub mod librpc;
+mod nmid;
+mod note;
 mod orders;
 mod outbox;
 mod session;

@@ -1,10 +1,11 @@
 //! What the control thread asks of a reactor.
 
-use super::broker::{Broker, LOG, Phase};
+use super::broker::{Alarm, Broker, LOG, Phase};
 use super::librpc;
-use super::session::{Ending, Session, Standing};
+use super::librpc::member::Standing;
+use super::session::{Ending, Session};
 use crate::core::message::{Address, Peer};
-use crate::core::order::{Order, Report};
+use crate::core::order::{Door, Order, Report};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log::Level;
 use nix::errno::Errno;
@@ -23,13 +24,15 @@ impl Broker {
 
     fn carry_out(&mut self, reactor: &mut Reactor, order: Order) {
         match order {
-            Order::Adopt(socket, peer) => self.adopt(reactor, socket, peer),
+            Order::Adopt(socket, peer, door) => self.adopt(reactor, socket, peer, door),
             Order::Routes(routes) => {
                 let version = routes.version();
+                self.desk.adopt(&routes);
                 self.dispatch.adopt(routes);
                 self.report(Report::Routes(self.me, version));
             }
             Order::Joined(session) => self.verdict(Token::from_bits(session), true),
+            Order::Offered(session) => self.offered(Token::from_bits(session)),
             Order::Refused(session) => self.verdict(Token::from_bits(session), false),
             Order::Probe(session) => self.probe(reactor, Token::from_bits(session)),
             Order::Evict(session) => {
@@ -48,14 +51,15 @@ impl Broker {
                 for token in tokens {
                     self.fail_callers(token);
                 }
+                self.desk.fail_all();
                 self.phase = Phase::Failing;
             }
             Order::Stop => self.phase = Phase::Stopping,
         }
     }
 
-    fn adopt(&mut self, reactor: &Reactor, socket: OwnedFd, peer: Peer) {
-        let Some(token) = self.sessions.insert(Session::new(socket, peer, self.now)) else {
+    fn adopt(&mut self, reactor: &Reactor, socket: OwnedFd, peer: Peer, door: Door) {
+        let Some(token) = self.sessions.insert(Session::new(socket, peer, door, self.now)) else {
             msf_core::log!(Level::Error, LOG, "{peer}: closed: reactor {} has no slot left", self.me);
             return self.report(Report::Lost);
         };
@@ -73,13 +77,14 @@ impl Broker {
     /// The control thread has decided about a login.
     fn verdict(&mut self, token: Token, granted: bool) {
         let Some(session) = self.sessions.get_mut(token) else { return };
-        let Standing::Joining(head) = session.standing else { return };
+        let Some(member) = session.librpc() else { return };
+        let Standing::Joining(head) = member.standing else { return };
         self.more.push(token);
         if !granted {
-            session.standing = Standing::Stranger;
+            member.standing = Standing::Stranger;
             return self.login_refused(token, &head, "its id is taken by a session that lives");
         }
-        session.standing = Standing::Member(head.srcid);
+        member.standing = Standing::Member(head.srcid);
         msf_core::log!(Level::Info, LOG, "{} has logged in", session.who());
         self.counts().logins.count();
         self.put(token, &librpc::confirm(&head, self.limits.payload));
@@ -100,12 +105,13 @@ impl Broker {
                 return self.report(Report::Probed(address, false));
             }
         }
-        let Some(id) = session.member().filter(|_| session.probes) else {
+        let probes = session.librpc().is_some_and(|member| member.probes);
+        let Some(id) = session.member().filter(|_| probes) else {
             return self.report(Report::Probed(address, true));
         };
         session.heard = false;
         self.put(token, &librpc::probe(id, 0));
-        reactor.arm(PROBE, u64::from(token.bits()));
+        reactor.arm(PROBE, Alarm::Probe as u64 + u64::from(token.bits()));
     }
 
     pub(super) fn probe_is_over(&mut self, token: Token) {
@@ -117,18 +123,6 @@ impl Broker {
     pub(super) fn close_all(&mut self) {
         let tokens: Vec<Token> = self.sessions.iter().map(|(token, _)| token).collect();
         tokens.into_iter().for_each(|token| self.doom(token, Ending::Shutdown));
-    }
-}
-
-impl Session {
-    /// The session as log lines name it.
-    pub(super) fn who(&self) -> String {
-        let id = match self.standing {
-            Standing::Stranger => return self.peer.to_string(),
-            Standing::Joining(head) => head.srcid,
-            Standing::Member(id) | Standing::Leaving(id, _) => id,
-        };
-        format!("{} ({id:#x}, {})", self.name, self.peer)
     }
 }
 

@@ -1,7 +1,11 @@
 //! What waits to be written to one peer: whole frames, back to back, sent with one system call per turn.
+//!
+//! Many of nmid's peers lose a frame, or themselves, when it does not come in one piece. For them frames are pushed with
+//! [`Outbox::push_whole`], and a write holds one of them, or several that fit one segment of any network together.
 
 use nix::errno::Errno;
 use nix::unistd::write;
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 
 /// Bytes in the order in which they must leave.
@@ -10,6 +14,10 @@ pub struct Outbox {
     bytes: Vec<u8>,
     /// How many of them are gone already.
     sent: usize,
+    /// For frames that must be written whole: where each ends, counted from the first byte there ever was.
+    ends: VecDeque<u64>,
+    /// How many bytes have left the buffer.
+    gone: u64,
 }
 
 /// What became of a flush.
@@ -41,15 +49,23 @@ impl Outbox {
         if self.sent > 0 && self.sent >= self.len() {
             // Moving fewer bytes than have been sent since the last move keeps the cost per byte constant.
             self.bytes.drain(..self.sent);
+            self.gone += self.sent as u64;
             self.sent = 0;
         }
         self.bytes.extend_from_slice(frame);
     }
 
+    /// Adds a frame for a peer that must get it in one piece.
+    pub fn push_whole(&mut self, frame: &[u8]) {
+        self.push(frame);
+        self.ends.push_back(self.gone + self.bytes.len() as u64);
+    }
+
     /// Writes as much as the peer takes. One call when everything fits, which is the rule.
     pub fn flush(&mut self, socket: impl AsFd) -> Flushed {
         loop {
-            let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) else {
+            let piece = self.piece();
+            let Some(rest) = self.bytes.get(self.sent..self.sent + piece).filter(|rest| !rest.is_empty()) else {
                 self.clear();
                 return Flushed::Empty;
             };
@@ -57,7 +73,7 @@ impl Outbox {
                 Ok(count) => {
                     self.sent += count;
                     // Less than all was taken: the next write would only say so.
-                    if !self.is_empty() {
+                    if count < piece {
                         return Flushed::Blocked;
                     }
                 }
@@ -69,10 +85,21 @@ impl Outbox {
         }
     }
 
+    /// How much the next write holds.
+    fn piece(&mut self) -> usize {
+        let sent = self.gone + self.sent as u64;
+        while self.ends.pop_front_if(|end| *end <= sent).is_some() {}
+        let Some(first) = self.ends.front() else { return self.len() };
+        let fits = self.ends.iter().take_while(|end| **end - sent <= SEGMENT).last();
+        (fits.unwrap_or(first) - sent) as usize
+    }
+
     /// Forgets what waits.
     pub fn clear(&mut self) {
+        self.gone += self.bytes.len() as u64;
         self.bytes.clear();
         self.sent = 0;
+        self.ends.clear();
     }
 
     /// Gives back what a burst has claimed, once nothing waits.
@@ -82,6 +109,9 @@ impl Outbox {
         }
     }
 }
+
+/// What one segment of an Ethernet holds at least.
+const SEGMENT: u64 = 1400;
 
 #[cfg(test)]
 mod tests {
@@ -108,6 +138,31 @@ mod tests {
         }
         assert_eq!(got, sent);
         assert_eq!(outbox.flush(&ours), Flushed::Empty);
+    }
+
+    #[test]
+    fn whole_frames_share_a_write_only_where_they_fit_a_segment_together() {
+        let mut outbox = Outbox::default();
+        [600, 600, 600, 5000, 10].iter().for_each(|length| outbox.push_whole(&vec![0; *length]));
+        let mut pieces = Vec::new();
+        while !outbox.is_empty() {
+            let piece = outbox.piece();
+            pieces.push(piece);
+            outbox.sent += piece;
+            outbox.push(&[]);
+        }
+        assert_eq!(pieces, [1200, 600, 5000, 10]);
+    }
+
+    #[test]
+    fn the_rest_of_a_frame_goes_out_before_the_next_begins() {
+        let mut outbox = Outbox::default();
+        outbox.push_whole(&[1; 900]);
+        outbox.push_whole(&[2; 900]);
+        outbox.sent = 100;
+        assert_eq!(outbox.piece(), 800);
+        outbox.sent = 1000;
+        assert_eq!(outbox.piece(), 800);
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! One connected peer: its socket, who it is, what has come in and is not a whole frame yet, what must go out.
+//! One connected peer: its socket, what has come in and is not a whole frame yet, what must go out, and in the protocol
+//! it speaks, who it is.
 
+use super::gateway;
+use super::librpc::member::{Member, Standing};
+use super::nmid;
 use super::outbox::Outbox;
-use crate::core::awaiting::Awaiting;
 use crate::core::message::{Moment, Peer};
-use msf_wire::librpc::Header;
+use crate::core::order::Door;
 use std::os::fd::OwnedFd;
 
 /// A connection and its state; it belongs to one reactor for life.
@@ -15,12 +18,8 @@ pub struct Session {
     pub peer: Peer,
     /// When it came.
     pub since: Moment,
-    /// Who it is to the others.
-    pub standing: Standing,
-    /// The answers it waits for.
-    pub awaiting: Awaiting,
-    /// The name it logged in with, for the log.
-    pub name: String,
+    /// Who it is in its protocol.
+    pub protocol: Protocol,
     /// Bytes received and not used yet: usually none, or the beginning of a frame.
     pub inbox: Vec<u8>,
     /// Frames to be written.
@@ -41,25 +40,23 @@ pub struct Session {
     pub broken: bool,
     /// To be closed at the end of this turn; gets nothing more.
     pub doomed: bool,
-    /// It has sent a KALIVE once, so it knows them and answers ours.
-    pub probes: bool,
     /// Something has come in since this was last cleared.
     pub heard: bool,
+    /// Its peer sends no more, but reads: it gets the answers it waits for, until then.
+    pub leaving: Option<Moment>,
     /// A log line has been written about what it may not do; one is enough, a peer could fill the disk with more.
     pub noted: bool,
 }
 
-/// Who a session is to the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Has not logged in; may do nothing else.
-    Stranger,
-    /// Has asked; what it sent after that waits for the verdict. The request's header is kept for the answer.
-    Joining(Header),
-    /// Is known to all under this id.
-    Member(u32),
-    /// Was known under this id. Its peer sends no more, but reads: it gets the answers it waits for, until then.
-    Leaving(u32, Moment),
+/// What a session speaks.
+#[derive(Debug)]
+pub enum Protocol {
+    /// librpc: a service or a caller of services.
+    Librpc(Box<Member>),
+    /// nmid: a worker or a client.
+    Nmid(Box<nmid::Peer>),
+    /// HTTP.
+    Http(Box<gateway::Visitor>),
 }
 
 /// Why a session ends, for the log.
@@ -82,15 +79,18 @@ pub enum Ending {
 }
 
 impl Session {
-    /// A connection just made.
-    pub fn new(socket: OwnedFd, peer: Peer, since: Moment) -> Session {
+    /// A connection just made, through this door.
+    pub fn new(socket: OwnedFd, peer: Peer, door: Door, since: Moment) -> Session {
+        let protocol = match door {
+            Door::Librpc => Protocol::Librpc(Box::default()),
+            Door::Nmid => Protocol::Nmid(Box::default()),
+            Door::Http => Protocol::Http(Box::default()),
+        };
         Session {
             socket,
             peer,
             since,
-            standing: Standing::Stranger,
-            awaiting: Awaiting::default(),
-            name: String::new(),
+            protocol,
             inbox: Vec::new(),
             outbox: Outbox::default(),
             skip: 0,
@@ -101,31 +101,65 @@ impl Session {
             blocked: false,
             broken: false,
             doomed: false,
-            probes: false,
             heard: false,
+            leaving: None,
             noted: false,
         }
     }
 
-    /// The id it is known under.
+    /// What it is as a librpc peer.
+    pub fn librpc(&mut self) -> Option<&mut Member> {
+        match &mut self.protocol {
+            Protocol::Librpc(member) => Some(member),
+            _ => None,
+        }
+    }
+
+    /// What it is as an nmid peer.
+    pub fn nmid(&mut self) -> Option<&mut nmid::Peer> {
+        match &mut self.protocol {
+            Protocol::Nmid(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// The id it is known under, if it is a service that can be called.
     pub fn member(&self) -> Option<u32> {
-        match self.standing {
-            Standing::Member(id) if !self.doomed => Some(id),
+        match &self.protocol {
+            Protocol::Librpc(member) if !self.doomed && self.leaving.is_none() => member.id(),
             _ => None,
         }
     }
 
     /// The id under which answers find it.
     pub fn caller(&self) -> Option<u32> {
-        match self.standing {
-            Standing::Member(id) | Standing::Leaving(id, _) if !self.doomed => Some(id),
+        match &self.protocol {
+            Protocol::Librpc(member) if !self.doomed => member.id(),
             _ => None,
+        }
+    }
+
+    /// Whether its coming and going is worth a line in the log.
+    pub fn is_known(&self) -> bool {
+        match &self.protocol {
+            Protocol::Librpc(member) => member.standing != Standing::Stranger,
+            Protocol::Nmid(peer) => peer.is_worker(),
+            Protocol::Http(_) => false,
+        }
+    }
+
+    /// Whether answers may still come for it.
+    pub fn waits(&self, now: Moment) -> bool {
+        match &self.protocol {
+            Protocol::Librpc(member) => member.waits(now),
+            Protocol::Nmid(peer) => peer.waits(),
+            Protocol::Http(visitor) => visitor.waits(),
         }
     }
 
     /// Whether anything is still to be given to its peer.
     pub fn is_owed(&self, now: Moment) -> bool {
-        self.takes() && (self.awaiting.is_open(now) || !self.outbox.is_empty())
+        self.takes() && (self.waits(now) || !self.outbox.is_empty())
     }
 
     /// Whether frames may be put into its outbox.
@@ -135,7 +169,12 @@ impl Session {
 
     /// Whether its frames may be looked at now.
     pub fn listens(&self) -> bool {
-        !self.parked && !self.doomed && !matches!(self.standing, Standing::Joining(_) | Standing::Leaving(..))
+        let listens = match &self.protocol {
+            Protocol::Librpc(member) => member.listens(),
+            Protocol::Nmid(peer) => peer.listens(),
+            Protocol::Http(visitor) => visitor.listens(),
+        };
+        listens && !self.parked && !self.doomed && self.leaving.is_none()
     }
 
     /// Bytes it makes us hold.
@@ -149,6 +188,18 @@ impl Session {
             self.inbox = Vec::new();
         }
         self.outbox.trim(KEEP);
+        if let Protocol::Nmid(peer) = &mut self.protocol {
+            peer.trim();
+        }
+    }
+
+    /// The session as log lines name it.
+    pub fn who(&self) -> String {
+        match &self.protocol {
+            Protocol::Librpc(member) => member.describe(&self.peer),
+            Protocol::Nmid(peer) => peer.describe(&self.peer),
+            Protocol::Http(_) => format!("HTTP peer {}", self.peer),
+        }
     }
 }
 

@@ -127,6 +127,8 @@ macro_rules! function_tally {
 function_tally! {
     /// Gauge: requests that wait for a worker.
     queued,
+    /// Gauge: workers that could take a job; kept only where there are other reactors to look at it.
+    free,
     /// Requests refused because no worker has it.
     no_worker,
     /// Requests refused because the queue was full.

@@ -1,5 +1,10 @@
 //! The adapter of the librpc protocol: what a frame means to the broker, and the frames the broker answers itself.
 
+mod calls;
+mod frames;
+mod function;
+pub mod member;
+
 use crate::core::message::{Envelope, Patience, Refusal};
 use msf_wire::librpc::{HEADER_LEN, Header, Login, cmd, errcode, id, opcode, timeout};
 
@@ -10,6 +15,10 @@ pub enum Meaning {
     Call,
     /// To be forwarded to who asked.
     Reply,
+    /// A function is called by name.
+    Function,
+    /// The answer to such a call, of a service that has carried it out.
+    Done,
     /// To be known as a service.
     Login,
     /// To leave.
@@ -31,9 +40,11 @@ pub fn meaning(head: &Header) -> Meaning {
         (opcode::REQ, id::MSG_SRV, cmd::LOGOUT) => Meaning::Logout,
         // Reserved by the original, which drops them without a word; so do we.
         (opcode::REQ, id::MSG_SRV, cmd::TRANSMIT | cmd::DEBUG_ON | cmd::DEBUG_OFF) => Meaning::Nothing,
-        (opcode::REQ, id::MSG_SRV, _) => Meaning::Unknown,
+        (opcode::REQ, id::FUNCTION_SRV, cmd::CALL_FUNCTION) => Meaning::Function,
+        (opcode::REQ, id::MSG_SRV | id::FUNCTION_SRV, _) => Meaning::Unknown,
         (opcode::REQ, ..) => Meaning::Call,
         (opcode::ACK, id::MSG_SRV, _) => Meaning::Alive,
+        (opcode::ACK, id::FUNCTION_SRV, _) => Meaning::Done,
         (opcode::ACK, ..) => Meaning::Reply,
         (opcode::KALIVE, ..) => Meaning::Probe,
         // CANCEL is not forwarded: a peer of 2019 loses its step on any opcode but 1 and 2.

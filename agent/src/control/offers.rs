@@ -1,0 +1,163 @@
+//! Who offers which function. The control thread's book, from which the routes of functions are made.
+
+use crate::core::balance;
+use crate::core::desk::Identity;
+use crate::core::message::Address;
+use crate::core::order::Offer;
+use crate::core::routes::{Function, Worker};
+use crate::core::rules::Rulebook;
+use crate::observe::catalog::Catalog;
+use crate::observe::function::{FunctionTally, Labels};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The functions, and what each session offers.
+#[derive(Debug, Default)]
+pub struct Offers {
+    functions: HashMap<Arc<[u8]>, Entry>,
+    sessions: HashMap<Address, Vec<Arc<[u8]>>>,
+    changed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    workers: Vec<Worker>,
+    tallies: Arc<[FunctionTally]>,
+    /// As it was last published; `None` when something has changed since.
+    route: Option<Arc<Function>>,
+}
+
+impl Offers {
+    /// A worker offers a function; false when it does already.
+    pub fn add(&mut self, offer: &Offer, catalog: &mut Catalog) -> bool {
+        let Offer { address, function, identity } = offer;
+        let name = match self.functions.get_key_value(function.as_slice()) {
+            Some((name, _)) => Arc::clone(name),
+            None => function.as_slice().into(),
+        };
+        let offered = self.sessions.entry(*address).or_default();
+        if offered.contains(&name) {
+            return false;
+        }
+        offered.push(Arc::clone(&name));
+        let (tally, tallies) = catalog.enrol(labels(*address, &name, identity));
+        let identity = match identity.name.as_slice() {
+            [] => balance::hash_of(&address.number().to_le_bytes()),
+            // Two workers of one name are two; what their keys move to when one goes is the other's.
+            given => balance::hash_of(given) ^ balance::hash_of(&address.number().to_le_bytes()),
+        };
+        let entry = self.functions.entry(name).or_insert_with(|| Entry { workers: Vec::new(), tallies, route: None });
+        entry.workers.push(Worker { address: *address, identity, tally });
+        entry.route = None;
+        self.changed = true;
+        true
+    }
+
+    /// A worker no longer offers a function.
+    pub fn remove(&mut self, address: Address, function: &[u8], catalog: &mut Catalog) {
+        if let Some(offered) = self.sessions.get_mut(&address) {
+            offered.retain(|name| **name != *function);
+        }
+        self.drop_worker(address, function, catalog);
+    }
+
+    /// A session has ended; whether it was a worker's.
+    pub fn left(&mut self, address: Address, catalog: &mut Catalog) -> bool {
+        let Some(offered) = self.sessions.remove(&address) else { return false };
+        offered.iter().for_each(|name| self.drop_worker(address, name, catalog));
+        true
+    }
+
+    /// The rules have changed.
+    pub fn renew(&mut self) {
+        self.functions.values_mut().for_each(|entry| entry.route = None);
+        self.changed = true;
+    }
+
+    /// Whether the functions or their workers are others than when this was last asked.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Every function, for the routes.
+    pub fn routes(&mut self, rulebook: &Rulebook) -> Vec<Arc<Function>> {
+        let route = |(name, entry): (&Arc<[u8]>, &mut Entry)| {
+            let build = || {
+                Arc::new(Function {
+                    name: Arc::clone(name),
+                    rules: rulebook.of(name),
+                    workers: entry.workers.clone(),
+                    tallies: Arc::clone(&entry.tallies),
+                })
+            };
+            Arc::clone(entry.route.get_or_insert_with(build))
+        };
+        self.functions.iter_mut().map(route).collect()
+    }
+
+    fn drop_worker(&mut self, address: Address, function: &[u8], catalog: &mut Catalog) {
+        let Some(entry) = self.functions.get_mut(function) else { return };
+        for worker in entry.workers.extract_if(.., |worker| worker.address == address) {
+            catalog.retire(&worker.tally);
+        }
+        entry.route = None;
+        if entry.workers.is_empty() {
+            self.functions.remove(function);
+        }
+        self.changed = true;
+    }
+}
+
+fn labels(address: Address, function: &[u8], identity: &Identity) -> Labels {
+    Labels {
+        worker_id: address.number().to_string(),
+        worker_name: String::from_utf8_lossy(&identity.name).into_owned(),
+        worker_ip: identity.host.map_or_else(String::new, |host| host.to_string()),
+        func_name: String::from_utf8_lossy(function).into_owned(),
+        create_time: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Address = Address { reactor: 0, session: 1 };
+    const TWO: Address = Address { reactor: 1, session: 1 };
+
+    fn offer(address: Address, function: &[u8]) -> Offer {
+        let identity = Identity { name: b"W".to_vec(), host: None };
+        Offer { address, function: function.to_vec(), identity }
+    }
+
+    fn workers(offers: &mut Offers, function: &[u8]) -> Vec<Address> {
+        let routes = offers.routes(&Rulebook::default());
+        let found = routes.iter().find(|route| *route.name == *function);
+        found.into_iter().flat_map(|route| route.workers.iter().map(|worker| worker.address)).collect()
+    }
+
+    #[test]
+    fn a_function_lives_as_long_as_somebody_offers_it() {
+        let (mut offers, mut catalog) = (Offers::default(), Catalog::new(2));
+        assert!(offers.add(&offer(ONE, b"F"), &mut catalog) && offers.add(&offer(TWO, b"F"), &mut catalog));
+        assert!(!offers.add(&offer(TWO, b"F"), &mut catalog), "twice is once");
+        assert!(offers.take_change() && !offers.take_change());
+        assert_eq!(workers(&mut offers, b"F"), [ONE, TWO]);
+        offers.remove(ONE, b"F", &mut catalog);
+        assert_eq!(workers(&mut offers, b"F"), [TWO]);
+        assert!(offers.left(TWO, &mut catalog) && offers.take_change());
+        assert!(offers.functions.is_empty());
+        assert!(!offers.left(TWO, &mut catalog));
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_built_anew() {
+        let (mut offers, mut catalog) = (Offers::default(), Catalog::new(1));
+        offers.add(&offer(ONE, b"F"), &mut catalog);
+        let first = offers.routes(&Rulebook::default());
+        offers.add(&offer(ONE, b"G"), &mut catalog);
+        let second = offers.routes(&Rulebook::default());
+        let kept = second.iter().filter(|route| first.iter().any(|old| Arc::ptr_eq(old, route))).count();
+        assert_eq!((second.len(), kept), (2, 1));
+    }
+}

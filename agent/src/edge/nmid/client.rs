@@ -1,0 +1,273 @@
+//! nmid's clients.
+//!
+//! Answers carry no number: a client takes whatever comes next for the answer to what it asked last. So the answers to
+//! one connection go out in the order of its requests, one for each; and a request that is followed by another one
+//! before it is answered is *abandoned* where the client can only have given it up: nothing is ever sent for it. Go's
+//! library loses its step, and its process, when it finds two answers in its buffer, so between two of them there is a
+//! pause.
+
+use super::super::broker::{Alarm, Broker};
+use super::super::session::Session;
+use crate::core::admit::{AnswerOrder, Rewrite};
+use crate::core::message::{Call, Failure, Outcome};
+use crate::observe::traffic::Protocol;
+use msf_core::event::Token;
+use msf_wire::nmid::{
+    Answer, Dialect, DoJob, Frame, FromClient, RetStruct, as_map, conn, empty, for_first_generation, pdt, to_second,
+};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What a client waits for.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// In the order of the requests.
+    asked: VecDeque<Asked>,
+    ticket: u32,
+    /// Every request is answered, in order: it has shown that it wants that.
+    ordered: bool,
+    /// When its last request came, and when the last answer went, in microseconds.
+    last_asked: u64,
+    last_answered: u64,
+    /// The next answer waits for the pause to be over.
+    paused: bool,
+    /// The buffer of a past request.
+    spare: Vec<u8>,
+}
+
+/// One request that has not been answered.
+#[derive(Debug)]
+struct Asked {
+    ticket: u32,
+    dialect: Dialect,
+    since: u64,
+    /// The function's name and the params, as the client sent them.
+    text: Vec<u8>,
+    function: usize,
+    /// The answer, while earlier ones are not out yet.
+    ready: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// Whether answers may still come for it.
+    pub fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Whether it has asked so much that it is not listened to for the moment.
+    pub fn is_crowded(&self) -> bool {
+        self.asked.len() >= MOST_ASKED
+    }
+
+    /// Gives back the memory of past bursts.
+    pub fn trim(&mut self) {
+        if self.spare.capacity() > KEEP {
+            self.spare = Vec::new();
+        }
+        if self.asked.is_empty() && self.asked.capacity() > MOST_IDLE {
+            self.asked = VecDeque::new();
+        }
+    }
+
+    fn ask(&mut self, dialect: Dialect, job: &DoJob<'_>, since: u64) -> u32 {
+        self.ticket = self.ticket.wrapping_add(1);
+        let mut text = std::mem::take(&mut self.spare);
+        text.clear();
+        text.extend_from_slice(job.function);
+        text.extend_from_slice(job.params.bytes);
+        self.asked.push_back(Asked {
+            ticket: self.ticket,
+            dialect,
+            since,
+            text,
+            function: job.function.len(),
+            ready: None,
+        });
+        self.ticket
+    }
+}
+
+impl Broker {
+    pub(super) fn client_frame(&mut self, token: Token, frame: &Frame<'_>) {
+        match FromClient::parse(frame) {
+            Ok(FromClient::DoJob(dialect, job)) => self.client_asks(token, dialect, &job),
+            Ok(FromClient::Other(_)) => self.counts().ignored.count(),
+            Err(error) => {
+                self.counts().malformed.count();
+                if let Some(who) = self.note(token) {
+                    self.complain(|| format!("{who}: answered ERROR: {error}"));
+                }
+                self.client_refused(token);
+            }
+        }
+    }
+
+    fn client_asks(&mut self, token: Token, dialect: Dialect, job: &DoJob<'_>) {
+        self.make_up_its_mind(token, dialect);
+        let micros = self.micros;
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        client.last_asked = micros;
+        let ticket = client.ask(dialect, job, micros);
+        if job.function.is_empty() || job.params.bytes.is_empty() {
+            return self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
+        }
+        let params = match dialect {
+            Dialect::G2 => Cow::Borrowed(job.params.bytes),
+            Dialect::G0 => to_second(job.params),
+        };
+        let params = crate::core::message::Params { bytes: &params, ..job.params };
+        self.counts().protocols[Protocol::Nmid].requests.count();
+        self.submit(token, ticket, &Call { function: job.function, params, patience: None });
+    }
+
+    /// A request that cannot be carried out, or read, still has its place in the order of answers.
+    pub(super) fn client_refused(&mut self, token: Token) {
+        self.make_up_its_mind(token, Dialect::G2);
+        let micros = self.micros;
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        client.last_asked = micros;
+        let nothing = DoJob { function: b"", params: crate::core::message::Params::untyped(b"") };
+        let ticket = client.ask(Dialect::G2, &nothing, micros);
+        self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
+    }
+
+    /// Another request has come. If earlier ones are not answered, does the client want both, or has it given those up?
+    fn make_up_its_mind(&mut self, token: Token, dialect: Dialect) {
+        let (micros, nmid) = (self.micros, self.limits.nmid);
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        if client.asked.is_empty() || client.ordered {
+            return;
+        }
+        let is_close = micros.saturating_sub(client.last_asked) < u64::from(nmid.gap) * 1000;
+        client.ordered = match nmid.order {
+            AnswerOrder::Auto => is_close || dialect == Dialect::G0,
+            AnswerOrder::Abandon => dialect == Dialect::G0,
+            AnswerOrder::Ordered | AnswerOrder::Pipelined => true,
+        };
+        if client.ordered {
+            return;
+        }
+        let given_up = std::mem::take(&mut client.asked);
+        self.counts().abandoned.add(given_up.len() as u64);
+        for asked in given_up {
+            let routes = std::sync::Arc::clone(self.dispatch.routes());
+            let function = asked.text.get(..asked.function).unwrap_or_default();
+            if let Some(tally) = routes.function(function).and_then(|route| route.tallies.get(usize::from(self.me))) {
+                tally.abandoned.count();
+            }
+            self.cancel(token.bits(), Some(asked.ticket));
+        }
+    }
+
+    /// The end of a request.
+    pub(in super::super) fn answer_client(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
+        let (micros, nmid) = (self.micros, self.limits.nmid);
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        let Some(place) = client.asked.iter().position(|asked| asked.ticket == ticket) else {
+            self.frame = frame;
+            return self.counts().dropped_abandoned.count();
+        };
+        let Some(asked) = client.asked.get_mut(place) else { return };
+        let took = micros.saturating_sub(asked.since);
+        if nmid.stale > 0 && asked.dialect == Dialect::G2 && took > u64::from(nmid.stale) * 1000 {
+            client.asked.remove(place);
+            self.frame = frame;
+            self.counts().dropped_stale.count();
+            return self.next_answer(token);
+        }
+        append_answer(&mut frame, asked, outcome, nmid.rewrite);
+        let needs_pause = client.ordered && nmid.order != AnswerOrder::Pipelined;
+        let pause = if needs_pause { u64::from(nmid.pace) * 1000 } else { 0 };
+        let is_next = place == 0 && !client.paused && micros >= client.last_answered + pause;
+        if is_next {
+            client.last_answered = micros;
+            if let Some(asked) = client.asked.pop_front() {
+                client.spare = asked.text;
+            }
+            self.put_whole(token, &frame);
+        } else if let Some(asked) = client.asked.get_mut(place) {
+            asked.ready = Some(frame.clone());
+        }
+        self.frame = frame;
+        let traffic = &self.counts().protocols[Protocol::Nmid];
+        traffic.answers.count();
+        traffic.latency.observe(took);
+        self.next_answer(token);
+    }
+
+    /// Sends the answers that are next, with the pause between them that the client needs.
+    pub(in super::super) fn next_answer(&mut self, token: Token) {
+        let (micros, nmid) = (self.micros, self.limits.nmid);
+        loop {
+            let Some(session) = self.sessions.get_mut(token) else { return };
+            let is_written = session.outbox.is_empty();
+            let Some(client) = session.client() else { return };
+            let was_crowded = client.is_crowded();
+            if client.paused || client.asked.front().is_none_or(|asked| asked.ready.is_none()) {
+                return;
+            }
+            if client.ordered && nmid.order != AnswerOrder::Pipelined && nmid.pace > 0 {
+                let over = client.last_answered + u64::from(nmid.pace) * 1000;
+                if !is_written || micros < over {
+                    client.paused = true;
+                    let wait = over.saturating_sub(micros).max(u64::from(nmid.pace) * 500);
+                    return self.alarms.push((Duration::from_micros(wait), Alarm::Pause, token));
+                }
+            }
+            client.last_answered = micros;
+            let frame = client.asked.pop_front().and_then(|asked| asked.ready).unwrap_or_default();
+            self.put_whole(token, &frame);
+            if was_crowded {
+                self.more.push(token);
+            }
+        }
+    }
+
+    /// The pause between two answers is over.
+    pub(in super::super) fn pause_is_over(&mut self, token: Token) {
+        if let Some(client) = self.sessions.get_mut(token).and_then(Session::client) {
+            client.paused = false;
+            self.next_answer(token);
+        }
+    }
+}
+
+/// The end of a request as its client understands it.
+fn append_answer(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome<'_>, rewrite: Rewrite) {
+    let mut packed = Vec::new();
+    let ret = match outcome {
+        Outcome::Failed(why) => {
+            let kind = match why {
+                Failure::NoWorker => pdt::CANT_DO,
+                Failure::Busy => pdt::RATE_LIMIT,
+                Failure::Deadline | Failure::Lost | Failure::Unfit | Failure::Error => pdt::ERROR,
+            };
+            return out.extend_from_slice(&empty(conn::SERVER, kind));
+        }
+        Outcome::Ret(ret) => *ret,
+        Outcome::Service { errcode, body } => {
+            RetStruct { code: i64::from(*errcode), msg: b"", data: body }.append_map_to(&mut packed);
+            &packed
+        }
+    };
+    let ret = match (asked.dialect, rewrite) {
+        (Dialect::G0, Rewrite::G0 | Rewrite::All) if !ret.is_empty() => match for_first_generation(ret) {
+            Some(ret) => ret,
+            // Its reader would not survive it.
+            None => return out.extend_from_slice(&empty(conn::SERVER, pdt::ERROR)),
+        },
+        (Dialect::G2, Rewrite::All) => as_map(ret),
+        _ => Cow::Borrowed(ret),
+    };
+    let (function, params) = asked.text.split_at_checked(asked.function).unwrap_or_default();
+    Answer { function, params, ret: &ret }.append_to(out);
+}
+
+/// Requests of one connection that may be unanswered; more are not read.
+const MOST_ASKED: usize = 1024;
+/// What an idle client may keep for its next request.
+const KEEP: usize = 4096;
+const MOST_IDLE: usize = 8;

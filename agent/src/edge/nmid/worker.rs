@@ -1,0 +1,372 @@
+//! nmid's workers.
+//!
+//! A worker must be sent jobs in the layout of its generation, and dies of the other one, so it gets none before that is
+//! known: from what it has sent, or from having sent nothing for a while after its last function. One of the first
+//! generation returns no job ids: whatever it returns belongs to the one job it has, if it names the same function and
+//! arguments. Go's workers hang when a header comes in two pieces and lose what follows a large frame, so frames leave
+//! in one piece, and behind a large job nothing is sent until its result is there or a moment has passed.
+
+use super::super::broker::{Alarm, Broker, LOG};
+use super::super::session::{Ending, Session};
+use crate::core::balance;
+use crate::core::desk::{Identity, Settled};
+use crate::core::job::JobId;
+use crate::core::message::{Failure, Moment, Params, Peer};
+use crate::core::order::{Offer, Report};
+use crate::core::rules;
+use msf_core::event::Token;
+use msf_core::log::Level;
+use msf_wire::nmid::{Dialect, Frame, FromWorker, Job, Return, conn, empty, pdt, to_first};
+use std::time::Duration;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Worker {
+    /// Who it is.
+    pub identity: Identity,
+    dialect: Option<Dialect>,
+    functions: usize,
+    /// Counts its functions, so that only the last one's alarm settles its generation.
+    settling: u32,
+    /// The job it was sent last, and its echo: for a worker that returns no ids.
+    current: Option<(JobId, u64)>,
+    /// Its last job was large: until then nothing else is sent, and what was to be sent waits here.
+    quiet: bool,
+    held: Vec<u8>,
+    is_announced: bool,
+    pings: u32,
+    heard: Moment,
+    prodded: bool,
+    /// The job it has been asked about, and whether it ever answered too soon to be believed.
+    probed: Option<JobId>,
+    is_concurrent: bool,
+}
+
+impl Worker {
+    /// How log lines name it.
+    pub fn describe(&self, peer: &Peer) -> String {
+        match self.identity.name.as_slice() {
+            [] => format!("nmid worker {peer}"),
+            name => {
+                let name: String =
+                    String::from_utf8_lossy(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+                format!("nmid worker {name} ({peer})")
+            }
+        }
+    }
+
+    /// What is to be done about its silence: `Some(true)` it is dead, `Some(false)` it is to be prodded.
+    fn silence(&mut self, now: Moment) -> Option<bool> {
+        // Who never sends PINGs, or only one, says nothing by not sending them.
+        let silent = now.0.saturating_sub(self.heard.0);
+        if self.pings < 2 || silent < PROD {
+            return None;
+        }
+        if silent >= DEAD {
+            return Some(true);
+        }
+        (!std::mem::replace(&mut self.prodded, true)).then_some(false)
+    }
+}
+
+impl Broker {
+    /// A stranger has become a worker or a client.
+    pub(super) fn introduce(&mut self, token: Token) {
+        let Some(session) = self.sessions.get_mut(token) else { return };
+        let host = session.peer.host();
+        let is_first = host.is_some_and(|host| self.dispatch.routes().rulebook().is_first_generation(host));
+        if let Some(worker) = session.worker() {
+            worker.identity.host = host;
+            worker.dialect = is_first.then_some(Dialect::G0);
+        }
+    }
+
+    pub(super) fn worker_frame(&mut self, token: Token, frame: &Frame<'_>) {
+        let now = self.now;
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        worker.heard = now;
+        worker.prodded = false;
+        match FromWorker::parse(frame) {
+            Ok(FromWorker::SetName(name)) => self.set_name(token, name),
+            Ok(FromWorker::AddFunction(name)) => self.add_function(token, name),
+            Ok(FromWorker::DelFunction(name)) => self.del_function(token, name),
+            Ok(FromWorker::Grab(body)) => self.grab(token, body),
+            Ok(FromWorker::Wakeup) => {}
+            Ok(FromWorker::Ping) => {
+                worker.pings = worker.pings.saturating_add(1);
+                self.classify(token, Dialect::G2, false);
+                self.say(token, &empty(conn::SERVER, pdt::S_HEARTBEAT_PONG));
+            }
+            Ok(FromWorker::Return(result)) => self.returned(token, &result),
+            Ok(FromWorker::Other(_)) => self.counts().ignored.count(),
+            Err(error) => {
+                self.counts().malformed.count();
+                if let Some(who) = self.note(token) {
+                    self.complain(|| format!("{who}: a frame dropped: {error}"));
+                }
+            }
+        }
+    }
+
+    fn set_name(&mut self, token: Token, name: &[u8]) {
+        let routes = std::sync::Arc::clone(self.dispatch.routes());
+        let rules = routes.rulebook().of_worker(name);
+        if name.len() > LONGEST_NAME {
+            return self.bad_name(token, "worker's", name.len());
+        }
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        // An empty name changes nothing.
+        if !name.is_empty() {
+            worker.identity.name = name.to_vec();
+            let identity = worker.identity.clone();
+            self.desk.identify(token.bits(), &identity, &routes);
+        }
+        let dialect = if rules.dialect == Some(rules::Dialect::G0) { Dialect::G0 } else { Dialect::G2 };
+        self.classify(token, dialect, true);
+        self.say(token, &empty(conn::SERVER, pdt::OK));
+    }
+
+    fn add_function(&mut self, token: Token, name: &[u8]) {
+        let (address, settle) = (self.address(token), self.limits.nmid.settle);
+        let routes = std::sync::Arc::clone(self.dispatch.routes());
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if name.is_empty() {
+            return self.say(token, &empty(conn::SERVER, pdt::OK));
+        }
+        if name.len() > LONGEST_NAME {
+            return self.bad_name(token, "function's", name.len());
+        }
+        if worker.functions >= MOST_FUNCTIONS {
+            let what = format!("more than {MOST_FUNCTIONS} functions");
+            return self.doom(token, Ending::Malformed(what));
+        }
+        let identity = worker.identity.clone();
+        if !self.desk.offer(token.bits(), &identity, name, &routes) {
+            return self.say(token, &empty(conn::SERVER, pdt::OK));
+        }
+        worker.functions += 1;
+        worker.settling += 1;
+        let is_known = worker.dialect.is_some();
+        if is_known {
+            self.desk.ready(token.bits());
+        } else {
+            self.alarms.push((Duration::from_millis(settle.into()), Alarm::Settle, token));
+        }
+        self.report(Report::Offer(Offer { address, function: name.to_vec(), identity }));
+    }
+
+    /// All reactors know one more of its functions.
+    pub(in super::super) fn offered(&mut self, token: Token) {
+        if let Some(session) = self.sessions.get_mut(token)
+            && let Some(worker) = session.worker()
+            && !std::mem::replace(&mut worker.is_announced, true)
+        {
+            msf_core::log!(Level::Info, LOG, "{} has registered", session.who());
+        }
+        self.say(token, &empty(conn::SERVER, pdt::OK));
+    }
+
+    fn del_function(&mut self, token: Token, name: &[u8]) {
+        if self.desk.withdraw(token.bits(), name) {
+            if let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) {
+                worker.functions -= 1;
+            }
+            self.report(Report::Rescinded(self.address(token), name.to_vec()));
+        }
+    }
+
+    /// A vestige that shows what the worker is: C's has a byte in it. Where it has been asked whether its function has
+    /// failed, it is the answer.
+    fn grab(&mut self, token: Token, body: &[u8]) {
+        let dialect = if body.len() == 1 { Dialect::G0 } else { Dialect::G2 };
+        self.classify(token, dialect, false);
+        let at = self.desk.at(token.bits());
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if let Some(id) = worker.probed.take()
+            && at == Some(id)
+            && !worker.is_concurrent
+        {
+            worker.current = None;
+            self.desk.give_up(id, Failure::Error);
+        }
+    }
+
+    /// Something shows the worker's generation; the first evidence counts, unless this is `certain`.
+    fn classify(&mut self, token: Token, dialect: Dialect, certain: bool) {
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if worker.dialect.is_none() || (certain && worker.dialect != Some(dialect)) {
+            worker.dialect = Some(dialect);
+        }
+        self.desk.ready(token.bits());
+    }
+
+    /// It has shown nothing since it offered its last function.
+    pub(in super::super) fn settled(&mut self, token: Token) {
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        worker.settling = worker.settling.saturating_sub(1);
+        if worker.settling == 0 {
+            self.classify(token, Dialect::G2, false);
+        }
+    }
+
+    /// A job for it.
+    pub(in super::super) fn send_job(&mut self, token: Token, id: JobId, function: &[u8], params: &Params<'_>) {
+        let is_probing = self.limits.nmid.probe;
+        let name = id.encode();
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        let sent = match worker.dialect {
+            Some(Dialect::G0) => to_first(*params).map(|bytes| {
+                let params = Params::untyped(&bytes);
+                worker.current = Some((id, echo(function, &bytes)));
+                Job { function, params, id: b"" }.append_to(Dialect::G0, &mut frame);
+            }),
+            _ => {
+                worker.current = Some((id, echo(function, params.bytes)));
+                Job { function, params: *params, id: &name }.append_to(Dialect::G2, &mut frame);
+                Ok(())
+            }
+        };
+        if let Err(error) = sent {
+            self.frame = frame;
+            if let Some(who) = self.note(token) {
+                let function = String::from_utf8_lossy(function).into_owned();
+                self.complain(|| format!("{who}: not given a call of {function}: {error}"));
+            }
+            return self.desk.give_up(id, Failure::Unfit);
+        }
+        let is_large = frame.len() > LARGE;
+        let probes = is_probing && !is_large && worker.dialect == Some(Dialect::G2) && !worker.is_concurrent;
+        if probes {
+            worker.probed = Some(id);
+        }
+        worker.quiet |= is_large;
+        self.put_whole(token, &frame);
+        self.frame = frame;
+        if is_large {
+            self.desk.hold(token.bits(), true);
+            self.alarms.push((QUIET, Alarm::Quiet, token));
+        } else if probes {
+            self.put_whole(token, &empty(conn::SERVER, pdt::NO_JOB));
+        }
+    }
+
+    fn returned(&mut self, token: Token, result: &Return<'_>) {
+        self.be_loud(token);
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if worker.probed.is_some() {
+            worker.probed = None;
+        }
+        let ok = super::super::functions::is_success(result.ret);
+        let id = match result.id {
+            Some(id) => JobId::decode(id),
+            None => {
+                worker.dialect = Some(Dialect::G0);
+                let echo = echo(result.function, result.params);
+                let current = worker.current.filter(|(_, sent)| *sent == echo);
+                current.map(|(id, _)| id)
+            }
+        };
+        let Some(id) = id else { return self.foreign(token) };
+        if worker.current.is_some_and(|(current, _)| current == id) {
+            worker.current = None;
+        }
+        let identity = worker.identity.clone();
+        if u16::from(id.reactor) != self.me {
+            // It was given this job on another connection, which another reactor had.
+            return self.send_return(id, &identity, result.ret);
+        }
+        match self.desk.complete(id, Some(token.bits()), &identity, ok) {
+            Settled::Foreign => self.foreign(token),
+            settled => self.settle(settled, result.ret),
+        }
+    }
+
+    /// A result that belongs to nothing. With several jobs at a time that is how a worker shows that it mixes them up.
+    fn foreign(&mut self, token: Token) {
+        self.counts().dropped_unknown.count();
+        if self.desk.in_flight(token.bits()) < 2 {
+            return;
+        }
+        self.counts().corrupt.count();
+        if let Some(session) = self.sessions.get_mut(token) {
+            let who = session.who();
+            self.complain(|| format!("{who}: it has returned a job it does not have: all its jobs are failed"));
+        }
+        self.desk.distrust(token.bits());
+    }
+
+    /// Something short to a worker; behind a large job it waits.
+    fn say(&mut self, token: Token, frame: &[u8]) {
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if worker.quiet {
+            if worker.held.len() < MOST_HELD {
+                worker.held.extend_from_slice(frame);
+            }
+            return;
+        }
+        self.put_whole(token, frame);
+    }
+
+    /// The worker has read its large job, or has had the time to.
+    pub(in super::super) fn be_loud(&mut self, token: Token) {
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if !std::mem::take(&mut worker.quiet) {
+            return;
+        }
+        let held = std::mem::take(&mut worker.held);
+        for frame in held.chunks(12) {
+            self.put_whole(token, frame);
+        }
+        self.desk.hold(token.bits(), false);
+    }
+
+    /// The moment after a large job has passed; while the kernel still has some of it, another one.
+    pub(in super::super) fn quiet_is_over(&mut self, token: Token) {
+        let Some(session) = self.sessions.get_mut(token) else { return };
+        if session.outbox.is_empty() && msf_core::sys::unsent(&session.socket).unwrap_or(0) == 0 {
+            self.be_loud(token);
+        } else {
+            self.alarms.push((QUIET, Alarm::Quiet, token));
+        }
+    }
+
+    /// Looks whether a worker that used to send PINGs still does.
+    pub(in super::super) fn watch_worker(&mut self, token: Token) {
+        let now = self.now;
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        match worker.silence(now) {
+            Some(true) => self.doom(token, Ending::Silent),
+            Some(false) => self.say(token, &empty(conn::SERVER, pdt::S_HEARTBEAT_PONG)),
+            None => {}
+        }
+    }
+
+    fn bad_name(&mut self, token: Token, whose: &str, length: usize) {
+        self.counts().malformed.count();
+        self.doom(
+            token,
+            Ending::Malformed(format!("a {whose} name of {length} bytes, at most {LONGEST_NAME} are accepted")),
+        );
+    }
+}
+
+/// What a worker that returns no ids sends back.
+fn echo(function: &[u8], params: &[u8]) -> u64 {
+    balance::hash_of(function) ^ balance::hash_of(params).rotate_left(1)
+}
+
+/// Longest name of a worker or a function, in bytes.
+const LONGEST_NAME: usize = 1024;
+/// Functions of one worker.
+const MOST_FUNCTIONS: usize = 4096;
+/// A job longer than this may come to the worker in several pieces.
+const LARGE: usize = 1400;
+/// How long nothing is sent behind one.
+const QUIET: Duration = Duration::from_millis(50);
+/// Bytes that may wait meanwhile.
+const MOST_HELD: usize = 4096;
+/// Milliseconds of silence after which a worker that used to send PINGs is prodded, and given up.
+const PROD: u64 = 30_000;
+const DEAD: u64 = 60_000;
