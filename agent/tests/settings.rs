@@ -56,6 +56,25 @@ fn a_core_that_is_not_there_is_a_warning_of_parse_and_of_a_start() {
 }
 
 #[test]
+fn lists_that_let_nobody_in_are_a_warning_while_nmid_is_served() {
+    let folder = Folder::new();
+    let said = |text: &str| {
+        fs::write(folder.0.join("a.conf"), text).unwrap();
+        warnings_of(&folder)
+    };
+    let lists = "white_list=10.0.0.1\nblack_list=10.0.0.0/8\n";
+    assert!(said(lists).contains("a.conf: black_list: white_list and black_list let nobody in"), "{}", said(lists));
+    assert_eq!(said(&format!("{lists}nmid_enable=false\n")), "");
+    assert_eq!(said("white_list=10.0.0.0/8\nblack_list=10.0.0.1\n"), "");
+}
+
+fn warnings_of(folder: &Folder) -> String {
+    let parse = run(folder, &["-c", "a.conf", "-k", "parse"]);
+    assert!(parse.status.success());
+    text(&parse.stderr)
+}
+
+#[test]
 fn a_key_written_twice_is_a_warning_with_both_lines() {
     let folder = Folder::new();
     fs::write(folder.0.join("a.conf"), "backlog=5\nbacklog=6\n").unwrap();

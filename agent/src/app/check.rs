@@ -13,6 +13,10 @@ pub fn read(files: &[PathBuf]) -> Result<Settings, Failure> {
     if let Some(path) = &settings.pid_file {
         place(&settings, "pid_file", path)?;
     }
+    if settings.nmid.listen.enable && settings.lists.admit_nobody() {
+        let what = "white_list and black_list let nobody in; nmid_enable=false would close the port";
+        settings.warnings.push(settings.blame(&["white_list", "black_list"], what));
+    }
     // No error: one file serves machines with more and with fewer cores.
     for (core, why) in threads::missing_cores(&settings.cpu_affinity) {
         let what = format!("no thread can run on core {core} here ({why}); reactors meant for it are not pinned");

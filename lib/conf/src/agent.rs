@@ -1,8 +1,8 @@
-//! Settings of `msf_agent`: librpc's `msf_agent.conf` (`key=value`), or JSON that says `"version": 1`, with the same
-//! keys.
+//! Settings of `msf_agent`: librpc's `msf_agent.conf` (`key=value`), JSON that says `"version": 1`, with the same keys,
+//! or nmid's `server.yaml`, whose keys are other words for some of them.
 //!
-//! Files are read in order and the later one wins, key by key. An unknown key is a warning in a `.conf` and an error
-//! in JSON. An empty value means "as if not written", as in the original's sample file.
+//! Files are read in order and the later one wins, key by key. An unknown key is a warning in the originals' formats and
+//! an error in JSON. An empty value means "as if not written", as in the original's sample file.
 
 mod draft;
 mod endpoint;

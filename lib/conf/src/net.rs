@@ -29,6 +29,11 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         masked(address.to_canonical(), self.prefix) == Some(self.base)
     }
+
+    /// Whether all of `other` is in it.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.prefix <= other.prefix && self.contains(other.base)
+    }
 }
 
 impl Networks {
@@ -143,6 +148,14 @@ mod tests {
     #[test]
     fn the_families_stay_apart() {
         assert!(!inside("::/0", "10.0.0.7") && !inside("0.0.0.0/0", "::1"));
+    }
+
+    #[test]
+    fn a_network_covers_what_is_no_wider_than_itself() {
+        let covers = |one: &str, other: &str| network(one).covers(&network(other));
+        assert!(covers("10.0.0.0/8", "10.1.0.0/16") && covers("10.0.0.0/8", "10.0.0.0/8"));
+        assert!(!covers("10.1.0.0/16", "10.0.0.0/8") && !covers("10.0.0.0/8", "11.0.0.0/16"));
+        assert!(!covers("0.0.0.0/0", "::/0") && !covers("::/0", "10.0.0.1"));
     }
 
     #[test]

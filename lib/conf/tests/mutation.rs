@@ -234,6 +234,20 @@ fn regress_many_processes_and_services_cost_no_time() {
 }
 
 #[test]
+fn regress_an_agents_long_keys_cost_no_time() {
+    let long = "k".repeat(3_000_000);
+    let began = std::time::Instant::now();
+    let files = [("x.conf", format!("{long}=1\nfunction.{long}.{long}=1\n")), ("x.yaml", format!("? {long}\n: 1\n"))];
+    for (file, text) in &files {
+        let settings = agent::Settings::parse([(Path::new(file), text.as_str())].into_iter()).unwrap();
+        assert_eq!(settings.warnings.len(), text.matches('1').count(), "{file}");
+    }
+    let text = format!(r#"{{"version": 1, "{long}": 1}}"#);
+    assert!(agent::Settings::parse([(Path::new("x.json"), text.as_str())].into_iter()).is_err());
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
 fn long_keys_and_names_cost_no_time() {
     let long = "k".repeat(1_000_000);
     let text = SHELL.replacen('{', &format!("{{\"{long}\": 1,"), 1);

@@ -23,6 +23,12 @@ impl Lists {
         wanted && !self.black.as_ref().is_some_and(|list| list.contains(address))
     }
 
+    /// Whether nobody at all may: whoever is wanted is kept out.
+    pub fn admit_nobody(&self) -> bool {
+        let kept_out = |network| self.black.iter().flat_map(|list| &list.0).any(|black| black.covers(network));
+        self.white.as_ref().is_some_and(|list| list.0.iter().all(kept_out))
+    }
+
     /// Takes a key of [`KEYS`]; whether it is one.
     pub(super) fn set(&mut self, word: &Word) -> Result<bool, ConfError> {
         let list = match word.key {
@@ -85,6 +91,18 @@ mod tests {
     fn a_black_list_keeps_out_whom_it_names_and_an_empty_one_nobody() {
         assert_eq!(admitted(None, list("10.0.0.0/8")), ["192.168.0.1"]);
         assert_eq!(admitted(None, list("")).len(), 4);
+    }
+
+    #[test]
+    fn lists_that_let_nobody_in_are_told_from_those_that_do() {
+        let nobody = |white: Option<&str>, black: Option<&str>| {
+            Lists { white: white.and_then(list), black: black.and_then(list) }.admit_nobody()
+        };
+        assert!(nobody(Some(""), None) && nobody(Some("10.0.0.1,10.1.0.0/16"), Some("10.0.0.0/8")));
+        assert!(!nobody(None, None) && !nobody(None, Some("0.0.0.0/0")));
+        assert!(
+            !nobody(Some("10.0.0.1,11.0.0.1"), Some("10.0.0.0/8")) && !nobody(Some("10.0.0.0/8"), Some("10.0.0.1"))
+        );
     }
 
     #[test]
