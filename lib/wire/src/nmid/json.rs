@@ -5,6 +5,7 @@
 //! serde_json itself is named in [`json`](crate::json); lib/conf has its own, which refuses equal keys.
 
 use std::fmt::{self, Display, LowerExp};
+use std::io::Write;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -111,22 +112,24 @@ fn append_string(out: &mut Vec<u8>, text: &[u8]) {
 
 /// What is neither text nor nested, as JSON has it.
 pub(super) fn append_plain(out: &mut Vec<u8>, item: &Item<'_>) {
-    let text = match *item {
-        Item::Bool(value) => value.to_string(),
-        Item::Int(value) => value.to_string(),
-        Item::Single(value) if value.is_finite() => shortest(value, value.abs().into()),
-        Item::Double(value) if value.is_finite() => shortest(value, value.abs()),
-        _ => "null".to_owned(),
-    };
-    out.extend_from_slice(text.as_bytes());
+    match *item {
+        Item::Bool(true) => out.extend_from_slice(b"true"),
+        Item::Bool(false) => out.extend_from_slice(b"false"),
+        // A Vec takes everything, here and below.
+        Item::Int(value) => write!(out, "{value}").unwrap_or_default(),
+        Item::Single(value) if value.is_finite() => append_shortest(out, value, value.abs().into()),
+        Item::Double(value) if value.is_finite() => append_shortest(out, value, value.abs()),
+        _ => out.extend_from_slice(b"null"),
+    }
 }
 
 /// The fewest digits that mean the same number; with an exponent only where JavaScript writes one too.
-fn shortest(value: impl Display + LowerExp, magnitude: f64) -> String {
-    match magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
-        true => value.to_string(),
-        false => format!("{value:e}"),
-    }
+fn append_shortest(out: &mut Vec<u8>, value: impl Display + LowerExp, magnitude: f64) {
+    let written = match magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
+        true => write!(out, "{value}"),
+        false => write!(out, "{value:e}"),
+    };
+    written.unwrap_or_default();
 }
 
 /// Writes what serde_json reads.
