@@ -2,7 +2,7 @@
 //! mistake.
 
 use super::connection::Connection;
-use msf_wire::nmid::{self as wire, Params, RetStruct};
+use msf_wire::nmid::{self as wire, Params, RetStruct, lookup};
 use std::fmt;
 use std::sync::Arc;
 
@@ -53,6 +53,12 @@ impl Job {
         &self.id
     }
 
+    /// The value under `key`, as text, if the params are a map in msgpack or JSON: a text as it is, a number in decimal.
+    #[must_use]
+    pub fn string(&self, key: &[u8]) -> Option<Vec<u8>> {
+        lookup(self.wire().params, key)
+    }
+
     pub(super) fn wire(&self) -> wire::Job<'_> {
         let params = Params { kind: self.params_type, handle: self.params_handle, bytes: &self.params };
         wire::Job { function: &self.function, params, id: &self.id }
@@ -81,7 +87,8 @@ impl Failure {
     }
 
     /// As the caller gets it. A code of 0 would look like success.
-    pub(super) fn ret(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn ret(&self) -> Vec<u8> {
         let code = if self.code == 0 { Self::BROKEN } else { self.code };
         ret(&RetStruct { code, msg: self.msg.as_bytes(), data: b"" })
     }
@@ -95,8 +102,9 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// In the form that every library of nmid reads.
-pub(super) fn ret(ret: &RetStruct<'_>) -> Vec<u8> {
+/// A RetStruct in the form that every library of nmid reads.
+#[must_use]
+pub fn ret(ret: &RetStruct<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(RET_WORDS + ret.msg.len() + ret.data.len());
     ret.append_map_to(&mut bytes);
     bytes

@@ -38,7 +38,7 @@ pub use client::{Canceller, Client};
 pub use client_core::{ClientCore, Outcome, Refusal};
 pub use error::{CallError, Fault};
 pub use inbox::Inbox;
-pub use job::{Failure, Job};
+pub use job::{Failure, Job, ret};
 pub use line::take_open_sockets;
 pub use link::Notice;
 pub use place::{DEFAULT_PORT, place};

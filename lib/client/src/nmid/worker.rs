@@ -14,7 +14,7 @@ use msf_wire::nmid::RetStruct;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// So many functions still ran when the time to close was over. Their threads end with them.
@@ -123,7 +123,7 @@ impl Worker {
     }
 
     fn begin(self, concurrency: usize) -> io::Result<Running> {
-        let mut running = Running { shared: Arc::new(self.shared), threads: Vec::new() };
+        let running = Running { shared: Arc::new(self.shared), threads: Mutex::default() };
         for _ in 0..concurrency {
             running.spawn("nmid-function", |shared| while shared.run(shared.pool.take()) {})?;
         }
@@ -160,12 +160,12 @@ impl Running {
     ///
     /// # Errors
     /// [`StillBusy`]: a function cannot be stopped from outside, so its result will go nowhere.
-    pub fn close(mut self, limit: Duration) -> Result<(), StillBusy> {
-        self.end(limit)
+    pub fn close(self, limit: Duration) -> Result<(), StillBusy> {
+        self.leave(limit)
     }
 
     /// See [`close`](Self::close); for whoever has the worker in common with others. The second to call it waits
-    /// likewise and finds it ended.
+    /// likewise and finds it ended. Not from inside a function of this worker, which would wait for itself.
     ///
     /// # Errors
     /// See [`close`](Self::close).
@@ -184,28 +184,30 @@ impl Running {
         }
         let busy = self.shared.pool.wait_idle(end);
         self.shared.pool.end();
-        if busy == 0 { Ok(()) } else { Err(StillBusy(busy)) }
-    }
-
-    fn end(&mut self, limit: Duration) -> Result<(), StillBusy> {
-        self.leave(limit)?;
-        for thread in self.threads.drain(..) {
+        if busy > 0 {
+            return Err(StillBusy(busy));
+        }
+        for thread in std::mem::take(&mut *self.threads()) {
             // Its panics were caught and told.
             let _ = thread.join();
         }
         Ok(())
     }
 
-    fn spawn(&mut self, name: &str, life: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {
+    fn spawn(&self, name: &str, life: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        self.threads.push(thread::Builder::new().name(name.into()).spawn(move || life(&shared))?);
+        self.threads().push(thread::Builder::new().name(name.into()).spawn(move || life(&shared))?);
         Ok(())
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
+        if !self.threads().is_empty() {
             self.shared.pool.leave();
             self.shared.pool.end();
         }

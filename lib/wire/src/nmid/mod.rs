@@ -26,6 +26,7 @@ mod msgpack;
 mod numbers;
 mod peer;
 mod ret;
+mod table;
 
 pub use bridge::{Unsafe, to_first, to_second};
 pub use error::NmidError;
@@ -37,6 +38,7 @@ pub use msgpack::is_msgpack;
 pub use numbers::{conn, handle_type, params_type, pdt};
 pub use peer::{FromClient, FromWorker, ToClient, ToWorker};
 pub use ret::{RetStruct, as_map, for_first_generation};
+pub use table::Table;
 
 /// The payload limit of a broker that was not told another one: 16 MiB.
 pub const DEFAULT_PAYLOAD_LIMIT: u32 = 16 << 20;
