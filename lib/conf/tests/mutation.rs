@@ -101,7 +101,7 @@ const PIECES: &[&str] = &[
     "10.0.0.0/8",
     "function.a.in_flight=",
 ];
-const EACH: usize = 25_000;
+const EACH: usize = 20_000;
 
 /// xorshift: the same sequence in every run.
 struct Random(u64);
