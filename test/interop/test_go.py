@@ -102,6 +102,15 @@ class GoPeers(Scene):
                 program.says("busy").kill()
                 caller.says("request error", patience=2)
 
+    def test_a_client_that_gave_up_gets_the_answer_to_its_next_call(self):
+        for client in peers.VERSIONS:
+            with self.subTest(client=client):
+                program = self.go_worker(peers.NEW, "Sleep")
+                calls = self.go_calls(client, "Sleep", label="mine", calls=4, millis="1000,0000,0000,0000", patience="400ms")
+                self.assertEqual([call["Msg"] for call in calls[:2]], ["RESTIMEOUT"] * 2)
+                self.assert_upper(calls[2:], 2)
+                program.kill()
+
     def test_a_worker_that_leaves_in_peace_takes_its_functions_with_it(self):
         for version in peers.VERSIONS:
             with self.subTest(worker=version):

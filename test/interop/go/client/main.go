@@ -24,6 +24,7 @@ var (
 	function    = flag.String("function", "ToUpper", "what to call")
 	params      = flag.String("params", `{"name":"nmid"}`, "the params, a JSON object")
 	label       = flag.String("label", "", "names each call LABEL-connection-call instead of the params' name")
+	millis      = flag.String("millis", "", "the params' ms, call by call, with commas between")
 	size        = flag.Int("size", 0, "lengthen the name to so many bytes")
 	asJSON      = flag.Bool("json", false, "send the params as JSON, not msgpack")
 	patience    = flag.Duration("patience", 5*time.Second, "the SDK's IO time-out; 0 keeps its own")
@@ -115,6 +116,9 @@ func packed(connection, call int) (string, []byte) {
 	}
 	if *label != "" {
 		object["name"] = fmt.Sprintf("%s-%d-%d", *label, connection, call)
+	}
+	if list := strings.Split(*millis, ","); *millis != "" && call < len(list) {
+		object["ms"] = list[call]
 	}
 	name, _ := object["name"].(string)
 	if len(name) < *size {

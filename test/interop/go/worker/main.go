@@ -86,7 +86,8 @@ func sleep(job wor.Job) ([]byte, error) {
 	}
 	fmt.Println("busy")
 	time.Sleep(time.Duration(millis) * time.Millisecond)
-	return packed(0, "ok", []byte(*name))
+	text, _ := job.GetParamsMap()["name"].(string)
+	return packed(0, "ok", []byte(strings.ToUpper(text)))
 }
 
 func packed(code int, msg string, data []byte) ([]byte, error) {
