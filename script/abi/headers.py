@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 # Headers of libipc; all the others are libmsf's.
-IPC = {"client.h", "conn.h", "protocol.h"}
+IPC = {"client.h", "conn.h", "protocol.h", "nmid_client.h", "nmid_worker.h"}
 # Words that C++ and C23 own; the header only lends them to C11.
 LANGUAGE = {"true", "false"}
 

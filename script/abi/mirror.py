@@ -9,7 +9,7 @@ from pathlib import Path
 # Rust -> the name the headers have for it.
 NAMES = {
     "c_char": "s8", "c_int": "s32", "c_void": "void", "u8": "u8", "u16": "u16", "u32": "u32", "u64": "u64",
-    "i32": "s32", "usize": "size_t", "size_t": "size_t", "pid_t": "pid_t", "uid_t": "uid_t", "gid_t": "gid_t",
+    "i32": "s32", "i64": "s64", "usize": "size_t", "size_t": "size_t", "pid_t": "pid_t", "uid_t": "uid_t", "gid_t": "gid_t",
     "pthread_t": "pthread_t", "process_state": "u8",
 }
 # Numbers in Rust, enums in C: compared by size, the language has no closer relation between them.
@@ -149,7 +149,7 @@ class Writer:
             return NAMES[kind]
         if kind in self.known:
             return f"struct {kind}"
-        if kind in ("svc_func", "srvcb", "pfn_msf_thrd", "msf_atomic_t"):
+        if kind in ("svc_func", "srvcb", "pfn_msf_thrd", "msf_atomic_t", "nmid_answer_cb", "nmid_function"):
             return kind
         raise Unknown(f"{self.mirror.path}: no C name for the Rust type `{kind}`")
 

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
 /// Runs a door's body. Success leaves errno as the body left it.
 pub(crate) fn guard(call: impl FnOnce() -> Result<c_int, Errno>) -> c_int {
@@ -25,4 +26,14 @@ pub(crate) fn guard(call: impl FnOnce() -> Result<c_int, Errno>) -> c_int {
             -1
         }
     }
+}
+
+/// The same for a door that returns a pointer: null and errno.
+pub(crate) fn guard_pointer<T>(call: impl FnOnce() -> Result<*mut T, Errno>) -> *mut T {
+    let mut pointer = ptr::null_mut();
+    guard(|| {
+        pointer = call()?;
+        Ok(0)
+    });
+    pointer
 }

@@ -12,7 +12,7 @@
 use crate::client::Client;
 use crate::errno::Errno;
 use crate::params::Settings;
-use crate::{callbacks, face, signals, socket};
+use crate::{callbacks, face, nmid, signals, socket};
 use msf_sys::log;
 use msf_sys::log::Level;
 use std::env;
@@ -48,10 +48,8 @@ pub(crate) fn open(settings: Settings) -> Result<(), Errno> {
     if !CURRENT.load(Ordering::Acquire).is_null() {
         return Err(Errno::ALREADY);
     }
-    watch_fork()?;
     signals::ignore_sigpipe();
-    // Without a log of its own the client works as well.
-    let _ = log::init_default(&executable());
+    prepare()?;
     face::introduce(settings.id, &settings.raw_name, eventfd()?);
     let client = Client::new(settings)?;
     // Before it is logged in: requests that come with the agent's yes may make calls.
@@ -63,6 +61,13 @@ pub(crate) fn open(settings: Settings) -> Result<(), Errno> {
         client.end();
     }
     started
+}
+
+/// What everything of libipc needs: a log, without which it works as well, and to know of a fork.
+pub(crate) fn prepare() -> Result<(), Errno> {
+    watch_fork()?;
+    let _ = log::init_default(&executable());
+    Ok(())
 }
 
 /// Deinit: ends it.
@@ -176,6 +181,7 @@ fn watch_fork() -> Result<(), Errno> {
 extern "C" fn in_the_child() {
     HELD.store(false, Ordering::Release);
     BUSY.store(false, Ordering::Release);
+    nmid::in_the_child();
     let inherited = CURRENT.swap(ptr::null_mut(), Ordering::AcqRel);
     if inherited.is_null() {
         return;

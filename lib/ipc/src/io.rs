@@ -54,7 +54,7 @@ impl Io {
     pub(crate) fn start(&mut self, client: &Arc<Client>) -> Result<(), Errno> {
         let owner = Arc::clone(client);
         let alarm = client.base.on_read(socket::timerfd()?, move |clock| {
-            socket::clear_alarm(clock);
+            socket::clear_count(clock);
             owner.io().alarm_rang(&owner);
         })?;
         self.alarm = Some(alarm);

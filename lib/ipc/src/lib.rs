@@ -7,7 +7,9 @@
 //! - `client`: the client's life (init, calls, deinit); `waiter`: where a caller waits for his answer;
 //! - `link`: what all threads share, under one lock: session, socket, outbox;
 //! - `io`: the io thread, a loop of libmsf: connects, reads, hands answers to waiters and requests to the queue;
-//! - `jobs` and `callbacks`: the queue, and the thread on which every callback of the program runs.
+//! - `jobs` and `callbacks`: the queue, and the thread on which every callback of the program runs;
+//! - `nmid`: callers and workers of nmid's protocol, with doors of their own. They share `home`'s watch over fork, the
+//!   log and nothing else.
 //!
 //! Locks, outer first: `io`, `link`, a waiter's or the queue's own. No lock is held while a callback of the program runs.
 
@@ -21,6 +23,7 @@ mod io;
 mod jobs;
 mod link;
 mod loss;
+mod nmid;
 mod params;
 mod signals;
 mod socket;

@@ -100,12 +100,22 @@ fn patience() -> Duration {
 
 /// # Safety
 /// `text` is null or terminated, and stays as it is for `'a`.
-unsafe fn text<'a>(text: *const c_char) -> Result<&'a [u8], Errno> {
+pub(crate) unsafe fn text<'a>(text: *const c_char) -> Result<&'a [u8], Errno> {
     if text.is_null() {
         return Err(Errno::INVAL);
     }
     // SAFETY: not null; the caller vouches for the NUL and the lifetime.
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// A text that must say something.
+///
+/// # Safety
+/// As for [`text`].
+pub(crate) unsafe fn name<'a>(name: *const c_char) -> Result<&'a [u8], Errno> {
+    // SAFETY: the contract is our caller's.
+    let name = unsafe { text(name) }?;
+    if name.is_empty() { Err(Errno::INVAL) } else { Ok(name) }
 }
 
 static PATIENCE: AtomicU64 = AtomicU64::new(UNSET);

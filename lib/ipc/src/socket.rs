@@ -5,7 +5,7 @@ use msf_client::{Place, Stream, trusted};
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -109,11 +109,18 @@ pub(crate) fn set_alarm(clock: BorrowedFd<'_>, after: Option<Duration>) {
     unsafe { libc::timerfd_settime(clock.as_raw_fd(), 0, &setting, ptr::null_mut()) };
 }
 
-/// After the alarm: level-triggered readiness ends when its count is read.
-pub(crate) fn clear_alarm(clock: BorrowedFd<'_>) {
+/// After the alarm, or a count: level-triggered readiness ends when its number is read.
+pub(crate) fn clear_count(counter: impl AsFd) {
     let mut count = [0_u8; 8];
     // SAFETY: eight bytes of ours.
-    unsafe { libc::read(clock.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    unsafe { libc::read(counter.as_fd().as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+}
+
+/// Makes an event counter readable.
+pub(crate) fn count_up(counter: impl AsFd) {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: eight bytes of ours. A counter that is full is readable already.
+    unsafe { libc::write(counter.as_fd().as_raw_fd(), one.as_ptr().cast(), one.len()) };
 }
 
 /// The most telling failure wins: that a socket is not there is news only when none is.

@@ -1,10 +1,11 @@
-//! `include/{client,conn,protocol}.h` seen from Rust: libipc.so.
+//! `include/{client,conn,protocol,nmid_client,nmid_worker}.h` seen from Rust: libipc.so.
 //!
 //! Read as text by `build.rs` and `script/check_abi.py`, like `msf.rs` beside it; included by `#[path]` it
 //! needs that file as its sibling module `msf`.
 #![allow(non_camel_case_types, non_upper_case_globals, missing_docs, dead_code)]
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::{PhantomData, PhantomPinned};
 
 use libc::pthread_t;
 
@@ -156,6 +157,59 @@ pub struct client {
     pub tx_evt: *mut msf_event,
 }
 
+// nmid_client.h
+
+pub const NMID_PORT: u32 = 6808;
+pub const NMID_MSGPACK: u32 = 5;
+pub const NMID_JSON: u32 = 6;
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct nmid_client {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct nmid_params {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct nmid_ret {
+    pub size: u32,
+    pub is_struct: u32,
+    pub code: i64,
+    pub msg: *const c_char,
+    pub data: *const c_void,
+    pub raw: *const c_void,
+    pub data_len: u32,
+    pub raw_len: u32,
+}
+
+pub type nmid_answer_cb = Option<unsafe extern "C" fn(error: c_int, ret: *const nmid_ret, arg: *mut c_void)>;
+
+// nmid_worker.h
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct nmid_worker {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct nmid_job {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+pub type nmid_function = Option<unsafe extern "C" fn(job: *mut nmid_job, arg: *mut c_void) -> c_int>;
+
 unsafe extern "C" {
     // client.h
     pub static mut rpc: *mut client;
@@ -163,4 +217,58 @@ unsafe extern "C" {
     pub fn client_agent_deinit() -> c_int;
     pub fn client_agent_service(pdu: *mut basic_pdu) -> c_int;
     pub fn client_agent_wait(ms: u32) -> c_int;
+
+    // nmid_client.h
+    pub fn nmid_client_new(host: *const c_char, port: u16) -> *mut nmid_client;
+    pub fn nmid_client_timeout(client: *mut nmid_client, ms: u32) -> c_int;
+    pub fn nmid_client_call(
+        client: *mut nmid_client,
+        function: *const c_char,
+        params_type: u32,
+        params: *const c_void,
+        len: u32,
+        ret_out: *mut *mut nmid_ret,
+    ) -> c_int;
+    pub fn nmid_ret_free(ret: *mut nmid_ret);
+    pub fn nmid_client_do(
+        client: *mut nmid_client,
+        function: *const c_char,
+        params_type: u32,
+        params: *const c_void,
+        len: u32,
+        done: nmid_answer_cb,
+        arg: *mut c_void,
+    ) -> c_int;
+    pub fn nmid_client_fd(client: *mut nmid_client) -> c_int;
+    pub fn nmid_client_process(client: *mut nmid_client) -> c_int;
+    pub fn nmid_client_free(client: *mut nmid_client);
+    pub fn nmid_params_new() -> *mut nmid_params;
+    pub fn nmid_params_add_string(params: *mut nmid_params, key: *const c_char, value: *const c_char) -> c_int;
+    pub fn nmid_params_add_int(params: *mut nmid_params, key: *const c_char, value: i64) -> c_int;
+    pub fn nmid_params_add_bytes(params: *mut nmid_params, key: *const c_char, data: *const c_void, len: u32) -> c_int;
+    pub fn nmid_params_data(params: *mut nmid_params, len_out: *mut u32) -> *const c_void;
+    pub fn nmid_params_free(params: *mut nmid_params);
+
+    // nmid_worker.h
+    pub fn nmid_worker_new(name: *const c_char) -> *mut nmid_worker;
+    pub fn nmid_worker_add_server(worker: *mut nmid_worker, host: *const c_char, port: u16) -> c_int;
+    pub fn nmid_worker_add_function(
+        worker: *mut nmid_worker,
+        name: *const c_char,
+        run: nmid_function,
+        arg: *mut c_void,
+    ) -> c_int;
+    pub fn nmid_worker_concurrency(worker: *mut nmid_worker, threads: u32) -> c_int;
+    pub fn nmid_worker_start(worker: *mut nmid_worker) -> c_int;
+    pub fn nmid_worker_run(worker: *mut nmid_worker) -> c_int;
+    pub fn nmid_worker_fd(worker: *mut nmid_worker) -> c_int;
+    pub fn nmid_worker_process(worker: *mut nmid_worker) -> c_int;
+    pub fn nmid_worker_ready(worker: *mut nmid_worker, ms: u32) -> c_int;
+    pub fn nmid_worker_close(worker: *mut nmid_worker, ms: u32) -> c_int;
+    pub fn nmid_worker_free(worker: *mut nmid_worker);
+    pub fn nmid_job_function(job: *mut nmid_job) -> *const c_char;
+    pub fn nmid_job_params(job: *mut nmid_job, len_out: *mut u32) -> *const c_void;
+    pub fn nmid_job_params_type(job: *mut nmid_job) -> c_int;
+    pub fn nmid_job_string(job: *mut nmid_job, key: *const c_char) -> *const c_char;
+    pub fn nmid_job_reply(job: *mut nmid_job, code: i64, msg: *const c_char, data: *const c_void, len: u32) -> c_int;
 }
