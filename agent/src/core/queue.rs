@@ -46,7 +46,12 @@ impl FairQueue {
         self.count += 1;
     }
 
-    /// The first of the caller whose turn it is.
+    /// Which one is next.
+    pub fn first(&self) -> Option<JobId> {
+        self.lines.get(self.turns.front()?)?.front().copied()
+    }
+
+    /// Takes out which one is next: the first of the caller whose turn it is.
     pub fn pop(&mut self) -> Option<JobId> {
         let caller = self.turns.pop_front()?;
         let line = self.lines.get_mut(&caller)?;

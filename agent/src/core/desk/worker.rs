@@ -260,11 +260,11 @@ impl Desk {
         let worker = self.workers.get_mut(&session)?;
         let count = worker.offers.len();
         let roomy = |worker: &Worker, function: &Function| worker.can_take(&function.rules);
-        if !worker.line.is_empty() {
-            let most = worker.offers.iter().filter_map(|offer| self.functions.get(&offer.name));
-            if most.into_iter().any(|function| roomy(worker, function)) {
-                return worker.line.pop();
-            }
+        // The limit that counts is that of the job's own function, whatever else the worker offers.
+        if let Some(first) = worker.line.first()
+            && self.jobs.get(first).is_none_or(|job| worker.can_take(&job.rules))
+        {
+            return worker.line.pop();
         }
         for step in 0..count {
             let place = (worker.turn + step) % count;
