@@ -1,6 +1,9 @@
 //! A simulated day of one reactor's dispatch: callers and services live, answer, die and are reborn in an order drawn
 //! from a seed, time is virtual, and a model beside it says what every caller must be told.
 
+mod cluster;
+mod functions;
+
 use super::dispatch::Dispatch;
 use super::message::{Address, Envelope, Moment, Patience};
 use super::routes::{Routes, Tables};
