@@ -1,8 +1,8 @@
 //! `msf_agent list`: functions with their workers, services, sessions.
 
-use super::operator::Connection;
+use super::Failure;
+use super::operator::{Connection, show};
 use super::table::{Table, left, right};
-use super::{Failure, say};
 use msf_conf::args::Args;
 use msf_conf::tree::Value;
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (answer, line) = Connection::open()?.ask(r#"{"verb":"list"}"#)?;
     match args.json {
-        true => say(&format!("{line}\n")),
-        false => say(&shown(&answer)),
+        true => show(&format!("{line}\n"))?,
+        false => show(&shown(&answer))?,
     }
     Ok(ExitCode::SUCCESS)
 }

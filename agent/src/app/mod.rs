@@ -2,6 +2,7 @@
 
 mod access;
 mod background;
+mod call;
 mod check;
 mod commands;
 mod errands;
@@ -10,6 +11,7 @@ mod operator;
 mod sockets;
 mod summary;
 mod table;
+mod tap;
 mod threads;
 mod top;
 
@@ -177,7 +179,9 @@ const LOG: &str = "AGENT";
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
 const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: operator::WORDS, options: operator::OPTIONS };
 const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
+       msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
+       msf_agent tap FUNCTION [--count N] [--json]
        msf_agent top [--once] [--interval SECONDS] [--json]
   -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
            wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there
@@ -185,7 +189,9 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shu
   -k WORD  parse: check the settings, and print them and what comes of them
            reload: check the settings, then let the running agent apply what it can
            rotate: let it open its log anew; shutdown, kill: end it and wait until it has ended
+  call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
+  tap      what is asked of a function and what it answers, as it happens
   top      what they do, every SECONDS (1), until it is interrupted
   --json   answers as JSON, one in a line
   -h, -?   this text

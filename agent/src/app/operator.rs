@@ -1,30 +1,43 @@
-//! The words an operator says to a running agent (`list`, `top`), and the connection they go over.
+//! The words an operator says to a running agent (`call`, `list`, `top`, `tap`), and the connection they go over.
 
-use super::{Failure, list, top};
+use super::{Failure, call, list, tap, top};
 use crate::control::admin::SOCKET;
 use msf_conf::args::{Args, Extra, Usage};
 use msf_conf::tree::{self, Value};
 use msf_core::sys::place;
 use std::fmt;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// The words.
-pub const WORDS: &[&str] = &["list", "top"];
+pub const WORDS: &[&str] = &["call", "list", "tap", "top"];
 
 /// The options of all of them.
-pub const OPTIONS: &[Extra] = &[Extra { name: "interval", valued: true }, Extra { name: "once", valued: false }];
+pub const OPTIONS: &[Extra] = &[
+    Extra { name: "deadline", valued: true },
+    Extra { name: "count", valued: true },
+    Extra { name: "interval", valued: true },
+    Extra { name: "once", valued: false },
+];
 
 /// Does what `word` says.
 pub fn run(word: &str, args: &Args) -> ExitCode {
     let done = match word {
+        "call" => only(args, &["deadline"], &["FUNCTION", "JSON"]).and_then(|()| call::run(args)),
         "list" => only(args, &[], &[]).and_then(|()| list::run(args)),
+        "tap" => only(args, &["count"], &["FUNCTION"]).and_then(|()| tap::run(args)),
         _ => only(args, &["interval", "once"], &[]).and_then(|()| top::run(args)),
     };
     match done {
         Ok(code) => code,
+        // Whoever read what we show has seen enough.
+        Err(failure)
+            if failure.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             eprintln!("msf_agent: {failure}");
             ExitCode::from(if failure.is::<Usage>() || failure.is::<Misused>() { 2 } else { 1 })
@@ -111,6 +124,13 @@ pub fn understood(line: &str) -> Result<Value, Failure> {
         Some(what) => Err(printable(what).into()),
         None => Ok(answer),
     }
+}
+
+/// Shows something at stdout.
+pub fn show(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// A text from outside that a terminal can be shown: whatever could move its cursor is a question mark.

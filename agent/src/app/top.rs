@@ -3,10 +3,10 @@
 //! The agent only says what it has counted since it began; the differences are made here, so that nobody's looking
 //! disturbs anybody else's.
 
+use super::Failure;
 use super::list::{entries, word};
-use super::operator::Connection;
+use super::operator::{Connection, show};
 use super::table::{Table, duration, left, rate, right};
-use super::{Failure, say};
 use crate::observe::histogram::Distribution;
 use msf_conf::args::Args;
 use msf_conf::tree::Value;
@@ -26,11 +26,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         let (now, line) = connection.ask(r#"{"verb":"top"}"#)?;
         let at = Instant::now();
         if args.json {
-            say(&format!("{line}\n"));
+            show(&format!("{line}\n"))?;
         } else if let Some((then, before)) = &before {
             // The cursor goes home and everything behind it away; a line that scrolls is left to whoever pipes us.
             let home = if clears { "\x1b[H\x1b[J" } else { "" };
-            say(&format!("{home}{}", shown(before, &now, at - *then)));
+            show(&format!("{home}{}", shown(before, &now, at - *then)))?;
         }
         if once && (args.json || before.is_some()) {
             return Ok(ExitCode::SUCCESS);

@@ -8,15 +8,16 @@ use super::guests::{Guest, Guests, Rules};
 use super::listener::Listener;
 use super::order_line::OrderLine;
 use crate::core::message::Peer;
-use crate::core::order::{Described, Order, Shown};
+use crate::core::order::{Asked, Concluded, Described, Order, Shown, Tapped};
 use crate::observe::catalog::Catalog;
 use crate::observe::counter::Counters;
-use msf_conf::tree::Value;
+use msf_conf::nearest;
 use msf_core::event::{Reactor, Token};
 use msf_wire::json;
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The admin socket and who is at it.
@@ -30,6 +31,9 @@ pub struct Admin {
 struct Desk {
     /// Questions to the reactors, by number.
     questions: BTreeMap<u32, Question>,
+    /// Calls, and who has made them.
+    calls: BTreeMap<u32, Call>,
+    taps: BTreeMap<u32, Tap>,
     latest: u32,
 }
 
@@ -47,6 +51,22 @@ struct Question {
     awaited: usize,
     sessions: usize,
     shown: Vec<Shown>,
+}
+
+/// A call of a function, and the reactor that was asked for it.
+struct Call {
+    guest: Token,
+    reactor: usize,
+}
+
+/// A look at a function.
+struct Tap {
+    guest: Token,
+    function: String,
+    /// Reactors that have not said yet that they look.
+    awaited: usize,
+    /// What was seen and could not be said.
+    missed: u64,
 }
 
 /// What of the control thread an answer needs.
@@ -79,13 +99,13 @@ impl Admin {
     pub fn ready(&mut self, reactor: &mut Reactor, token: Token, mut house: House<'_>) {
         let desk = &mut self.desk;
         self.guests.ready(reactor, token, |token, guest| desk.hear(token, guest, &mut house));
-        self.notice_the_gone();
+        self.notice_the_gone(house.lines);
     }
 
     /// Their timer has fired.
-    pub fn sweep(&mut self, reactor: &mut Reactor) {
+    pub fn sweep(&mut self, reactor: &mut Reactor, lines: &mut [OrderLine]) {
         self.guests.sweep(reactor);
-        self.notice_the_gone();
+        self.notice_the_gone(lines);
     }
 
     /// A reactor has said who its sessions are.
@@ -98,30 +118,77 @@ impl Admin {
             return;
         }
         let Some(question) = self.desk.questions.remove(&described.question) else { return };
-        let list = answers::list(house.catalog, question.sessions, &question.shown);
+        let list = answers::list(house.catalog, question.sessions, &question.shown).to_string();
         self.answer(reactor, question.guest, &list, &mut house);
     }
 
+    /// A call has ended.
+    pub fn concluded(&mut self, reactor: &mut Reactor, number: u32, concluded: &Concluded, mut house: House<'_>) {
+        let Some(call) = self.desk.calls.remove(&number) else { return };
+        self.answer(reactor, call.guest, &answers::concluded(concluded), &mut house);
+    }
+
+    /// A tap has shown something.
+    pub fn tapped(&mut self, reactor: &mut Reactor, tapped: &Tapped, mut house: House<'_>) {
+        let Some(tap) = self.desk.taps.get_mut(&tapped.tap) else { return };
+        let Some(guest) = self.guests.get_mut(tap.guest) else { return };
+        if tap.awaited > 0 && tapped.seen.is_empty() && tapped.missed == 0 {
+            tap.awaited -= 1;
+            if tap.awaited == 0 {
+                put(guest, &answers::tapping(&tap.function));
+            }
+        }
+        tap.missed += tapped.missed;
+        for seen in &tapped.seen {
+            // Who does not read gets a number instead.
+            if guest.owed() > MOST_OWED {
+                tap.missed += 1;
+                continue;
+            }
+            if tap.missed > 0 {
+                put(guest, &answers::missed(std::mem::take(&mut tap.missed)));
+            }
+            put(guest, &answers::seen(&tap.function, seen));
+        }
+        let token = tap.guest;
+        self.go_on(reactor, token, &mut house);
+    }
+
     /// Gives the answer that a guest has waited for, and hears what else it has to say.
-    fn answer(&mut self, reactor: &mut Reactor, token: Token, answer: &Value, house: &mut House<'_>) {
+    fn answer(&mut self, reactor: &mut Reactor, token: Token, answer: &str, house: &mut House<'_>) {
         let Some(guest) = self.guests.get_mut(token) else { return };
         guest.awaits = false;
         put(guest, answer);
+        self.go_on(reactor, token, house);
+    }
+
+    fn go_on(&mut self, reactor: &mut Reactor, token: Token, house: &mut House<'_>) {
         let desk = &mut self.desk;
         self.guests.serve(reactor, token, |token, guest| desk.hear(token, guest, house));
-        self.notice_the_gone();
+        self.notice_the_gone(house.lines);
     }
 
     /// What a guest waited for that is gone nobody needs any longer.
-    fn notice_the_gone(&mut self) {
+    fn notice_the_gone(&mut self, lines: &mut [OrderLine]) {
         let guests = &mut self.guests;
-        self.desk.questions.retain(|_, question| guests.get_mut(question.guest).is_some());
+        let mut here = |guest: Token| guests.get_mut(guest).is_some();
+        self.desk.questions.retain(|_, question| here(question.guest));
+        for (number, call) in self.desk.calls.extract_if(.., |_, call| !here(call.guest)) {
+            lines.get_mut(call.reactor).into_iter().for_each(|line| line.give(Order::CallOff(number)));
+        }
+        for (number, _) in self.desk.taps.extract_if(.., |_, tap| !here(tap.guest)) {
+            lines.iter_mut().for_each(|line| line.give(Order::Untap(number)));
+        }
     }
 }
 
 impl Desk {
     /// The next line of a guest that waits for nothing.
     fn hear(&mut self, token: Token, guest: &mut Guest<Talk>, house: &mut House<'_>) {
+        if guest.streams {
+            // It has nothing more to say; that it closes is all that is listened for.
+            guest.inbox.clear();
+        }
         if guest.awaits {
             return;
         }
@@ -133,37 +200,86 @@ impl Desk {
         let end = std::mem::take(&mut guest.talk.searched) + end;
         let line: Vec<u8> = guest.inbox.drain(..=end).collect();
         let heard = std::str::from_utf8(&line).map_err(|error| error.to_string());
-        let heard = heard.and_then(|line| self.carry_out(line.trim(), token, house));
-        match heard {
-            Ok(Some(answer)) => put(guest, &answer),
-            Ok(None) => guest.awaits = true,
+        match heard.and_then(|line| self.carry_out(line.trim(), token, house)) {
+            Ok(Then::Say(answer)) => put(guest, &answer),
+            Ok(Then::Wait) => guest.awaits = true,
+            Ok(Then::Stream) => guest.streams = true,
             Err(what) => put(guest, &answers::error(&what)),
         }
     }
 
-    /// What the line asks for: an answer now, or `None` when it will come.
-    fn carry_out(&mut self, line: &str, token: Token, house: &mut House<'_>) -> Result<Option<Value>, String> {
+    fn carry_out(&mut self, line: &str, token: Token, house: &mut House<'_>) -> Result<Then, String> {
         let request = json::members(line)?;
         let text = |key: &str| request.get(key).and_then(|value| json::unquoted(value));
+        self.latest = self.latest.wrapping_add(1);
         match text("verb").as_deref() {
-            Some("list") => {
-                self.latest = self.latest.wrapping_add(1);
-                let number = self.latest;
-                house.lines.iter_mut().for_each(|line| line.give(Order::Describe(number)));
-                let awaited = house.lines.len();
-                self.questions.insert(number, Question { guest: token, awaited, sessions: 0, shown: Vec::new() });
-                Ok(None)
+            Some("call") => {
+                let patience = request.get("deadline").map(|value| value.parse());
+                let patience = patience.transpose().map_err(|_| "deadline: expected milliseconds".to_owned())?;
+                let params = request.get("params").ok_or("params: missing; expected JSON")?;
+                let function = text("function").ok_or("function: missing; expected a name")?;
+                self.call(token, function, params, patience, house);
+                Ok(Then::Wait)
             }
-            Some("top") => Ok(Some(answers::top(house.catalog, house.counters))),
+            Some("list") => {
+                self.question(token, house);
+                Ok(Then::Wait)
+            }
+            Some("tap") => {
+                let function = text("function").ok_or("function: missing; expected a name")?;
+                self.tap(token, function, house)?;
+                Ok(Then::Stream)
+            }
+            Some("top") => Ok(Then::Say(answers::top(house.catalog, house.counters).to_string())),
             Some(other) => Err(format!("verb: unknown word \"{other}\"; expected one of {}", VERBS.join(", "))),
             None => Err(format!("verb: missing; expected one of {}", VERBS.join(", "))),
         }
     }
+
+    fn call(&mut self, guest: Token, function: String, params: &str, patience: Option<u32>, house: &mut House<'_>) {
+        let number = self.latest;
+        let reactor = number as usize % house.lines.len().max(1);
+        let asked = Asked { number, function: function.into_bytes(), params: params.as_bytes().to_vec(), patience };
+        house.lines.get_mut(reactor).into_iter().for_each(|line| line.give(Order::Call(asked.clone())));
+        self.calls.insert(number, Call { guest, reactor });
+    }
+
+    fn question(&mut self, guest: Token, house: &mut House<'_>) {
+        let number = self.latest;
+        house.lines.iter_mut().for_each(|line| line.give(Order::Describe(number)));
+        let awaited = house.lines.len();
+        self.questions.insert(number, Question { guest, awaited, sessions: 0, shown: Vec::new() });
+    }
+
+    fn tap(&mut self, guest: Token, function: String, house: &mut House<'_>) -> Result<(), String> {
+        let known = |name: &str| house.catalog.functions().any(|(known, _)| known == name);
+        // A service's command is a function too, which is known when it is called.
+        if !known(&function) && !function.contains('/') {
+            let names = house.catalog.functions().map(|(name, _)| name);
+            let hint =
+                nearest::nearest(&function, names).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            return Err(format!("no worker has offered a function \"{function}\"{hint}"));
+        }
+        let (number, name) = (self.latest, Arc::<[u8]>::from(function.as_bytes()));
+        house.lines.iter_mut().for_each(|line| line.give(Order::Tap(number, Arc::clone(&name))));
+        self.taps.insert(number, Tap { guest, function, awaited: house.lines.len(), missed: 0 });
+        Ok(())
+    }
 }
 
-fn put(guest: &mut Guest<Talk>, answer: &Value) {
+/// What becomes of a request.
+enum Then {
+    /// It is answered.
+    Say(String),
+    /// The answer will come.
+    Wait,
+    /// Answers will come until the guest goes.
+    Stream,
+}
+
+fn put(guest: &mut Guest<Talk>, answer: &str) {
     let out = guest.out();
-    out.extend_from_slice(answer.to_string().as_bytes());
+    out.extend_from_slice(answer.as_bytes());
     out.push(b'\n');
 }
 
@@ -174,7 +290,9 @@ fn is_operator(peer: &Peer) -> bool {
 
 /// The file's name in the run directory.
 pub const SOCKET: &str = "msf_agent_admin.sock";
-const VERBS: [&str; 2] = ["list", "top"];
+const VERBS: [&str; 4] = ["call", "list", "tap", "top"];
+/// Bytes that wait for a guest that taps, above which it gets no more.
+const MOST_OWED: usize = 256 << 10;
 const RULES: Rules = Rules {
     base: 0x6_0000,
     most: 16,

@@ -1,16 +1,115 @@
 //! What an operator is answered, as JSON.
 
-use crate::core::order::Shown;
+use crate::core::message::Failure;
+use crate::core::order::{Concluded, Event, Seen, Shown};
 use crate::observe::catalog::Catalog;
 use crate::observe::counter::Counters;
 use crate::observe::function::Sums;
 use crate::observe::histogram::Distribution;
 use crate::observe::traffic::Protocol;
 use msf_conf::tree::{Map, Value};
+use msf_wire::nmid::{RetStruct, msgpack_to_json};
+use msf_wire::{base64, json};
+use std::time::UNIX_EPOCH;
 
 /// What went wrong, in a sentence.
-pub fn error(what: &str) -> Value {
-    object([("error", what.into())])
+pub fn error(what: &str) -> String {
+    object([("error", what.into())]).to_string()
+}
+
+/// How a call has ended: what the function returned, or why there is nothing.
+pub fn concluded(concluded: &Concluded) -> String {
+    let ret = match concluded {
+        Concluded::Ret(ret) => RetStruct::parse(ret).unwrap_or(RetStruct { code: 0, msg: b"", data: ret }),
+        Concluded::Service(errcode, body) => RetStruct { code: (*errcode).into(), msg: b"", data: body },
+        Concluded::Failed(why) => {
+            return object([("error", said(*why).into()), ("kind", kind(*why).into())]).to_string();
+        }
+    };
+    let mut out = format!("{{\"code\":{},\"msg\":", ret.code).into_bytes();
+    json::append_quoted(&mut out, &String::from_utf8_lossy(ret.msg));
+    out.extend_from_slice(b",\"data\":");
+    match (json::text_of(ret.data).filter(|text| !text.contains('\n')), std::str::from_utf8(ret.data)) {
+        (Some(text), _) => out.extend_from_slice(text.as_bytes()),
+        (None, Ok(text)) => json::append_quoted(&mut out, text),
+        (None, Err(_)) => {
+            json::append_quoted(&mut out, &base64::encode(ret.data));
+            out.extend_from_slice(b",\"encoding\":\"base64\"");
+        }
+    }
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn said(why: Failure) -> &'static str {
+    match why {
+        Failure::NoWorker => "no worker offers this function",
+        Failure::Busy => "too many calls wait for this function already",
+        Failure::Deadline => "no worker answered in time",
+        Failure::Lost => "the worker went away before it answered",
+        Failure::Unfit => "these parameters cannot be handed to the worker there is",
+        Failure::Error => "the worker failed without a result",
+    }
+}
+
+fn kind(why: Failure) -> &'static str {
+    match why {
+        Failure::NoWorker => "no_worker",
+        Failure::Busy => "busy",
+        Failure::Deadline => "deadline",
+        Failure::Lost => "lost",
+        Failure::Unfit => "unfit",
+        Failure::Error => "error",
+    }
+}
+
+/// From now on what is asked of this function is shown.
+pub fn tapping(function: &str) -> String {
+    object([("tap", function.into())]).to_string()
+}
+
+/// So many requests and answers were not shown.
+pub fn missed(count: u64) -> String {
+    object([("missed", count.into())]).to_string()
+}
+
+/// A request or an answer.
+pub fn seen(function: &str, seen: &Seen) -> String {
+    let at = seen.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let caller = format!("{}/{}", seen.caller.reactor, seen.caller.session);
+    let common = [
+        ("at_ms", at.into()),
+        ("function", function.into()),
+        ("protocol", seen.protocol.label().into()),
+        ("caller", caller.into()),
+        ("ticket", seen.ticket.into()),
+        ("bytes", seen.bytes.into()),
+    ];
+    let (event, outcome, micros, payload) = match &seen.event {
+        Event::Asked(_, params) => ("request", "", None, shown_bytes(params)),
+        Event::Ended(Concluded::Failed(why), micros) => ("failure", kind(*why), Some(*micros), String::new()),
+        Event::Ended(Concluded::Ret(ret), micros) => ("answer", "ok", Some(*micros), shown_bytes(ret)),
+        Event::Ended(Concluded::Service(0, body), micros) => ("answer", "ok", Some(*micros), shown_bytes(body)),
+        Event::Ended(Concluded::Service(_, body), micros) => ("answer", "error", Some(*micros), shown_bytes(body)),
+        Event::Abandoned(micros) => ("abandoned", "", Some(*micros), String::new()),
+    };
+    let own = [
+        ("event", event.into()),
+        ("outcome", outcome.into()),
+        ("micros", micros.map_or(Value::Null, Value::from)),
+        ("payload", payload.into()),
+    ];
+    object(common.into_iter().chain(own)).to_string()
+}
+
+/// Bytes for a person: text as it is, msgpack that is whole as JSON, anything else with its bytes spelled out.
+fn shown_bytes(bytes: &[u8]) -> String {
+    let is_plain = |text: &&str| !text.chars().any(char::is_control);
+    match (std::str::from_utf8(bytes).ok().filter(is_plain), msgpack_to_json(bytes)) {
+        (Some(text), _) => text.to_owned(),
+        (None, Ok(text)) => text,
+        (None, Err(_)) => bytes.escape_ascii().to_string(),
+    }
 }
 
 /// Functions with their workers, services, and sessions, of which there may be more than are shown.

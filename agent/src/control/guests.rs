@@ -55,6 +55,8 @@ pub struct Guest<T> {
     pub ends: bool,
     /// An answer is under way, and nothing is read until it is given.
     pub awaits: bool,
+    /// It listens to what comes: it may be silent for as long as it likes.
+    pub streams: bool,
     doing: Doing,
     since: Instant,
 }
@@ -122,7 +124,7 @@ impl<T> Guest<T> {
     fn overstays(&self, rules: &Rules, now: Instant) -> bool {
         let stays = now.saturating_duration_since(self.since);
         match self.doing {
-            Doing::Nothing => !self.awaits && stays > rules.idle,
+            Doing::Nothing => !self.awaits && !self.streams && stays > rules.idle,
             Doing::Asking | Doing::Taking => stays > rules.slow,
         }
     }
@@ -268,6 +270,7 @@ impl<T: Default> Guests<T> {
             sent: 0,
             ends: false,
             awaits: false,
+            streams: false,
             doing: Doing::Nothing,
             since: reactor.now(),
         };

@@ -264,6 +264,18 @@ impl<E: Errands> Control<E> {
                     admin.described(reactor, described, house);
                 }
             }
+            Report::Concluded(number, concluded) => {
+                if let Some(admin) = &mut self.admin {
+                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+                    admin.concluded(reactor, number, &concluded, house);
+                }
+            }
+            Report::Tapped(tapped) => {
+                if let Some(admin) = &mut self.admin {
+                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+                    admin.tapped(reactor, &tapped, house);
+                }
+            }
             // What was still under way when a phase was cut short says nothing about the next one.
             Report::Drained if self.phase == Phase::Draining => self.one_less(reactor),
             Report::Failed if self.phase == Phase::Failing => self.one_less(reactor),
@@ -380,7 +392,7 @@ impl<E: Errands> Turn for Control<E> {
             return metrics.sweep(reactor);
         }
         if let Some(admin) = self.admin.as_mut().filter(|admin| admin.own_timer(key)) {
-            return admin.sweep(reactor);
+            return admin.sweep(reactor, &mut self.lines);
         }
         let phase = self.phase;
         match key {

@@ -3,11 +3,12 @@
 
 use super::admit::Limits;
 use super::desk::Identity;
-use super::message::{Address, Peer};
+use super::message::{Address, Failure, Outcome, Peer};
 use super::routes::Routes;
 use crate::observe::traffic::Protocol;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Which protocol is spoken behind a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,14 @@ pub enum Order {
     Limits(Limits),
     /// Who are your sessions? Report them as the answer to this question.
     Describe(u32),
+    /// An operator calls a function; report how it ends.
+    Call(Asked),
+    /// The operator of the call with this number has gone.
+    CallOff(u32),
+    /// An operator wants to see, under this number, what is asked of this function and answered.
+    Tap(u32, Arc<[u8]>),
+    /// The operator has seen enough.
+    Untap(u32),
     /// Accept no more requests; report when nobody waits any longer.
     Drain,
     /// Tell everybody who still waits that nobody will answer; report when they have been told.
@@ -70,6 +79,10 @@ pub enum Report {
     Probed(Address, bool),
     /// The answer to [`Order::Describe`].
     Described(Described),
+    /// How the operator's call with this number has ended.
+    Concluded(u32, Concluded),
+    /// What a tap has shown.
+    Tapped(Tapped),
     /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
     Drained,
     /// After [`Order::Fail`]: everybody in this reactor has been told.
@@ -100,6 +113,81 @@ pub struct Offer {
     pub function: Vec<u8>,
     /// Who it is.
     pub identity: Identity,
+}
+
+/// A call that an operator makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The number of its answer.
+    pub number: u32,
+    /// The function's name.
+    pub function: Vec<u8>,
+    /// Its arguments, as JSON.
+    pub params: Vec<u8>,
+    /// Milliseconds the operator waits; `None`: as long as the function's own deadline.
+    pub patience: Option<u32>,
+}
+
+/// How a call ended, on its way to another thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concluded {
+    /// See [`Outcome::Ret`].
+    Ret(Vec<u8>),
+    /// See [`Outcome::Service`].
+    Service(u32, Vec<u8>),
+    /// See [`Outcome::Failed`].
+    Failed(Failure),
+}
+
+impl Concluded {
+    /// A copy of at most `longest` bytes of it.
+    pub fn of(outcome: &Outcome<'_>, longest: usize) -> Concluded {
+        let cut = |bytes: &[u8]| bytes.get(..longest).unwrap_or(bytes).to_vec();
+        match outcome {
+            Outcome::Ret(bytes) => Concluded::Ret(cut(bytes)),
+            Outcome::Service { errcode, body } => Concluded::Service(*errcode, cut(body)),
+            Outcome::Failed(why) => Concluded::Failed(*why),
+        }
+    }
+}
+
+/// What one reactor has seen at a tap since it last reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tapped {
+    /// The tap.
+    pub tap: u32,
+    /// In order.
+    pub seen: Vec<Seen>,
+    /// How many more there were than could be kept.
+    pub missed: u64,
+}
+
+/// A request or its end, as its caller's reactor saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When.
+    pub at: SystemTime,
+    /// What the caller speaks.
+    pub protocol: Protocol,
+    /// The caller, and its number for the call.
+    pub caller: Address,
+    /// The same for a request and its end.
+    pub ticket: u32,
+    /// How many bytes the arguments or the result have.
+    pub bytes: usize,
+    /// What it is.
+    pub event: Event,
+}
+
+/// What a tap shows. Bytes are cut to [`MOST_TAPPED`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Arguments, and how they are written.
+    Asked(u32, Vec<u8>),
+    /// An end, after so many microseconds.
+    Ended(Concluded, u64),
+    /// The caller has given up waiting after so many microseconds.
+    Abandoned(u64),
 }
 
 /// The sessions of one reactor.
@@ -136,3 +224,5 @@ pub struct Shown {
 
 /// Sessions that one reactor describes: whoever has more is not read line by line.
 pub const MOST_SHOWN: usize = 500;
+/// Bytes of arguments or of a result that a tap shows.
+pub const MOST_TAPPED: usize = 256;

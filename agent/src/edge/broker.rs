@@ -5,6 +5,7 @@
 //! in the middle of a turn, so a frame being handled never loses the ground it stands on.
 
 use super::chatter::Chatter;
+use super::inspect::Inspection;
 use super::lane::{Lane, Parcel, Spares};
 use super::librpc::member::Standing;
 use super::session::{Ending, Protocol, Session};
@@ -89,6 +90,7 @@ pub struct Broker {
     pub(super) stirred: bool,
     sweeping: bool,
     chatter: Chatter,
+    pub(super) inspection: Inspection,
     pub(super) phase: Phase,
 }
 
@@ -143,6 +145,7 @@ impl Broker {
             stirred: false,
             sweeping: false,
             chatter: Chatter::default(),
+            inspection: Inspection::default(),
             phase: Phase::Serving,
         }
     }
@@ -224,6 +227,7 @@ impl Broker {
         }
         self.notice_the_drain();
         self.flush_reports();
+        self.flush_taps();
         for (after, alarm, token) in self.alarms.drain(..) {
             reactor.arm(after, alarm as u64 + u64::from(token.bits()));
         }
@@ -253,6 +257,14 @@ impl Broker {
         {
             self.phase = Phase::Reported;
             self.report(report);
+        }
+    }
+
+    /// What the taps have seen, as soon as the control thread has taken everything else.
+    fn flush_taps(&mut self) {
+        if self.reports.is_empty() {
+            self.reports.extend(self.inspection.take_seen());
+            self.flush_reports();
         }
     }
 

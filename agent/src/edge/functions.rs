@@ -3,6 +3,7 @@
 //! the three lists at which an end, a job or a question is handed to a session.
 
 use super::broker::{Broker, Phase};
+use super::inspect::OPERATOR;
 use super::lane::{Kind, Record};
 use super::note::{self, Submit};
 use super::session::{Protocol, Session};
@@ -20,6 +21,7 @@ impl Broker {
     /// A session asks for a function. The end comes to its ticket, perhaps before this returns.
     pub(super) fn submit(&mut self, token: Token, ticket: u32, call: &Call<'_>) {
         let caller = Caller { address: self.address(token), ticket };
+        self.tap_request(caller, call);
         let size = (call.function.len() + call.params.bytes.len()) as u64;
         if self.phase != Phase::Serving {
             return self.refuse_call(caller, call.function, Failure::NoWorker);
@@ -45,6 +47,7 @@ impl Broker {
 
     /// Nobody waits for the answers of this session's calls any longer; with a ticket for that one's alone.
     pub(super) fn cancel(&mut self, session: u32, ticket: Option<u32>) {
+        self.tap_cancel(session, ticket);
         self.desk.cancel(Address { reactor: self.me, session }, ticket);
         let note = ticket.map_or(Vec::new(), |ticket| ticket.to_ne_bytes().to_vec());
         for lane in self.lanes.iter_mut().flatten() {
@@ -148,6 +151,10 @@ impl Broker {
                 Failure::Deadline => self.counts().deadline.count(),
                 Failure::Lost | Failure::Unfit | Failure::Error => self.counts().failed.count(),
             }
+        }
+        self.tap_end(token, ticket, outcome);
+        if token == OPERATOR {
+            return self.conclude_for_operator(ticket, outcome);
         }
         match self.sessions.get(token).filter(|session| session.takes()).map(|session| &session.protocol) {
             Some(Protocol::Librpc(_)) => self.answer_member(token, ticket, outcome),

@@ -42,6 +42,10 @@ impl Broker {
             }
             Order::Limits(limits) => self.limits = limits,
             Order::Describe(question) => self.describe(question),
+            Order::Call(asked) => self.call_for_operator(&asked),
+            Order::CallOff(number) => self.call_off(number),
+            Order::Tap(number, function) => self.tap(number, function),
+            Order::Untap(number) => self.untap(number),
             Order::Drain => {
                 self.dispatch.drain();
                 self.phase = Phase::Draining;

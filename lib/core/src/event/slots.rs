@@ -35,7 +35,7 @@ impl Token {
     }
 
     /// The token a word stands for; any word is a token, though perhaps one that finds nobody.
-    pub fn from_bits(bits: u32) -> Token {
+    pub const fn from_bits(bits: u32) -> Token {
         Token(bits)
     }
 }
