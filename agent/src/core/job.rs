@@ -117,6 +117,11 @@ impl Kept {
         Kept { kind: params.kind, handle: params.handle, bytes: params.bytes.into() }
     }
 
+    /// How many bytes they are.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The arguments.
     pub fn params(&self) -> Params<'_> {
         Params { kind: self.kind, handle: self.handle, bytes: &self.bytes }
@@ -130,6 +135,7 @@ pub struct Jobs {
     entries: Vec<Entry>,
     free: Vec<u32>,
     count: usize,
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -141,12 +147,24 @@ struct Entry {
 impl Jobs {
     /// None yet.
     pub fn new(reactor: u8) -> Jobs {
-        Jobs { reactor, entries: Vec::new(), free: Vec::new(), count: 0 }
+        Jobs { reactor, entries: Vec::new(), free: Vec::new(), count: 0, kept: 0 }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// Bytes of arguments that are kept for them.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Gives a job's arguments away.
+    pub fn take_params(&mut self, id: JobId) -> Option<Kept> {
+        let params = self.get_mut(id)?.params.take();
+        self.kept -= params.as_ref().map_or(0, Kept::len);
+        params
     }
 
     /// Takes one in; `None` when there is no slot left.
@@ -160,6 +178,7 @@ impl Jobs {
             None => return None,
         };
         let entry = self.entries.get_mut(slot as usize)?;
+        self.kept += job.params.as_ref().map_or(0, Kept::len);
         entry.job = Some(job);
         self.count += 1;
         Some(JobId { reactor: self.reactor, slot, life: entry.life })
@@ -182,6 +201,7 @@ impl Jobs {
         entry.life = entry.life.wrapping_add(1);
         self.free.push(id.slot);
         self.count -= 1;
+        self.kept -= job.params.as_ref().map_or(0, Kept::len);
         Some(job)
     }
 

@@ -214,14 +214,15 @@ impl Broker {
         if self.phase == Phase::Stopping {
             self.close_all();
         }
-        // A flush may find a peer gone, whose callers must be told, which dirties their sessions.
+        // A flush may find a peer gone, whose callers must be told, which dirties their sessions; or a worker ready for
+        // its next job.
         loop {
             self.bury();
             self.run_errands();
             self.look_for_work();
             self.flush_lanes();
             self.flush_outboxes(reactor);
-            if self.doomed.is_empty() {
+            if self.doomed.is_empty() && self.dirty.is_empty() && !self.desk.has_errands() {
                 break;
             }
         }
@@ -241,7 +242,7 @@ impl Broker {
         }
         let counts = self.counts();
         counts.sessions.set(self.sessions.len() as u64);
-        counts.buffered.set(self.buffered as u64);
+        counts.buffered.set(self.held() as u64);
     }
 
     fn notice_the_drain(&mut self) {

@@ -71,9 +71,14 @@ impl Broker {
         }
     }
 
+    /// Bytes buffered in this reactor: in its sessions, and with the calls at its desk.
+    pub(super) fn held(&self) -> usize {
+        self.buffered + self.desk.kept()
+    }
+
     /// Bytes buffered in the whole agent; exact only when that might matter, since it costs a look at every sibling.
     pub(super) fn load(&self) -> u64 {
-        let own = self.buffered as u64;
+        let own = self.held() as u64;
         if own <= self.limits.memory / (2 * self.counters.len() as u64) {
             return own;
         }
@@ -181,15 +186,17 @@ impl Broker {
             self.buffered -= before - session.outbox.len();
             match flushed {
                 Flushed::Empty if session.has_left(self.now) => self.doom(token, Ending::Closed),
-                Flushed::Empty if session.blocked => {
-                    session.blocked = false;
-                    watch(reactor, session, token, Interest::READ);
+                Flushed::Empty => {
+                    if std::mem::take(&mut session.blocked) {
+                        watch(reactor, session, token, Interest::READ);
+                    }
+                    self.unburden(token);
                 }
                 Flushed::Blocked if !session.blocked => {
                     session.blocked = true;
                     watch(reactor, session, token, Interest::BOTH);
                 }
-                Flushed::Empty | Flushed::Blocked => {}
+                Flushed::Blocked => {}
                 Flushed::Starved => self.starved.push(token),
                 Flushed::Broken(_) => self.read_out(token),
             }

@@ -179,7 +179,11 @@ impl Session {
 
     /// Bytes it makes us hold.
     pub fn buffered(&self) -> usize {
-        self.inbox.len() + self.outbox.len()
+        let asked = match &self.protocol {
+            Protocol::Nmid(peer) => peer.buffered(),
+            Protocol::Librpc(_) | Protocol::Http(_) => 0,
+        };
+        self.inbox.len() + self.outbox.len() + asked
     }
 
     /// Gives back the memory of past bursts.

@@ -285,9 +285,10 @@ impl Desk {
 
     /// The arguments of a job that is to be sent; kept further only where it may have to be sent again.
     pub fn params(&mut self, id: JobId) -> Option<(Arc<[u8]>, Kept)> {
-        let job = self.jobs.get_mut(id)?;
-        let params = if job.rules.idempotent { job.params.clone() } else { job.params.take() };
-        Some((Arc::clone(&job.function), params?))
+        let job = self.jobs.get(id)?;
+        let function = Arc::clone(&job.function);
+        let params = if job.rules.idempotent { job.params.clone() } else { self.jobs.take_params(id) };
+        Some((function, params?))
     }
 
     /// What has to be done now.
@@ -295,9 +296,19 @@ impl Desk {
         std::mem::take(&mut self.errands)
     }
 
+    /// Whether there is any.
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
     /// Functions for which a worker here has nothing to do, since this was last asked.
     pub fn idle(&mut self) -> Vec<Arc<[u8]>> {
         std::mem::take(&mut self.idle)
+    }
+
+    /// Bytes of arguments that are kept for calls that wait, or may have to be sent again.
+    pub fn kept(&self) -> usize {
+        self.jobs.kept()
     }
 
     /// How many calls have no end yet.

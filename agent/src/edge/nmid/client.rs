@@ -9,7 +9,7 @@
 use super::super::broker::{Alarm, Broker};
 use super::super::session::Session;
 use crate::core::admit::{AnswerOrder, Rewrite};
-use crate::core::message::{Call, Failure, Outcome};
+use crate::core::message::{Call, Failure, Outcome, Params};
 use crate::observe::traffic::Protocol;
 use msf_core::event::Token;
 use msf_wire::nmid::{
@@ -34,6 +34,8 @@ pub struct Client {
     paused: bool,
     /// The buffer of a past request.
     spare: Vec<u8>,
+    /// Bytes of requests, and of answers that are not out yet.
+    held: usize,
 }
 
 /// One request that has not been answered.
@@ -60,6 +62,11 @@ impl Client {
         self.asked.len() >= MOST_ASKED
     }
 
+    /// Bytes held for it.
+    pub fn buffered(&self) -> usize {
+        self.held
+    }
+
     /// Gives back the memory of past bursts.
     pub fn trim(&mut self) {
         if self.spare.capacity() > KEEP {
@@ -76,6 +83,7 @@ impl Client {
         text.clear();
         text.extend_from_slice(job.function);
         text.extend_from_slice(job.params.bytes);
+        self.held += text.len();
         self.asked.push_back(Asked {
             ticket: self.ticket,
             dialect,
@@ -85,6 +93,22 @@ impl Client {
             ready: None,
         });
         self.ticket
+    }
+
+    /// Keeps an answer whose turn has not come.
+    fn keep(&mut self, place: usize, frame: &[u8]) {
+        if let Some(asked) = self.asked.get_mut(place) {
+            asked.ready = Some(frame.to_vec());
+            self.held += frame.len();
+        }
+    }
+
+    /// Forgets a request; its answer, if that has been waiting.
+    fn forget(&mut self, place: usize) -> Option<Vec<u8>> {
+        let asked = self.asked.remove(place)?;
+        self.held -= asked.text.len() + asked.ready.as_ref().map_or(0, Vec::len);
+        self.spare = asked.text;
+        asked.ready
     }
 }
 
@@ -104,11 +128,7 @@ impl Broker {
     }
 
     fn client_asks(&mut self, token: Token, dialect: Dialect, job: &DoJob<'_>) {
-        self.make_up_its_mind(token, dialect);
-        let micros = self.micros;
-        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
-        client.last_asked = micros;
-        let ticket = client.ask(dialect, job, micros);
+        let Some(ticket) = self.note_request(token, dialect, job) else { return };
         if job.function.is_empty() || job.params.bytes.is_empty() {
             return self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
         }
@@ -116,20 +136,29 @@ impl Broker {
             Dialect::G2 => Cow::Borrowed(job.params.bytes),
             Dialect::G0 => to_second(job.params),
         };
-        let params = crate::core::message::Params { bytes: &params, ..job.params };
+        let params = Params { bytes: &params, ..job.params };
         self.counts().protocols[Protocol::Nmid].requests.count();
         self.submit(token, ticket, &Call { function: job.function, params, patience: None });
     }
 
     /// A request that cannot be carried out, or read, still has its place in the order of answers.
     pub(super) fn client_refused(&mut self, token: Token) {
-        self.make_up_its_mind(token, Dialect::G2);
+        let nothing = DoJob { function: b"", params: Params::untyped(b"") };
+        if let Some(ticket) = self.note_request(token, Dialect::G2, &nothing) {
+            self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
+        }
+    }
+
+    /// A request takes its place behind those that are not answered, or in place of them.
+    fn note_request(&mut self, token: Token, dialect: Dialect, job: &DoJob<'_>) -> Option<u32> {
+        self.make_up_its_mind(token, dialect);
         let micros = self.micros;
-        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        let client = self.sessions.get_mut(token).and_then(Session::client)?;
         client.last_asked = micros;
-        let nothing = DoJob { function: b"", params: crate::core::message::Params::untyped(b"") };
-        let ticket = client.ask(Dialect::G2, &nothing, micros);
-        self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
+        let before = client.held;
+        let ticket = client.ask(dialect, job, micros);
+        self.buffered += client.held - before;
+        Some(ticket)
     }
 
     /// Another request has come. If earlier ones are not answered, does the client want both, or has it given those up?
@@ -149,6 +178,8 @@ impl Broker {
             return;
         }
         let given_up = std::mem::take(&mut client.asked);
+        let held = std::mem::take(&mut client.held);
+        self.buffered -= held;
         self.counts().abandoned.add(given_up.len() as u64);
         for asked in given_up {
             let routes = std::sync::Arc::clone(self.dispatch.routes());
@@ -166,6 +197,7 @@ impl Broker {
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
         let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        let before = client.held;
         let Some(place) = client.asked.iter().position(|asked| asked.ticket == ticket) else {
             self.frame = frame;
             return self.counts().dropped_abandoned.count();
@@ -173,7 +205,8 @@ impl Broker {
         let Some(asked) = client.asked.get_mut(place) else { return };
         let took = micros.saturating_sub(asked.since);
         if nmid.stale > 0 && asked.dialect == Dialect::G2 && took > u64::from(nmid.stale) * 1000 {
-            client.asked.remove(place);
+            client.forget(place);
+            self.buffered -= before - client.held;
             self.frame = frame;
             self.counts().dropped_stale.count();
             return self.next_answer(token);
@@ -184,12 +217,12 @@ impl Broker {
         let is_next = place == 0 && !client.paused && micros >= client.last_answered + pause;
         if is_next {
             client.last_answered = micros;
-            if let Some(asked) = client.asked.pop_front() {
-                client.spare = asked.text;
-            }
+            client.forget(place);
+            self.buffered -= before - client.held;
             self.put_whole(token, &frame);
-        } else if let Some(asked) = client.asked.get_mut(place) {
-            asked.ready = Some(frame.clone());
+        } else {
+            client.keep(place, &frame);
+            self.buffered += client.held - before;
         }
         self.frame = frame;
         let traffic = &self.counts().protocols[Protocol::Nmid];
@@ -218,7 +251,9 @@ impl Broker {
                 }
             }
             client.last_answered = micros;
-            let frame = client.asked.pop_front().and_then(|asked| asked.ready).unwrap_or_default();
+            let before = client.held;
+            let frame = client.forget(0).unwrap_or_default();
+            self.buffered -= before - client.held;
             self.put_whole(token, &frame);
             if was_crowded {
                 self.more.push(token);

@@ -44,6 +44,14 @@ impl Peer {
         !matches!(self, Peer::Client(client) if client.is_crowded())
     }
 
+    /// Bytes held for it beside its inbox and outbox.
+    pub fn buffered(&self) -> usize {
+        match self {
+            Peer::Client(client) => client.buffered(),
+            _ => 0,
+        }
+    }
+
     /// Gives back the memory of past bursts.
     pub fn trim(&mut self) {
         if let Peer::Client(client) = self {

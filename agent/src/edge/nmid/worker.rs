@@ -33,6 +33,8 @@ pub struct Worker {
     /// Its last job was large: until then nothing else is sent, and what was to be sent waits here.
     quiet: bool,
     held: Vec<u8>,
+    /// So much waits to be written to it that it gets no more jobs for the moment.
+    is_stuffed: bool,
     is_announced: bool,
     pings: u32,
     heard: Moment,
@@ -244,11 +246,31 @@ impl Broker {
         worker.quiet |= is_large;
         self.put_whole(token, &frame);
         self.frame = frame;
+        self.burden(token);
         if is_large {
             self.desk.hold(token.bits(), true);
             self.alarms.push((QUIET, Alarm::Quiet, token));
         } else if probes {
             self.put_whole(token, &empty(conn::SERVER, pdt::NO_JOB));
+        }
+    }
+
+    /// A worker that does not read as fast as jobs come gets no more of them until it has.
+    fn burden(&mut self, token: Token) {
+        let soft = self.limits.outbox_soft;
+        let Some(session) = self.sessions.get_mut(token) else { return };
+        let is_full = session.outbox.len() >= soft;
+        if let Some(worker) = session.worker().filter(|_| is_full) {
+            worker.is_stuffed = true;
+            self.desk.hold(token.bits(), true);
+        }
+    }
+
+    /// It has read what there was.
+    pub(in super::super) fn unburden(&mut self, token: Token) {
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if std::mem::take(&mut worker.is_stuffed) && !worker.quiet {
+            self.desk.hold(token.bits(), false);
         }
     }
 
@@ -319,7 +341,8 @@ impl Broker {
         for frame in held.chunks(12) {
             self.put_whole(token, frame);
         }
-        self.desk.hold(token.bits(), false);
+        let is_stuffed = self.sessions.get_mut(token).and_then(Session::worker).is_some_and(|worker| worker.is_stuffed);
+        self.desk.hold(token.bits(), is_stuffed);
     }
 
     /// The moment after a large job has passed; while the kernel still has some of it, another one.
