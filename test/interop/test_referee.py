@@ -96,6 +96,12 @@ class Referee(unittest.TestCase):
             self.assertEqual(received(peer), (WORKER, RETURN_DATA, body + struct.pack(">I", len(ret)) + ret))
         self.assertTrue(program.alive())
 
+    def test_the_worker_bears_a_late_ok(self):
+        program, peer = self.worker()
+        peer.sendall(job(b"\x91\xa6name:x") + frame(OK))
+        self.assertEqual(received(peer)[1], RETURN_DATA)
+        self.assertTrue(program.alive())
+
     def test_each_offence_against_the_client_is_named(self):
         good = result(RET)
         for offence, bytes_ in [
@@ -121,6 +127,8 @@ class Referee(unittest.TestCase):
         good = job(b"\x91\xa9name:nmid")
         for offence, bytes_ in [
                 ("before the job was answered", good + good),
+                ("before the job was answered", good + frame(23)),
+                ("before the job was answered", job(b"\x91\xda\x05\xdcname:" + b"x" * 1495) + frame(OK)),
                 ("another generation", second_generation_job()),
                 ("not ours", job(b"\x91\xa9name:nmid", b"ToLower")),
                 ("taken for a header", job(b"\x91\xa1:", b"T")),
