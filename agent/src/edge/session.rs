@@ -179,7 +179,8 @@ impl Session {
 
     /// Bytes it makes us hold.
     pub fn buffered(&self) -> usize {
-        self.inbox.len() + self.outbox.len()
+        let held = if let Protocol::Http(visitor) = &self.protocol { visitor.buffered() } else { 0 };
+        self.inbox.len() + self.outbox.len() + held
     }
 
     /// Gives back the memory of past bursts.
