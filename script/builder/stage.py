@@ -19,7 +19,7 @@ from .command import ROOT, BuildError, output, run
 PACKAGES = ("msf", "ipc", "msf-agent", "msf-daemon", "msf-shell")
 BINARIES = ("msf_agent", "msf_daemon", "msf_shell")
 LIBRARIES = ("msf", "ipc")
-PROGRAMS = ("msf_upnp", "msf_dlna")
+PROGRAMS = ("msf_upnp", "msf_dlna", "nmid_toupper", "nmid_call")
 SONAME_MAJOR = 1
 C_FLAGS = ("-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
 SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder",

@@ -13,11 +13,13 @@ What is run:
   proof/     programs that are wrong on purpose: they prove that the sanitizers are in
 
 A program runs in a folder of its own with MSF_RUN_DIR and MSF_LOG_DIR inside it. It finds libraries made of plugin/NAME.c
-as $MSF_TEST_PLUGINS/libNAME.so, and the stage tree in MSF_STAGE. Programs named ipc_* get a msf_agent on MSF_AGENT_SOCK.
+as $MSF_TEST_PLUGINS/libNAME.so, and the stage tree in MSF_STAGE. Programs named ipc_* and
+nmid_agent* get a msf_agent on MSF_AGENT_SOCK, and on 127.0.0.1, port MSF_TEST_NMID_PORT.
 """
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import socket
@@ -159,7 +161,7 @@ class Room:
     def start_agent(self):
         program = self.tools.stage / "bin/msf_agent"
         settings = self.folder / "msf_agent.conf"
-        settings.write_text("net_enable = false\n")
+        settings.write_text("net_enable = false\nnmid_enable = true\nnmid_port = 0\n")
         self.agent_says = (self.folder / "agent.out").open("w+")
         self.agent = subprocess.Popen([*self.tools.qemu, program, "-c", settings], env=self.env, cwd=self.folder,
                                       stdin=subprocess.DEVNULL, stdout=self.agent_says, stderr=subprocess.STDOUT)
@@ -170,6 +172,12 @@ class Room:
             if time.monotonic() > deadline:
                 raise Refused(f"msf_agent did not listen within {READY} s\n{self.agent_said()}")
             time.sleep(0.005)
+        # The first line comes once it listens everywhere.
+        while (said := re.search(r"nmid \S+:(\d+)", self.agent_said())) is None:
+            if time.monotonic() > deadline:
+                raise Refused(f"msf_agent did not say where it listens\n{self.agent_said()}")
+            time.sleep(0.005)
+        self.env["MSF_TEST_NMID_PORT"] = said[1]
 
     def agent_said(self):
         self.agent_says.seek(0)
@@ -242,7 +250,7 @@ def programs(tools, plugins, tally, wanted):
 
             def make(path, source=source, flags=flags):
                 tools.program([source], path, flags)
-            ran(tools, plugins, title, make, tally, source.stem.startswith("ipc_"))
+            ran(tools, plugins, title, make, tally, source.stem.startswith(("ipc_", "nmid_agent")))
 
 
 def flags_of(source):

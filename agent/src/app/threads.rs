@@ -5,7 +5,7 @@ use super::{Failure, LOG, access, sockets};
 use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
 use crate::control::thread::{self as control_thread, Control};
-use crate::core::admit::{Limits, Nmid};
+use crate::core::admit::{Http, Limits, Nmid};
 use crate::core::order::{Order, Report};
 use crate::core::rules::Rulebook;
 use crate::edge::broker::{self, Broker};
@@ -217,6 +217,19 @@ pub fn limits(settings: &Settings) -> Limits {
         pending: settings.pending_limit,
         login: settings.login.as_millis() as u64,
         nmid: nmid(&settings.nmid),
+        http: http(&settings.http),
+    }
+}
+
+/// How HTTP's peers are treated.
+fn http(settings: &msf_conf::agent::Http) -> Http {
+    let millis = |time: std::time::Duration| time.as_millis() as u32;
+    Http {
+        head: settings.header_limit,
+        body: settings.body_limit,
+        head_wait: millis(settings.header),
+        body_wait: millis(settings.body),
+        idle: millis(settings.idle),
     }
 }
 

@@ -20,6 +20,23 @@ pub struct Limits {
     pub login: u64,
     /// For nmid's peers.
     pub nmid: Nmid,
+    /// For HTTP's.
+    pub http: Http,
+}
+
+/// How HTTP's peers are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Longest request line with all headers, in bytes.
+    pub head: usize,
+    /// Longest body, in bytes.
+    pub body: usize,
+    /// Milliseconds a head may take from its first byte on.
+    pub head_wait: u32,
+    /// Milliseconds a body may take.
+    pub body_wait: u32,
+    /// Milliseconds a connection may stay without a request.
+    pub idle: u32,
 }
 
 /// How nmid's peers are treated.
@@ -41,6 +58,12 @@ pub struct Nmid {
     pub probe: bool,
     /// Whose results are rewritten.
     pub rewrite: Rewrite,
+}
+
+#[cfg(test)]
+impl Http {
+    /// What holds unless somebody writes otherwise.
+    pub const USUAL: Http = Http { head: 16 << 10, body: 16 << 20, head_wait: 10_000, body_wait: 30_000, idle: 75_000 };
 }
 
 #[cfg(test)]
@@ -92,6 +115,7 @@ mod tests {
         pending: 5,
         login: 0,
         nmid: Nmid::USUAL,
+        http: Http::USUAL,
     };
 
     #[test]

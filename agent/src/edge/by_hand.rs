@@ -3,7 +3,7 @@
 
 use super::broker::{Broker, Wiring};
 use super::lane::{Parcel, split_record};
-use crate::core::admit::{Limits, Nmid};
+use crate::core::admit::{Http, Limits, Nmid};
 use crate::core::message::{Address, Peer};
 use crate::core::order::{Door, Order, Report};
 use crate::core::routes::{Routes, Tables};
@@ -27,6 +27,7 @@ const LIMITS: Limits = Limits {
     pending: 65_536,
     login: 0,
     nmid: Nmid::USUAL,
+    http: Http::USUAL,
 };
 
 /// Reactor 0 of two, turned by hand; reactor 1 is only a mailbox of one parcel.

@@ -184,6 +184,9 @@ impl Broker {
             let before = session.outbox.len();
             let flushed = session.outbox.flush(&session.socket);
             self.buffered -= before - session.outbox.len();
+            if flushed == Flushed::Empty {
+                session.last_word_is_out();
+            }
             match flushed {
                 Flushed::Empty if session.has_left(self.now) => self.doom(token, Ending::Closed),
                 Flushed::Empty => {

@@ -179,11 +179,12 @@ impl Session {
 
     /// Bytes it makes us hold.
     pub fn buffered(&self) -> usize {
-        let asked = match &self.protocol {
+        let held = match &self.protocol {
+            Protocol::Librpc(_) => 0,
             Protocol::Nmid(peer) => peer.buffered(),
-            Protocol::Librpc(_) | Protocol::Http(_) => 0,
+            Protocol::Http(visitor) => visitor.buffered(),
         };
-        self.inbox.len() + self.outbox.len() + asked
+        self.inbox.len() + self.outbox.len() + held
     }
 
     /// Gives back the memory of past bursts.

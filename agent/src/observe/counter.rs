@@ -100,6 +100,14 @@ counters! {
     expired,
     /// Frames with an opcode or an agent command that means nothing here.
     ignored,
+    /// HTTP connections that became WebSockets.
+    http_1xx,
+    /// HTTP answers that say what was asked for.
+    http_2xx,
+    /// HTTP answers that say what is wrong with the request, or that its function is not there.
+    http_4xx,
+    /// HTTP answers that say why there is no result.
+    http_5xx,
     /// Connections closed because their bytes were no frames.
     malformed,
     /// Connections cut because they did not read.

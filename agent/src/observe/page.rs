@@ -170,6 +170,16 @@ fn agent(page: &mut Exposition, subject: &Subject<'_>) {
 }
 
 fn protocols(page: &mut Exposition, counters: &[Counters]) {
+    let classes: [Reason; 4] = [
+        ("1xx", |one| &one.http_1xx),
+        ("2xx", |one| &one.http_2xx),
+        ("4xx", |one| &one.http_4xx),
+        ("5xx", |one| &one.http_5xx),
+    ];
+    let mut family = page.family("msf_agent_http_answers_total", Kind::Counter, "Answers of the HTTP gateway.");
+    for (class, of) in classes {
+        family.sample(&[("status", class)], counters.iter().map(|one| of(one).value()).sum::<u64>());
+    }
     let mut family = page.family("msf_agent_connections", Kind::Gauge, "Connections that are open.");
     by_protocol(counters, Traffic::open, |label, value| family.sample(&label, value));
     let mut counter = |name, help, of: fn(&Traffic) -> u64| {
@@ -416,6 +426,7 @@ mod tests {
         for (one, http) in counters.iter().map(|one| (one, &one.protocols[Protocol::Http])) {
             one.busy_nanos.add(1_500_000_000);
             one.dropped_late.add(2);
+            one.http_4xx.add(3);
             http.opened.add(4);
             http.closed.count();
             http.received.add(100);
@@ -427,6 +438,7 @@ mod tests {
         assert_eq!(of(r#"connections{protocol="http"}"#), Some(6.0));
         assert_eq!(of(r#"received_bytes_total{protocol="http"}"#), Some(200.0));
         assert_eq!(of(r#"malformed_total{protocol="http",reason="header"}"#), Some(2.0));
+        assert_eq!(of(r#"http_answers_total{status="4xx"}"#), Some(6.0));
         assert_eq!(of(r#"request_duration_seconds_bucket{protocol="http",le="0.00025"}"#), Some(2.0));
         assert_eq!(of(r#"request_duration_seconds_sum{protocol="http"}"#), Some(0.0005));
         assert_eq!(of(r#"dropped_answers_total{reason="late"}"#), Some(4.0));

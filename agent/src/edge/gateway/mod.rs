@@ -1,37 +1,81 @@
 //! The HTTP gateway: requests in, calls of functions out, and their ends back as responses.
+//!
+//! A [`Visitor`] is one connection. Its requests are answered in their order ([`line`]), in the face they have seen:
+//! nmid's ([`compat`]) or ours ([`modern`]); or it has become a WebSocket ([`socket`]), whose calls are answered as they
+//! end. What they mean is decided in those files without a session; `visit` and `talk` are where they meet the broker,
+//! and `clock` ends whoever keeps us waiting.
 
-use super::broker::Broker;
-use crate::core::message::Outcome;
-use msf_core::event::Token;
+mod clock;
+mod compat;
+mod line;
+mod manner;
+mod modern;
+mod socket;
+mod talk;
+mod verdict;
+mod visit;
+mod wanted;
+
+use crate::core::message::Moment;
+use clock::Clock;
+use line::Line;
+use msf_wire::{http, ws};
+use socket::Calls;
 
 /// One HTTP peer.
 #[derive(Debug, Default)]
 pub struct Visitor {
-    asked: u32,
+    decoder: http::Decoder,
+    line: Line,
+    /// What it is since it became a WebSocket.
+    socket: Option<Box<Socket>>,
+    /// Requests so far.
+    count: u32,
+    clock: Clock,
+    /// The answer to its last request is under way: nothing behind that is looked at.
+    last: bool,
+    /// It has been told why its connection ends; until then it may read that, and what it sends is thrown away.
+    closing: Option<Moment>,
+    /// Bytes held for it here, as the broker has counted them.
+    held: usize,
+}
+
+/// A visitor's WebSocket.
+#[derive(Debug, Default)]
+struct Socket {
+    decoder: ws::Decoder,
+    calls: Calls,
+    /// It has been asked whether it lives, and has said nothing since.
+    asked: bool,
 }
 
 impl Visitor {
     /// Whether answers may still come for it.
     pub fn waits(&self) -> bool {
-        self.asked > 0
+        self.open() > 0
     }
 
     /// Whether its requests may be looked at now.
     pub fn listens(&self) -> bool {
-        true
+        self.closing.is_some() || (!self.last && self.open() < MOST_OPEN)
+    }
+
+    /// Bytes held for it beside its inbox and outbox.
+    pub fn buffered(&self) -> usize {
+        self.held
+    }
+
+    /// Requests without an answer.
+    fn open(&self) -> usize {
+        self.line.len() + self.socket.as_ref().map_or(0, |socket| socket.calls.len())
+    }
+
+    /// What is held for it now.
+    fn holds(&self) -> usize {
+        let socket = self.socket.as_ref().map_or(0, |socket| socket.decoder.buffered());
+        self.decoder.buffered() + self.line.buffered() + socket
     }
 }
 
-impl Broker {
-    /// Handles the request that `bytes` begin with; how many bytes are done with, none when it is not whole yet.
-    pub(super) fn http_frame(&mut self, token: Token, bytes: &[u8]) -> usize {
-        self.doom(token, super::session::Ending::Malformed("HTTP is not served yet".to_owned()));
-        bytes.len()
-    }
-
-    /// Looks whether it takes too long over its request.
-    pub(super) fn watch_visitor(&mut self, _token: Token) {}
-
-    /// The end of a call.
-    pub(super) fn answer_visitor(&mut self, _token: Token, _ticket: u32, _outcome: &Outcome<'_>) {}
-}
+/// Requests of one connection that may be unanswered; more are not read.
+const MOST_OPEN: usize = 1024;
