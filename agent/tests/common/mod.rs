@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod nmid;
+
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, LOGIN_LEN, Login, Step, cmd, decode, errcode, id, opcode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
