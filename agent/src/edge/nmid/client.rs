@@ -10,7 +10,7 @@ use super::super::broker::{Alarm, Broker};
 use super::super::session::Session;
 use crate::core::admit::{AnswerOrder, Rewrite};
 use crate::core::message::{Call, Failure, Outcome, Params};
-use crate::observe::traffic::Protocol;
+use crate::observe::traffic::{Malformed, Protocol};
 use msf_core::event::Token;
 use msf_wire::nmid::{
     Answer, Dialect, DoJob, Frame, FromClient, RetStruct, as_map, conn, empty, for_first_generation, pdt, to_second,
@@ -118,7 +118,7 @@ impl Broker {
             Ok(FromClient::DoJob(dialect, job)) => self.client_asks(token, dialect, &job),
             Ok(FromClient::Other(_)) => self.counts().ignored.count(),
             Err(error) => {
-                self.counts().malformed.count();
+                self.count_misfit(token, Malformed::Lengths);
                 if let Some(who) = self.note(token) {
                     self.complain(|| format!("{who}: answered ERROR: {error}"));
                 }
@@ -289,9 +289,9 @@ fn append_answer(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome<'_>, rewrit
         }
     };
     let ret = match (asked.dialect, rewrite) {
-        (Dialect::G0, Rewrite::G0 | Rewrite::All) if !ret.is_empty() => match for_first_generation(ret) {
+        (Dialect::G0, Rewrite::G0 | Rewrite::All) => match for_first_generation(ret) {
             Some(ret) => ret,
-            // Its reader would not survive it.
+            // Its reader would not survive it, and an empty one is none either.
             None => return out.extend_from_slice(&empty(conn::SERVER, pdt::ERROR)),
         },
         (Dialect::G2, Rewrite::All) => as_map(ret),
@@ -306,3 +306,23 @@ const MOST_ASKED: usize = 1024;
 /// What an idle client may keep for its next request.
 const KEEP: usize = 4096;
 const MOST_IDLE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(dialect: Dialect, ret: &[u8]) -> Vec<u8> {
+        let asked = Asked { ticket: 1, dialect, since: 0, text: b"F\x91\xa3a:b".to_vec(), function: 1, ready: None };
+        let mut frame = Vec::new();
+        append_answer(&mut frame, &asked, &Outcome::Ret(ret), Rewrite::G0);
+        frame
+    }
+
+    #[test]
+    fn regress_an_empty_result_is_an_error_for_the_first_generation() {
+        assert_eq!(answered(Dialect::G0, b""), empty(conn::SERVER, pdt::ERROR));
+        let mut whole = Vec::new();
+        Answer { function: b"F", params: b"\x91\xa3a:b", ret: b"" }.append_to(&mut whole);
+        assert_eq!(answered(Dialect::G2, b""), whole, "Go's callback is called for it");
+    }
+}
