@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +161,28 @@ def original(folder, binary, name):
     (place / "config/server.yaml").write_text(ORIGINAL_CONFIG.format(port=port))
     environment = dict(os.environ, LOG_DIR=str(place / "log"))
     return Broker(name, "nmid", port, [binary], cwd=place, env=environment).wait_until(port)
+
+
+@contextmanager
+def on_one_core(broker, wanted=True):
+    """Puts the broker, this process and what it starts meanwhile on one core, and lets them go again."""
+    all_cores = os.sched_getaffinity(0)
+    try:
+        if wanted:
+            pin(broker.process.pid, {max(all_cores)})
+            os.sched_setaffinity(0, {max(all_cores)})
+        yield
+    finally:
+        os.sched_setaffinity(0, all_cores)
+        if broker.alive():
+            pin(broker.process.pid, all_cores)
+
+
+def pin(pid, cores):
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        # A thread may just have ended.
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread), cores)
 
 
 class Workers:

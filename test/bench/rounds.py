@@ -46,12 +46,12 @@ def report(case, results):
     for name, rounds in results.items():
         dead = sum(result is None for result in rounds)
         if dead == len(rounds):
-            print(f"  {name:16} did not survive", flush=True)
+            print(f"  {name:16} did not get through", flush=True)
             continue
         numbers = [middle(results, name, key) or 0 for key in ("rate", "p50_us", "p99_us", "p999_us", "cpu_us")]
         line = "  {:16} {:9.0f} calls/s  p50 {:7.1f}  p99 {:8.1f}  p99.9 {:8.1f} us  broker cpu {:6.2f} us/call"
         notes = [f"{count} {key}" for key, count in faults(results, name).items()]
-        notes += [f"died in {dead} of {len(rounds)} rounds"] if dead else []
+        notes += [f"did not get through {dead} of {len(rounds)} rounds"] if dead else []
         print("  ".join([line.format(name, *numbers), ", ".join(notes)]).rstrip(), flush=True)
 
 
