@@ -24,6 +24,8 @@ use std::time::Duration;
 pub struct Client {
     /// In the order of the requests.
     asked: VecDeque<Asked>,
+    /// Bytes in there.
+    held: usize,
     ticket: u32,
     /// Every request is answered, in order: it has shown that it wants that.
     ordered: bool,
@@ -49,6 +51,12 @@ struct Asked {
     ready: Option<Vec<u8>>,
 }
 
+impl Asked {
+    fn size(&self) -> usize {
+        self.text.len() + self.ready.as_ref().map_or(0, Vec::len)
+    }
+}
+
 impl Client {
     /// Whether answers may still come for it.
     pub fn waits(&self) -> bool {
@@ -57,7 +65,20 @@ impl Client {
 
     /// Whether it has asked so much that it is not listened to for the moment.
     pub fn is_crowded(&self) -> bool {
-        self.asked.len() >= MOST_ASKED
+        self.asked.len() >= MOST_ASKED || self.held >= MOST_HELD
+    }
+
+    /// A request that needs no answer any more.
+    fn take(&mut self, place: usize) -> Option<Asked> {
+        let asked = self.asked.remove(place)?;
+        self.held -= asked.size();
+        Some(asked)
+    }
+
+    /// Every request.
+    fn take_all(&mut self) -> VecDeque<Asked> {
+        self.held = 0;
+        std::mem::take(&mut self.asked)
     }
 
     /// Gives back the memory of past bursts.
@@ -76,6 +97,7 @@ impl Client {
         text.clear();
         text.extend_from_slice(job.function);
         text.extend_from_slice(job.params.bytes);
+        self.held += text.len();
         self.asked.push_back(Asked {
             ticket: self.ticket,
             dialect,
@@ -148,7 +170,7 @@ impl Broker {
         if client.ordered {
             return;
         }
-        let given_up = std::mem::take(&mut client.asked);
+        let given_up = client.take_all();
         self.counts().abandoned.add(given_up.len() as u64);
         for asked in given_up {
             let routes = std::sync::Arc::clone(self.dispatch.routes());
@@ -170,10 +192,11 @@ impl Broker {
             self.frame = frame;
             return self.counts().dropped_abandoned.count();
         };
+        let was_crowded = client.is_crowded();
         let Some(asked) = client.asked.get_mut(place) else { return };
         let took = micros.saturating_sub(asked.since);
         if nmid.stale > 0 && asked.dialect == Dialect::G2 && took > u64::from(nmid.stale) * 1000 {
-            client.asked.remove(place);
+            client.take(place);
             self.frame = frame;
             self.counts().dropped_stale.count();
             return self.next_answer(token);
@@ -184,12 +207,17 @@ impl Broker {
         let is_next = place == 0 && !client.paused && micros >= client.last_answered + pause;
         if is_next {
             client.last_answered = micros;
-            if let Some(asked) = client.asked.pop_front() {
+            if let Some(asked) = client.take(0) {
                 client.spare = asked.text;
             }
             self.put_whole(token, &frame);
-        } else if let Some(asked) = client.asked.get_mut(place) {
+        } else {
+            client.held += frame.len();
             asked.ready = Some(frame.clone());
+        }
+        if was_crowded {
+            // What it has sent meanwhile is not announced again.
+            self.more.push(token);
         }
         self.frame = frame;
         let traffic = &self.counts().protocols[Protocol::Nmid];
@@ -218,7 +246,7 @@ impl Broker {
                 }
             }
             client.last_answered = micros;
-            let frame = client.asked.pop_front().and_then(|asked| asked.ready).unwrap_or_default();
+            let frame = client.take(0).and_then(|asked| asked.ready).unwrap_or_default();
             self.put_whole(token, &frame);
             if was_crowded {
                 self.more.push(token);
@@ -268,6 +296,8 @@ fn append_answer(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome<'_>, rewrit
 
 /// Requests of one connection that may be unanswered; more are not read.
 const MOST_ASKED: usize = 1024;
+/// Bytes of requests and of answers that wait for earlier ones; while there are more, nothing more is read.
+const MOST_HELD: usize = 1 << 20;
 /// What an idle client may keep for its next request.
 const KEEP: usize = 4096;
 const MOST_IDLE: usize = 8;
