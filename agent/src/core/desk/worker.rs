@@ -157,6 +157,7 @@ impl Desk {
         self.unchoose(session, Some(name));
         self.show_free(name);
         self.forsake(name);
+        self.tidy(name);
         true
     }
 
@@ -314,8 +315,14 @@ impl Desk {
             return;
         };
         job.attempts += 1;
-        job.place = Place::Queue(None);
         let name = Arc::clone(&job.function);
+        if self.functions.get(&name).is_none_or(|function| function.workers.is_empty()) {
+            // Nobody here will ever take it.
+            job.place = Place::Orphan(job.deadline);
+            self.errands.push(Errand::Forward(id));
+            return self.count(&name, |tally| tally.retried.count());
+        }
+        job.place = Place::Queue(None);
         self.count(&name, |tally| tally.retried.count());
         self.enqueue(id, caller.address, &name, None, true);
         let workers = self.functions.get(&name).map(|function| function.workers.clone()).unwrap_or_default();

@@ -24,6 +24,9 @@ use std::time::Duration;
 pub struct Client {
     /// In the order of the requests.
     asked: VecDeque<Asked>,
+    /// Bytes in there, now and as the broker has counted them.
+    held: usize,
+    counted: usize,
     ticket: u32,
     /// Every request is answered, in order: it has shown that it wants that.
     ordered: bool,
@@ -34,8 +37,6 @@ pub struct Client {
     paused: bool,
     /// The buffer of a past request.
     spare: Vec<u8>,
-    /// Bytes of requests, and of answers that are not out yet.
-    held: usize,
 }
 
 /// One request that has not been answered.
@@ -51,6 +52,12 @@ struct Asked {
     ready: Option<Vec<u8>>,
 }
 
+impl Asked {
+    fn size(&self) -> usize {
+        self.text.len() + self.ready.as_ref().map_or(0, Vec::len)
+    }
+}
+
 impl Client {
     /// Whether answers may still come for it.
     pub fn waits(&self) -> bool {
@@ -59,12 +66,25 @@ impl Client {
 
     /// Whether it has asked so much that it is not listened to for the moment.
     pub fn is_crowded(&self) -> bool {
-        self.asked.len() >= MOST_ASKED
+        self.asked.len() >= MOST_ASKED || self.held >= MOST_HELD
     }
 
-    /// Bytes held for it.
+    /// Bytes held for it, as the broker has counted them.
     pub fn buffered(&self) -> usize {
-        self.held
+        self.counted
+    }
+
+    /// A request that needs no answer any more.
+    fn take(&mut self, place: usize) -> Option<Asked> {
+        let asked = self.asked.remove(place)?;
+        self.held -= asked.size();
+        Some(asked)
+    }
+
+    /// Every request.
+    fn take_all(&mut self) -> VecDeque<Asked> {
+        self.held = 0;
+        std::mem::take(&mut self.asked)
     }
 
     /// Gives back the memory of past bursts.
@@ -94,28 +114,15 @@ impl Client {
         });
         self.ticket
     }
-
-    /// Keeps an answer whose turn has not come.
-    fn keep(&mut self, place: usize, frame: &[u8]) {
-        if let Some(asked) = self.asked.get_mut(place) {
-            asked.ready = Some(frame.to_vec());
-            self.held += frame.len();
-        }
-    }
-
-    /// Forgets a request; its answer, if that has been waiting.
-    fn forget(&mut self, place: usize) -> Option<Vec<u8>> {
-        let asked = self.asked.remove(place)?;
-        self.held -= asked.text.len() + asked.ready.as_ref().map_or(0, Vec::len);
-        self.spare = asked.text;
-        asked.ready
-    }
 }
 
 impl Broker {
     pub(super) fn client_frame(&mut self, token: Token, frame: &Frame<'_>) {
         match FromClient::parse(frame) {
-            Ok(FromClient::DoJob(dialect, job)) => self.client_asks(token, dialect, &job),
+            Ok(FromClient::DoJob(dialect, job)) => {
+                self.client_asks(token, dialect, &job);
+                self.weigh_client(token);
+            }
             Ok(FromClient::Other(_)) => self.counts().ignored.count(),
             Err(error) => {
                 self.count_misfit(token, Malformed::Lengths);
@@ -128,7 +135,11 @@ impl Broker {
     }
 
     fn client_asks(&mut self, token: Token, dialect: Dialect, job: &DoJob<'_>) {
-        let Some(ticket) = self.note_request(token, dialect, job) else { return };
+        self.make_up_its_mind(token, dialect);
+        let micros = self.micros;
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
+        client.last_asked = micros;
+        let ticket = client.ask(dialect, job, micros);
         if job.function.is_empty() || job.params.bytes.is_empty() {
             return self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
         }
@@ -143,22 +154,13 @@ impl Broker {
 
     /// A request that cannot be carried out, or read, still has its place in the order of answers.
     pub(super) fn client_refused(&mut self, token: Token) {
-        let nothing = DoJob { function: b"", params: Params::untyped(b"") };
-        if let Some(ticket) = self.note_request(token, Dialect::G2, &nothing) {
-            self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
-        }
-    }
-
-    /// A request takes its place behind those that are not answered, or in place of them.
-    fn note_request(&mut self, token: Token, dialect: Dialect, job: &DoJob<'_>) -> Option<u32> {
-        self.make_up_its_mind(token, dialect);
+        self.make_up_its_mind(token, Dialect::G2);
         let micros = self.micros;
-        let client = self.sessions.get_mut(token).and_then(Session::client)?;
+        let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
         client.last_asked = micros;
-        let before = client.held;
-        let ticket = client.ask(dialect, job, micros);
-        self.buffered += client.held - before;
-        Some(ticket)
+        let nothing = DoJob { function: b"", params: Params::untyped(b"") };
+        let ticket = client.ask(Dialect::G2, &nothing, micros);
+        self.answer_client(token, ticket, &Outcome::Failed(Failure::Error));
     }
 
     /// Another request has come. If earlier ones are not answered, does the client want both, or has it given those up?
@@ -177,9 +179,7 @@ impl Broker {
         if client.ordered {
             return;
         }
-        let given_up = std::mem::take(&mut client.asked);
-        let held = std::mem::take(&mut client.held);
-        self.buffered -= held;
+        let given_up = client.take_all();
         self.counts().abandoned.add(given_up.len() as u64);
         for asked in given_up {
             let routes = std::sync::Arc::clone(self.dispatch.routes());
@@ -191,22 +191,29 @@ impl Broker {
         }
     }
 
+    /// What is held for it belongs to the bytes that the memory ceiling is about.
+    fn weigh_client(&mut self, token: Token) {
+        if let Some(client) = self.sessions.get_mut(token).and_then(Session::client) {
+            let before = std::mem::replace(&mut client.counted, client.held);
+            self.buffered = self.buffered + client.held - before;
+        }
+    }
+
     /// The end of a request.
     pub(in super::super) fn answer_client(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
         let (micros, nmid) = (self.micros, self.limits.nmid);
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
         let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
-        let before = client.held;
         let Some(place) = client.asked.iter().position(|asked| asked.ticket == ticket) else {
             self.frame = frame;
             return self.counts().dropped_abandoned.count();
         };
+        let was_crowded = client.is_crowded();
         let Some(asked) = client.asked.get_mut(place) else { return };
         let took = micros.saturating_sub(asked.since);
         if nmid.stale > 0 && asked.dialect == Dialect::G2 && took > u64::from(nmid.stale) * 1000 {
-            client.forget(place);
-            self.buffered -= before - client.held;
+            client.take(place);
             self.frame = frame;
             self.counts().dropped_stale.count();
             return self.next_answer(token);
@@ -217,14 +224,20 @@ impl Broker {
         let is_next = place == 0 && !client.paused && micros >= client.last_answered + pause;
         if is_next {
             client.last_answered = micros;
-            client.forget(place);
-            self.buffered -= before - client.held;
+            if let Some(asked) = client.take(0) {
+                client.spare = asked.text;
+            }
             self.put_whole(token, &frame);
         } else {
-            client.keep(place, &frame);
-            self.buffered += client.held - before;
+            client.held += frame.len();
+            asked.ready = Some(frame.clone());
+        }
+        if was_crowded {
+            // What it has sent meanwhile is not announced again.
+            self.more.push(token);
         }
         self.frame = frame;
+        self.weigh_client(token);
         let traffic = &self.counts().protocols[Protocol::Nmid];
         traffic.answers.count();
         traffic.latency.observe(took);
@@ -251,10 +264,9 @@ impl Broker {
                 }
             }
             client.last_answered = micros;
-            let before = client.held;
-            let frame = client.forget(0).unwrap_or_default();
-            self.buffered -= before - client.held;
+            let frame = client.take(0).and_then(|asked| asked.ready).unwrap_or_default();
             self.put_whole(token, &frame);
+            self.weigh_client(token);
             if was_crowded {
                 self.more.push(token);
             }
@@ -303,6 +315,8 @@ fn append_answer(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome<'_>, rewrit
 
 /// Requests of one connection that may be unanswered; more are not read.
 const MOST_ASKED: usize = 1024;
+/// Bytes of requests and of answers that wait for earlier ones; while there are more, nothing more is read.
+const MOST_HELD: usize = 1 << 20;
 /// What an idle client may keep for its next request.
 const KEEP: usize = 4096;
 const MOST_IDLE: usize = 8;
