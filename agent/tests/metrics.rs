@@ -2,24 +2,19 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
+mod worker;
 
 use common::{Agent, DLNA, PATIENCE, UPNP, call, frame};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Instant;
+use worker::{Nmid, address};
 
 const LINES: &str = "metrics_enable=true\nmetrics_port=0";
-
-/// Where the agent says that its metrics are.
-fn address(agent: &Agent) -> SocketAddr {
-    let line = agent.wait_for_log("is ready");
-    let (_, place) = line.split_once(", metrics ").expect("a place in the log");
-    let end = place.find(|letter: char| !letter.is_ascii_digit() && !".:".contains(letter)).unwrap_or(place.len());
-    place[..end].parse().unwrap()
-}
+const NMID: &str = "metrics_enable=true\nmetrics_port=0\nnmid_enable=true\nnmid_port=0";
 
 fn connect(agent: &Agent) -> TcpStream {
-    let stream = TcpStream::connect(address(agent)).unwrap();
+    let stream = TcpStream::connect(address(agent, "metrics")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
@@ -86,6 +81,9 @@ fn known_traffic_is_counted_exactly_and_gauges_fall() {
     wait_for(&agent, "msf_agent_refused_requests_total{reason=\"offline\"}", 1.0);
     wait_for(&agent, "msf_agent_logins_total{result=\"accepted\"}", 2.0);
     wait_for(&agent, "msf_agent_sessions", 2.0);
+    wait_for(&agent, "msf_agent_requests_total{protocol=\"librpc\"}", 8.0);
+    wait_for(&agent, "msf_agent_answers_total{protocol=\"librpc\"}", 8.0);
+    wait_for(&agent, "msf_agent_request_duration_seconds_count{protocol=\"librpc\"}", 7.0);
     drop(caller);
     wait_for(&agent, "msf_agent_sessions", 1.0);
     wait_for(&agent, "msf_agent_service_calls_total", 7.0);
@@ -174,4 +172,122 @@ fn scrapers_that_do_not_read_or_never_end_a_request_disturb_neither_calls_nor_sc
 fn without_them_nothing_listens() {
     let agent = Agent::start("metrics_enable=false");
     assert!(!agent.wait_for_log("is ready").contains("metrics"));
+}
+
+/// The value of the one series of `name` whose labels hold all of `parts`.
+fn found(page: &str, name: &str, parts: &[&str]) -> Option<f64> {
+    let series = page.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+    let mut series = series.filter(|line| parts.iter().all(|part| line.contains(part)));
+    let value = series.next()?.rsplit_once(' ')?.1.parse().ok();
+    assert_eq!(series.next(), None, "{name} {parts:?}");
+    value
+}
+
+#[test]
+fn nmids_counters_are_exact_and_its_gauges_fall() {
+    let agent = Agent::start(&format!("{NMID}\ndeadline_ms=100"));
+    let mut worker = Nmid::worker(&agent, "W1", &[b"ToUpper", b"Fails"]);
+    let mut client = Nmid::connect(&agent);
+    for _ in 0..9 {
+        client.ask(b"ToUpper", b"{}");
+        let job = worker.job();
+        worker.answer(&job, 0, "ok", b"NMID");
+        client.result();
+    }
+    client.ask(b"Fails", b"{}");
+    let job = worker.job();
+    worker.answer(&job, 3, "no", b"");
+    client.result();
+    // Nobody answers this one in time.
+    client.ask(b"Fails", b"{}");
+    worker.job();
+    assert_eq!(client.next().0, msf_wire::nmid::pdt::ERROR);
+    client.ask(b"Nobody", b"{}");
+    assert_eq!(client.next().0, msf_wire::nmid::pdt::CANT_DO);
+    let pair = r#"{worker_name="W1",func_name="ToUpper"}"#;
+    let fails = r#"{worker_name="W1",func_name="Fails"}"#;
+    wait_for(&agent, &format!("nmid_server_client_request_count{pair}"), 9.0);
+    wait_for(&agent, "msf_agent_refused_requests_total{reason=\"no_worker\"}", 1.0);
+    let page = scrape(&agent);
+    let of = |series: String| value(&page, &series);
+    assert_eq!(of(format!("nmid_server_client_request_duration_count{pair}")), Some(9.0));
+    assert!(of(format!("nmid_server_client_request_during{pair}")).is_some_and(|millis| millis > 0.0));
+    assert_eq!(of(format!("nmid_server_worker_func_success{pair}")), Some(9.0));
+    assert_eq!(of(format!("nmid_server_worker_func_fail{pair}")), Some(0.0));
+    assert_eq!(of(format!("nmid_server_client_request_count{fails}")), Some(2.0));
+    assert_eq!(of(format!("nmid_server_worker_func_fail{fails}")), Some(2.0), "its own failure and the deadline");
+    assert_eq!(of("nmid_server_func_func_success{func_name=\"ToUpper\"}".into()), Some(9.0));
+    assert_eq!(of("nmid_server_func_func_count{func_name=\"ToUpper\"}".into()), Some(1.0));
+    assert_eq!(of("msf_agent_function_jobs_total{function=\"ToUpper\"}".into()), Some(9.0));
+    assert_eq!(of("msf_agent_function_refusals_total{function=\"Fails\",reason=\"deadline\"}".into()), Some(1.0));
+    assert_eq!(of("msf_agent_requests_total{protocol=\"nmid\"}".into()), Some(12.0));
+    assert_eq!(of("msf_agent_request_duration_seconds_count{protocol=\"nmid\"}".into()), Some(12.0));
+    assert_eq!(of("msf_agent_connections{protocol=\"nmid\"}".into()), Some(2.0));
+    assert!(of("msf_agent_received_bytes_total{protocol=\"nmid\"}".into()).is_some_and(|bytes| bytes > 500.0));
+    assert!(of("msf_agent_sent_bytes_total{protocol=\"nmid\"}".into()).is_some_and(|bytes| bytes > 500.0));
+    assert!(of("msf_agent_reactor_busy_seconds_total{reactor=\"0\"}".into()).is_some_and(|busy| busy > 0.0));
+    let gauge = ["worker_name=\"W1\"", "worker_ip=\"127.0.0.1\"", "func_name=\"ToUpper\"", "create_time=\"20"];
+    assert_eq!(found(&page, "nmid_server_worker_func_count", &gauge), Some(1.0));
+    worker.withdraw(b"ToUpper");
+    wait_for(&agent, "nmid_server_func_func_count{func_name=\"ToUpper\"}", 0.0);
+    drop(worker);
+    wait_for(&agent, "nmid_server_func_func_count{func_name=\"Fails\"}", 0.0);
+    wait_for(&agent, "nmid_server_worker_close_count{worker_ip=\"127.0.0.1\"}", 1.0);
+    wait_for(&agent, "msf_agent_connections{protocol=\"nmid\"}", 1.0);
+    let page = scrape(&agent);
+    assert!(!page.contains("nmid_server_worker_func_count{"), "{page}");
+    assert_eq!(
+        value(&page, &format!("nmid_server_client_request_count{pair}")),
+        Some(9.0),
+        "what was is not forgotten"
+    );
+}
+
+#[test]
+fn a_worker_that_comes_back_goes_on_counting() {
+    let agent = Agent::start(&format!("{NMID}\nmetrics_create_time=false"));
+    let mut client = Nmid::connect(&agent);
+    for round in 1..=3 {
+        let mut worker = Nmid::worker(&agent, "W1", &[b"F"]);
+        client.ask(b"F", b"{}");
+        let job = worker.job();
+        worker.answer(&job, 0, "ok", b"");
+        client.result();
+        wait_for(&agent, r#"nmid_server_client_request_count{worker_name="W1",func_name="F"}"#, f64::from(round));
+        let page = scrape(&agent);
+        assert_eq!(found(&page, "nmid_server_worker_func_count", &["worker_name=\"W1\""]), Some(1.0));
+        assert!(!page.contains("create_time"), "{page}");
+        drop(worker);
+        wait_for(&agent, "nmid_server_func_func_count{func_name=\"F\"}", 0.0);
+    }
+}
+
+#[test]
+fn hostile_names_break_no_line() {
+    let agent = Agent::start(NMID);
+    let names: [&[u8]; 3] = [b"a\"} 1\nevil 2", b"b\\", b"\xff\x00\xfe"];
+    let _worker = Nmid::worker(&agent, "w\n\"", &names);
+    wait_for(&agent, r#"nmid_server_func_func_count{func_name="a\"} 1\nevil 2"}"#, 1.0);
+    let page = scrape(&agent);
+    assert!(page.lines().all(|line| !line.starts_with("evil")), "{page}");
+    assert_eq!(value(&page, r#"nmid_server_func_func_count{func_name="b\\"}"#), Some(1.0));
+    assert_eq!(found(&page, "nmid_server_worker_func_count", &[r#"worker_name="w\n\"""#, "\u{fffd}"]), Some(1.0));
+}
+
+#[test]
+fn what_is_no_frame_is_counted_by_protocol_and_reason() {
+    let agent = Agent::start(NMID);
+    for (bytes, reason) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "preamble"),
+        (b"\0\0\0\x03\0\0\0\x10\xff\xff\xff\xff", "oversized"),
+        (b"\0\0\0\x03\0\0\0\x10\0\0\0\x01x", "lengths"),
+    ] {
+        let mut peer = Nmid::connect(&agent);
+        peer.stream.write_all(bytes).unwrap();
+        let series = format!("msf_agent_malformed_total{{protocol=\"nmid\",reason=\"{reason}\"}}");
+        wait_for(&agent, &series, 1.0);
+    }
+    let mut stranger = agent.connect();
+    stranger.send(&[b'x'; 56]);
+    wait_for(&agent, "msf_agent_malformed_total{protocol=\"librpc\",reason=\"preamble\"}", 1.0);
 }

@@ -8,6 +8,7 @@ use crate::core::routes::{Function, Worker};
 use crate::core::rules::Rulebook;
 use crate::observe::catalog::Catalog;
 use crate::observe::function::{FunctionTally, Labels};
+use msf_core::sys::timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,8 +16,16 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Offers {
     functions: HashMap<Arc<[u8]>, Entry>,
-    sessions: HashMap<Address, Vec<Arc<[u8]>>>,
+    sessions: HashMap<Address, Session>,
     changed: bool,
+}
+
+/// A worker's connection.
+#[derive(Debug, Default)]
+struct Session {
+    offered: Vec<Arc<[u8]>>,
+    /// Where it came from.
+    ip: String,
 }
 
 #[derive(Debug)]
@@ -35,12 +44,14 @@ impl Offers {
             Some((name, _)) => Arc::clone(name),
             None => function.as_slice().into(),
         };
-        let offered = self.sessions.entry(*address).or_default();
-        if offered.contains(&name) {
+        let session = self.sessions.entry(*address).or_default();
+        if session.offered.contains(&name) {
             return false;
         }
-        offered.push(Arc::clone(&name));
-        let (tally, tallies) = catalog.enrol(labels(*address, &name, identity));
+        session.offered.push(Arc::clone(&name));
+        let labels = labels(*address, &name, identity);
+        session.ip.clone_from(&labels.worker_ip);
+        let (tally, tallies) = catalog.enrol(labels);
         let identity = match identity.name.as_slice() {
             [] => balance::hash_of(&address.number().to_le_bytes()),
             // Two workers of one name are two; what their keys move to when one goes is the other's.
@@ -55,16 +66,17 @@ impl Offers {
 
     /// A worker no longer offers a function.
     pub fn remove(&mut self, address: Address, function: &[u8], catalog: &mut Catalog) {
-        if let Some(offered) = self.sessions.get_mut(&address) {
-            offered.retain(|name| **name != *function);
+        if let Some(session) = self.sessions.get_mut(&address) {
+            session.offered.retain(|name| **name != *function);
         }
         self.drop_worker(address, function, catalog);
     }
 
     /// A session has ended; whether it was a worker's.
     pub fn left(&mut self, address: Address, catalog: &mut Catalog) -> bool {
-        let Some(offered) = self.sessions.remove(&address) else { return false };
-        offered.iter().for_each(|name| self.drop_worker(address, name, catalog));
+        let Some(session) = self.sessions.remove(&address) else { return false };
+        catalog.closed(&session.ip);
+        session.offered.iter().for_each(|name| self.drop_worker(address, name, catalog));
         true
     }
 
@@ -114,7 +126,7 @@ fn labels(address: Address, function: &[u8], identity: &Identity) -> Labels {
         worker_name: String::from_utf8_lossy(&identity.name).into_owned(),
         worker_ip: identity.host.map_or_else(String::new, |host| host.to_string()),
         func_name: String::from_utf8_lossy(function).into_owned(),
-        create_time: String::new(),
+        create_time: timestamp(),
     }
 }
 
@@ -148,6 +160,7 @@ mod tests {
         assert!(offers.left(TWO, &mut catalog) && offers.take_change());
         assert!(offers.functions.is_empty());
         assert!(!offers.left(TWO, &mut catalog));
+        assert_eq!(catalog.closings().collect::<Vec<_>>(), [("", 1)]);
     }
 
     #[test]

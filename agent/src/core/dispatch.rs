@@ -9,6 +9,7 @@ use super::message::{Address, Envelope, Moment, Patience, Refusal};
 use super::pending::{Ledger, Settled};
 use super::routes::Routes;
 use crate::observe::counter::Counters;
+use crate::observe::traffic::Protocol;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Dispatch {
     me: u16,
     counters: Arc<[Counters]>,
     draining: bool,
+    /// The time that latencies are told by.
+    micros: u64,
 }
 
 impl Dispatch {
@@ -29,12 +32,17 @@ impl Dispatch {
     pub fn new(seed: u64, me: u16, counters: Arc<[Counters]>) -> Dispatch {
         let mix = Mix::new(seed);
         let routes = Arc::new(Routes::none(seed));
-        Dispatch { routes, ledgers: HashMap::with_hasher(mix), mix, me, counters, draining: false }
+        Dispatch { routes, ledgers: HashMap::with_hasher(mix), mix, me, counters, draining: false, micros: 0 }
     }
 
     fn counts(&self) -> &Counters {
         // One set per reactor is what whoever built us promised.
         &self.counters[usize::from(self.me)]
+    }
+
+    /// It is so many microseconds after some beginning.
+    pub fn tell_time(&mut self, micros: u64) {
+        self.micros = micros;
     }
 
     /// From now on `routes` hold.
@@ -76,7 +84,7 @@ impl Dispatch {
         if ledger.len() >= most {
             return Err(Refusal::Busy);
         }
-        ledger.enter(caller, call, now);
+        ledger.enter(caller, call, now, self.micros);
         Ok(())
     }
 
@@ -91,7 +99,10 @@ impl Dispatch {
         }
         let settled = self.ledgers.get_mut(&service).map_or(Settled::Late, |ledger| ledger.settle(reply, now));
         match settled {
-            Settled::Due(caller) => Some(caller),
+            Settled::Due(caller, since) => {
+                self.counts().protocols[Protocol::Librpc].latency.observe(self.micros.saturating_sub(since));
+                Some(caller)
+            }
             Settled::Late => {
                 self.counts().dropped_late.count();
                 None

@@ -34,6 +34,8 @@ struct Queue {
 struct Waiting {
     caller: Address,
     call: Envelope,
+    /// When it was entered, in the dispatch's microseconds.
+    since: u64,
     /// `None`: forever.
     deadline: Option<Moment>,
     expired: bool,
@@ -42,8 +44,8 @@ struct Waiting {
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// This caller waits for it.
-    Due(Address),
+    /// This caller waits for it, since then.
+    Due(Address, u64),
     /// Its caller has stopped waiting, or nobody asked.
     Late,
 }
@@ -59,15 +61,15 @@ impl Ledger {
         self.count
     }
 
-    /// Notes that `caller` waits for the answer to `call`.
-    pub fn enter(&mut self, caller: Address, call: &Envelope, now: Moment) {
+    /// Notes that `caller` waits for the answer to `call`, `since` now.
+    pub fn enter(&mut self, caller: Address, call: &Envelope, now: Moment, since: u64) {
         let deadline = match call.patience {
             Patience::None => return,
             // One more, because `now` has lost its fraction: the caller must not find us the less patient one.
             Patience::Millis(wait) => Some(Moment(now.0 + u64::from(wait) + 1)),
             Patience::Forever => None,
         };
-        let entry = Waiting { caller, call: *call, deadline, expired: false };
+        let entry = Waiting { caller, call: *call, since, deadline, expired: false };
         self.count += 1;
         match self.waiting.entry((call.from, call.seq, call.command)) {
             hash_map::Entry::Vacant(place) => {
@@ -87,7 +89,7 @@ impl Ledger {
             None => place.remove().first,
         };
         self.count -= 1;
-        if taken.due(now) { Settled::Due(taken.caller) } else { Settled::Late }
+        if taken.due(now) { Settled::Due(taken.caller, taken.since) } else { Settled::Late }
     }
 
     /// Everybody who still waits; the ledger is closed.
@@ -169,8 +171,8 @@ mod tests {
     #[test]
     fn an_answer_is_due_once() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
-        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Due(A));
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON, 0);
+        assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Due(A, 0));
         assert_eq!(ledger.settle(&reply(1, 5), after(100)), Settled::Late);
         assert_eq!(ledger.len(), 0);
     }
@@ -178,45 +180,45 @@ mod tests {
     #[test]
     fn an_answer_after_the_deadline_is_late() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON, 0);
         assert_eq!(ledger.settle(&reply(1, 5), after(101)), Settled::Late);
     }
 
     #[test]
     fn an_answer_to_another_command_is_nobodys() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Forever), NOON);
+        ledger.enter(A, &call(1, 5, Patience::Forever), NOON, 0);
         assert_eq!(ledger.settle(&reply(1, 6), NOON), Settled::Late);
-        assert_eq!(ledger.settle(&reply(1, 5), NOON), Settled::Due(A));
+        assert_eq!(ledger.settle(&reply(1, 5), NOON), Settled::Due(A, 0));
     }
 
     #[test]
     fn a_reborn_caller_gets_the_second_answer_and_its_former_life_the_first() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
-        ledger.enter(B, &call(1, 5, Patience::Millis(5_000)), after(150));
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON, 0);
+        ledger.enter(B, &call(1, 5, Patience::Millis(5_000)), after(150), 0);
         assert_eq!(ledger.settle(&reply(1, 5), after(200)), Settled::Late, "the first life stopped waiting");
-        assert_eq!(ledger.settle(&reply(1, 5), after(210)), Settled::Due(B));
+        assert_eq!(ledger.settle(&reply(1, 5), after(210)), Settled::Due(B, 0));
     }
 
     #[test]
     fn the_right_command_is_found_behind_another_with_the_same_number() {
         let mut ledger = ledger();
         for (caller, command) in [(A, 5), (B, 6), (A, 7)] {
-            ledger.enter(caller, &call(1, command, Patience::Forever), NOON);
+            ledger.enter(caller, &call(1, command, Patience::Forever), NOON, 0);
         }
-        assert_eq!(ledger.settle(&reply(1, 6), NOON), Settled::Due(B));
-        assert_eq!(ledger.settle(&reply(1, 7), NOON), Settled::Due(A));
+        assert_eq!(ledger.settle(&reply(1, 6), NOON), Settled::Due(B, 0));
+        assert_eq!(ledger.settle(&reply(1, 7), NOON), Settled::Due(A, 0));
         assert_eq!(ledger.len(), 1);
     }
 
     #[test]
     fn a_closed_ledger_names_all_who_still_wait_and_nobody_else() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
-        ledger.enter(A, &call(2, 5, Patience::Forever), NOON);
-        ledger.enter(B, &call(2, 5, Patience::Millis(500)), NOON);
-        ledger.enter(A, &call(3, 5, Patience::None), NOON);
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON, 0);
+        ledger.enter(A, &call(2, 5, Patience::Forever), NOON, 0);
+        ledger.enter(B, &call(2, 5, Patience::Millis(500)), NOON, 0);
+        ledger.enter(A, &call(3, 5, Patience::None), NOON, 0);
         let mut told: Vec<_> = ledger.close(after(200)).map(|(caller, call)| (caller, call.seq)).collect();
         told.sort();
         assert_eq!(told, [(A, 2), (B, 2)]);
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_sweep_counts_each_deadline_once_and_drops_after_the_grace() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON);
+        ledger.enter(A, &call(1, 5, Patience::Millis(100)), NOON, 0);
         assert_eq!(ledger.sweep(after(50), |_, _| true), 0);
         assert_eq!(ledger.sweep(after(150), |_, _| true), 1);
         assert_eq!((ledger.sweep(after(200), |_, _| true), ledger.len()), (0, 1));
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn forever_ends_with_the_caller() {
         let mut ledger = ledger();
-        ledger.enter(A, &call(1, 5, Patience::Forever), NOON);
+        ledger.enter(A, &call(1, 5, Patience::Forever), NOON, 0);
         assert_eq!(ledger.sweep(after(1 << 40), |_, _| true), 0);
         assert_eq!(ledger.sweep(after(1 << 41), |id, at| (id, at) != (0x11, A)), 0);
         assert_eq!(ledger.sweep(after((1 << 41) + LINGER), |_, _| false), 1, "it may have read until then");

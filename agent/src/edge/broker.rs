@@ -201,6 +201,7 @@ impl Broker {
         self.micros = since.as_micros() as u64;
         self.now = Moment(self.micros / 1000);
         self.desk.tell_time(self.micros);
+        self.dispatch.tell_time(self.micros);
         self.stirred = true;
     }
 
@@ -243,6 +244,9 @@ impl Broker {
         let counts = self.counts();
         counts.sessions.set(self.sessions.len() as u64);
         counts.buffered.set(self.held() as u64);
+        counts.turns.count();
+        // What `now` tells is when this turn's waiting was over.
+        counts.busy_nanos.add(reactor.now().elapsed().as_nanos() as u64);
     }
 
     fn notice_the_drain(&mut self) {

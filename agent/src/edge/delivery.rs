@@ -120,6 +120,7 @@ impl Broker {
     pub(super) fn bury(&mut self) {
         while let Some((token, ending)) = self.doomed.pop() {
             let Some(mut session) = self.sessions.remove(token) else { continue };
+            self.counts().protocols[session.speaks()].closed.count();
             self.buffered -= session.buffered();
             // What is written already shall arrive: the answer to a login that was refused, to a request before EOF.
             session.outbox.flush(&session.socket);
@@ -183,7 +184,9 @@ impl Broker {
             session.dirty = false;
             let before = session.outbox.len();
             let flushed = session.outbox.flush(&session.socket);
-            self.buffered -= before - session.outbox.len();
+            let sent = before - session.outbox.len();
+            self.buffered -= sent;
+            self.counters[usize::from(self.me)].protocols[session.speaks()].sent.add(sent as u64);
             if flushed == Flushed::Empty {
                 session.last_word_is_out();
             }

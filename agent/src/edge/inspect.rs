@@ -9,7 +9,7 @@ use super::session::{self, Session};
 use crate::core::job::Caller;
 use crate::core::message::{Address, Call, Outcome, Params};
 use crate::core::order::{Asked, Concluded, Described, Event, MOST_SHOWN, MOST_TAPPED, Report, Seen, Shown, Tapped};
-use crate::observe::traffic::Protocol;
+use crate::observe::traffic::{Malformed, Protocol, Traffic};
 use msf_core::event::Token;
 use msf_wire::nmid::{handle_type, params_type};
 use std::collections::HashMap;
@@ -175,6 +175,19 @@ impl Broker {
             for (caller, (since, protocol)) in gone {
                 tap.note(seen(protocol, caller, 0, Event::Abandoned(now.saturating_sub(since))));
             }
+        }
+    }
+
+    /// Counts something that was not what its protocol wants, and why.
+    pub(super) fn count_misfit(&self, token: Token, why: Malformed) {
+        self.counts().malformed.count();
+        self.traffic(token, |traffic| traffic.malformed(why).count());
+    }
+
+    /// Counts for what a session speaks.
+    pub(super) fn traffic(&self, token: Token, count: impl FnOnce(&Traffic)) {
+        if let Some(session) = self.sessions.get(token) {
+            count(&self.counts().protocols[session.speaks()]);
         }
     }
 

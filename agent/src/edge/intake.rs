@@ -22,6 +22,7 @@ impl Broker {
                     // A short read has emptied a stream socket; the end of file, if any, comes as an edge of its own.
                     session.readable = count == scratch.len() || session.hangup || session.broken;
                     session.heard = true;
+                    self.traffic(token, |traffic| traffic.received.add(count as u64));
                     self.feed(token, scratch.get(..count).unwrap_or_default());
                 }
                 // Nothing more to read, nothing can be written: that is an end, too.

@@ -67,6 +67,7 @@ impl Broker {
             msf_core::log!(Level::Error, LOG, "{peer}: closed: reactor {} has no slot left", self.me);
             return self.report(Report::Lost);
         };
+        self.traffic(token, |traffic| traffic.opened.count());
         let watched = self.sessions.get(token).map(|session| reactor.watch(&session.socket, token, Interest::READ));
         match watched {
             Some(Err(error)) => {

@@ -30,6 +30,9 @@ pub struct Catalog {
 pub struct Function {
     /// By reactor.
     tallies: Arc<[FunctionTally]>,
+    /// The same of functions that are shown under this name for want of room for theirs. Each has its own, by which
+    /// reactors know where its calls wait.
+    strays: Vec<Arc<[FunctionTally]>>,
     /// What was folded into it from functions that made way.
     past: FunctionSums,
     workers: BTreeMap<String, Pair>,
@@ -63,7 +66,8 @@ impl Catalog {
         for name in [&mut labels.func_name, &mut labels.worker_name] {
             shorten(name);
         }
-        if !self.has_room_for(&labels) {
+        let strays = !self.has_room_for(&labels);
+        if strays {
             labels.func_name = OTHERS.to_owned();
             labels.worker_name = OTHERS.to_owned();
         }
@@ -73,7 +77,11 @@ impl Catalog {
         let known = function.workers.len();
         function.workers.entry(labels.worker_name).or_default().live.push(Arc::clone(&tally));
         self.pairs += function.workers.len() - known;
-        (tally, Arc::clone(&function.tallies))
+        if strays {
+            function.strays.push(tallies(reactors));
+        }
+        let latest = function.strays.last().filter(|_| strays);
+        (tally, Arc::clone(latest.unwrap_or(&function.tallies)))
     }
 
     /// The worker of this tally has gone, or no longer has the function. Jobs it is at may still be counted.
@@ -117,7 +125,10 @@ impl Catalog {
 
     /// Folds what can be folded; to be called now and then, lest tallies of workers long gone pile up.
     pub fn tidy(&mut self) {
-        self.functions.values_mut().flat_map(|function| function.workers.values_mut()).for_each(Pair::fold);
+        for function in self.functions.values_mut() {
+            function.workers.values_mut().for_each(Pair::fold);
+            function.fold_strays();
+        }
     }
 
     /// Whether these names are known, or may become so.
@@ -171,8 +182,7 @@ impl Catalog {
     fn forget(&mut self, name: &str) {
         let Some(function) = self.functions.remove(name) else { return };
         self.pairs -= function.workers.len();
-        // What was queued is a gauge that nobody will lower.
-        let past = FunctionSums { queued: 0, ..function.function_sums() };
+        let past = function.function_sums().counted();
         self.others().past.merge(&past);
         function.workers.values().for_each(|pair| self.keep_in_others(&pair.past));
     }
@@ -193,7 +203,8 @@ impl Catalog {
 impl Function {
     fn new(reactors: usize) -> Function {
         Function {
-            tallies: (0..reactors).map(|_| FunctionTally::default()).collect(),
+            tallies: tallies(reactors),
+            strays: Vec::new(),
             past: FunctionSums::default(),
             workers: BTreeMap::new(),
         }
@@ -212,8 +223,22 @@ impl Function {
     /// What all reactors have counted.
     pub fn function_sums(&self) -> FunctionSums {
         let mut sums = self.past;
-        self.tallies.iter().for_each(|tally| sums.add(tally));
+        self.tallies.iter().chain(self.strays.iter().flat_map(|stray| stray.iter())).for_each(|tally| sums.add(tally));
         sums
+    }
+
+    /// Adds what nobody can count in any longer to the past.
+    fn fold_strays(&mut self) {
+        let past = &mut self.past;
+        self.strays.retain_mut(|stray| {
+            let over = Arc::get_mut(stray).is_some();
+            if over {
+                let mut sums = FunctionSums::default();
+                stray.iter().for_each(|tally| sums.add(tally));
+                past.merge(&sums.counted());
+            }
+            !over
+        });
     }
 
     /// Since when nobody has it and nobody counts for it.
@@ -249,6 +274,10 @@ impl Pair {
     fn is_idle(&self) -> bool {
         self.live.is_empty() && self.retired.is_empty()
     }
+}
+
+fn tallies(reactors: usize) -> Arc<[FunctionTally]> {
+    (0..reactors).map(|_| FunctionTally::default()).collect()
 }
 
 /// Something counted by address, for at most [`MOST_ADDRESSES`] of them; the others together.
@@ -364,6 +393,14 @@ mod tests {
         let held: Vec<_> =
             (0..=MOST_FUNCTIONS).map(|number| catalog.enrol(labels("w", &format!("f{number}")))).collect();
         held.iter().for_each(|(tally, _)| tally.started());
+        let (_, stray) = catalog.enrol(labels("w", "stray"));
+        stray[0].queued.set(5);
+        assert_eq!(held.last().unwrap().1[0].queued.value(), 0, "where calls wait is known by function all the same");
+        stray[0].deadline.count();
+        drop(stray);
+        catalog.tidy();
+        let others = catalog.functions().find(|(name, _)| *name == OTHERS).unwrap().1.function_sums();
+        assert_eq!((others.queued, others.deadline), (0, 1));
         assert_eq!(sums(&catalog, OTHERS, OTHERS).unwrap().requests, 1);
         catalog.retire(&held.last().unwrap().0);
         assert_eq!(all_requests(&catalog), MOST_FUNCTIONS as u64 + 1);

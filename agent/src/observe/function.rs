@@ -120,6 +120,11 @@ macro_rules! function_tally {
             pub fn merge(&mut self, other: &FunctionSums) {
                 $(self.$name += other.$name;)*
             }
+
+            /// Without the gauges, which nobody will lower once their reactor counts no longer.
+            pub fn counted(self) -> FunctionSums {
+                FunctionSums { queued: 0, free: 0, ..self }
+            }
         }
     };
 }

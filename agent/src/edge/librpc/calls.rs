@@ -6,12 +6,14 @@ use super::super::session::Session;
 use super::{self as librpc, Meaning};
 use crate::core::admit;
 use crate::core::message::{Address, Envelope, Patience, Refusal};
+use crate::observe::traffic::Protocol;
 use msf_core::event::Token;
 use msf_wire::librpc::{HEADER_LEN, Header};
 
 impl Broker {
     /// A member's request: to its service's session, wherever that lives.
     pub(in super::super) fn call(&mut self, token: Token, head: &Header, raw: &[u8]) {
+        self.counts().protocols[Protocol::Librpc].requests.count();
         let call = librpc::envelope(head);
         let caller = self.address(token);
         match self.dispatch.route(&call) {
@@ -63,6 +65,7 @@ impl Broker {
             member.awaiting.answered();
         }
         self.counts().replies.count();
+        self.counts().protocols[Protocol::Librpc].answers.count();
         self.put(target, raw);
     }
 
@@ -77,6 +80,7 @@ impl Broker {
             Refusal::Busy => self.counts().busy.count(),
             Refusal::Denied => self.counts().spoofed.count(),
         }
+        self.counts().protocols[Protocol::Librpc].answers.count();
         if caller.reactor == self.me {
             let caller = Token::from_bits(caller.session);
             if patience != Patience::None

@@ -6,6 +6,7 @@ use super::member::Standing;
 use super::{self as librpc, Meaning};
 use crate::core::message::Refusal;
 use crate::core::order::{Login, Report};
+use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, Step, WireError, decode};
 
@@ -105,7 +106,12 @@ impl Broker {
     }
 
     fn malformed(&mut self, token: Token, error: &WireError) {
-        self.counts().malformed.count();
+        let why = match error {
+            WireError::Magic(_) | WireError::Version(_) => Malformed::Preamble,
+            WireError::Oversized { .. } => Malformed::Oversized,
+            WireError::ShortLogin(_) | WireError::MalformedCall(_) => Malformed::Lengths,
+        };
+        self.count_misfit(token, why);
         if let WireError::Oversized { head, .. } = error {
             // The connection ends with this, but a caller who sent too much shall know which call it was.
             if librpc::meaning(head) == Meaning::Call {

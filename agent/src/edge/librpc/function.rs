@@ -5,6 +5,7 @@ use super::super::session::Session;
 use crate::core::admit;
 use crate::core::job::Caller;
 use crate::core::message::{Call, Failure, Outcome, Params};
+use crate::observe::traffic::{Malformed, Protocol};
 use msf_core::event::Token;
 use msf_wire::librpc::{CallFunction, Header, errcode, id, timeout};
 use msf_wire::nmid::{RetStruct, handle_type, service_params};
@@ -13,9 +14,10 @@ impl Broker {
     /// A member calls a function by its name.
     pub(super) fn call_function(&mut self, token: Token, head: &Header, body: &[u8]) {
         let Ok(call) = CallFunction::parse(body) else {
-            self.counts().malformed.count();
+            self.count_misfit(token, Malformed::Body);
             return self.put(token, &head.ack(errcode::EXEC_FAIL, 0).encode());
         };
+        self.traffic(token, |traffic| traffic.requests.count());
         let micros = self.micros;
         let Some(member) = self.sessions.get_mut(token).and_then(Session::librpc) else { return };
         member.ticket = member.ticket.wrapping_add(1);
@@ -31,7 +33,7 @@ impl Broker {
     /// The end of such a call.
     pub(in super::super) fn answer_member(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
         let Some(member) = self.sessions.get_mut(token).and_then(Session::librpc) else { return };
-        let Some((head, _)) = member.calls.remove(&ticket) else { return };
+        let Some((head, since)) = member.calls.remove(&ticket) else { return };
         let is_raw = head.errcode == 1;
         let (code, number, body) = match outcome {
             Outcome::Ret(ret) if is_raw => (errcode::EXEC_SUCC, 0, *ret),
@@ -49,6 +51,9 @@ impl Broker {
         let mut frame = ack.encode().to_vec();
         frame.extend_from_slice(body);
         self.counts().replies.count();
+        let traffic = &self.counts().protocols[Protocol::Librpc];
+        traffic.answers.count();
+        traffic.latency.observe(self.micros.saturating_sub(since));
         self.put(token, &frame);
     }
 

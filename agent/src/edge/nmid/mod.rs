@@ -9,6 +9,7 @@ pub mod worker;
 use super::broker::Broker;
 use super::session::{Ending, Session};
 use crate::core::message;
+use crate::observe::traffic::Malformed;
 use client::Client;
 use msf_core::event::Token;
 use msf_wire::nmid::{Frame, NmidError, Step, conn, decode, empty, pdt};
@@ -115,7 +116,12 @@ impl Broker {
             }
             Ok(Step::NeedMore(missing)) => self.drop_what_cannot_be_held(token, bytes, missing),
             Err(error) => {
-                self.counts().malformed.count();
+                let why = match error {
+                    NmidError::ConnType(_) => Malformed::Preamble,
+                    NmidError::Oversized { .. } => Malformed::Oversized,
+                    NmidError::Lengths { .. } => Malformed::Lengths,
+                };
+                self.count_misfit(token, why);
                 if let NmidError::Oversized { conn: conn::CLIENT, .. } = error {
                     self.put_whole(token, &empty(conn::SERVER, pdt::ERROR));
                 }
@@ -142,7 +148,7 @@ impl Broker {
             (Some(Peer::Service), conn::SERVICE) => self.counts().ignored.count(),
             (None, _) => {}
             _ => {
-                self.counts().malformed.count();
+                self.count_misfit(token, Malformed::Role);
                 let what = format!("a frame of connection type {} on a connection that has another", frame.conn);
                 self.doom(token, Ending::Malformed(what));
             }

@@ -14,6 +14,7 @@ use crate::core::job::JobId;
 use crate::core::message::{Failure, Moment, Params, Peer};
 use crate::core::order::{Offer, Report};
 use crate::core::rules;
+use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
 use msf_core::log::Level;
 use msf_wire::nmid::{Dialect, Frame, FromWorker, Job, Return, conn, empty, pdt, to_first};
@@ -102,7 +103,7 @@ impl Broker {
             Ok(FromWorker::Return(result)) => self.returned(token, &result),
             Ok(FromWorker::Other(_)) => self.counts().ignored.count(),
             Err(error) => {
-                self.counts().malformed.count();
+                self.count_misfit(token, Malformed::Lengths);
                 if let Some(who) = self.note(token) {
                     self.complain(|| format!("{who}: a frame dropped: {error}"));
                 }
@@ -367,7 +368,7 @@ impl Broker {
     }
 
     fn bad_name(&mut self, token: Token, whose: &str, length: usize) {
-        self.counts().malformed.count();
+        self.count_misfit(token, Malformed::Name);
         self.doom(
             token,
             Ending::Malformed(format!("a {whose} name of {length} bytes, at most {LONGEST_NAME} are accepted")),

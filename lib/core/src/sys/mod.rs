@@ -9,3 +9,5 @@ pub(crate) mod fork;
 pub(crate) mod node;
 pub(crate) mod stderr;
 pub(crate) mod wall;
+
+pub use wall::timestamp;

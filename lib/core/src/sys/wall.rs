@@ -41,6 +41,15 @@ impl Stamp {
     }
 }
 
+/// Now in local time, to the microsecond and padded: `2026-01-02 03:04:05.000678`.
+pub fn timestamp() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let t = local(since.as_secs() as i64);
+    let (year, month) = (i64::from(t.tm_year) + 1900, t.tm_mon + 1);
+    let time = format_args!("{:02}:{:02}:{:02}.{:06}", t.tm_hour, t.tm_min, t.tm_sec, since.subsec_micros());
+    format!("{year:04}-{month:02}-{:02} {time}", t.tm_mday)
+}
+
 fn local(second: i64) -> libc::tm {
     // On 32-bit ARM time_t is 32 bits wide; the cast is right until 2038.
     let second = second as libc::time_t;
@@ -58,6 +67,14 @@ unsafe extern "C" {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timestamp_is_padded_and_ends_with_microseconds() {
+        let text = timestamp();
+        let shape: String = text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+        assert_eq!(shape, "0000-00-00 00:00:00.000000");
+        assert!(text.as_str() > "2025-01-01");
+    }
 
     #[test]
     fn the_stamp_has_a_padded_time_and_an_unpadded_date() {
