@@ -140,6 +140,7 @@ impl Broker {
             return self.bad_name(token, "function's", name.len());
         }
         if worker.functions >= MOST_FUNCTIONS {
+            self.count_misfit(token, Malformed::Name);
             let what = format!("more than {MOST_FUNCTIONS} functions");
             return self.doom(token, Ending::Malformed(what));
         }
