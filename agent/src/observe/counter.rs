@@ -21,11 +21,6 @@ impl Counter {
         self.add(1);
     }
 
-    /// Lowers a gauge; only the owning thread may.
-    pub fn lower(&self, less: u64) {
-        self.add(less.wrapping_neg());
-    }
-
     /// Replaces a gauge's value; only the owning thread may.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
@@ -138,13 +133,5 @@ mod tests {
         let totals = Counters::totals([&a, &b].into_iter());
         assert!(totals.contains(&("calls", 4)));
         assert!(totals.contains(&("replies", 0)));
-    }
-
-    #[test]
-    fn a_gauge_falls_again() {
-        let gauge = Counter::default();
-        gauge.add(5);
-        gauge.lower(3);
-        assert_eq!(gauge.value(), 2);
     }
 }

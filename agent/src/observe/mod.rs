@@ -3,7 +3,6 @@
 //! The lowest room: it uses none of the others. A number has one writer, the reactor it belongs to, so counting costs a
 //! load and a store; whoever reads sees a moment ago. The control thread holds the [`catalog`] and writes the page that
 //! Prometheus reads.
-#![allow(dead_code, reason = "the brokers begin to count for nmid and HTTP with their edges")]
 
 pub mod catalog;
 pub mod counter;

@@ -471,6 +471,18 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_has_every_name_with_its_type_and_no_other() {
+        let page = page(&[Counters::default()], &busy_catalog(), true);
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let shown: BTreeMap<&str, &str> = types.collect();
+        let rows = include_str!("../../../doc/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows = rows.filter_map(|row| row.split_once("` | ")).filter(|(name, _)| name.contains('_'));
+        let named: BTreeMap<&str, &str> =
+            rows.map(|(name, rest)| (name, rest.split([' ', ':']).next().unwrap_or_default())).collect();
+        assert_eq!(named, shown);
+    }
+
+    #[test]
     fn promtool_reads_it_and_complains_about_nmids_names_alone() {
         let page = page(&[Counters::default()], &busy_catalog(), true);
         let mut promtool = Command::new("promtool");
