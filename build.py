@@ -119,12 +119,15 @@ def test_steps(stage):
     return [
         # Test programs of the crates that use libmsf.so find the staged one.
         Step("cargo", ["cargo", "test", "--workspace"], env={**env, "LD_LIBRARY_PATH": str(stage.lib)}, limit=1200),
+        # A million calls; `cargo test` has had a tenth of them.
+        Step("simulation", ["cargo", "test", "--package", "msf-agent", "simulation"],
+             env={**env, "LD_LIBRARY_PATH": str(stage.lib), "MSF_SIMULATION_SEEDS": "100"}, limit=600),
         Step("c", [python, "test/c/run.py"], env=env),
         Step("script", [python, "-m", "unittest", "discover", "-v", "-s", "script", "-p", "test_*.py"], env=env),
         Step("system", [python, "-m", "unittest", "discover", "-v", "-s", "test/system", "-p", "test_*.py"], env=env),
         Step("demo", [python, "script/demo.py", stage.root], env=env, limit=60),
         Step("pair", [python, "script/demo_pair.py", stage.root], env=env, limit=60),
-        Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "4"], env=env),
+        Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "3"], env=env),
     ]
 
 

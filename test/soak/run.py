@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The soak test: many callers, two services, every answer compared; then the same with a service killed every second.
+"""The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid]
 
-Builds the load generator (the package msf-test) and the C service, runs both passes against the staged agent, and
-ends with a line `N passed, N failed`.
+Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
+with librpc's services, then nmid's (nmid.py). With --seconds N only a few of those, each for N seconds. Ends with a
+line `N passed, N failed`.
 """
 
 import argparse
@@ -14,15 +15,17 @@ import subprocess
 import sys
 import tempfile
 
+import nmid
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+NMID_PAYLOAD = 2000                 # some tasks above one segment, most far below
 
 
-def build_load_generator():
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "msf-test", "--bin", "msf_soak"],
-                   cwd=ROOT, check=True)
+def build_load_generators():
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "msf-test", "--bins"], cwd=ROOT, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return ROOT / target / "release" / "msf_soak"
+    return [ROOT / target / "release" / name for name in ("msf_soak", "msf_nmid_soak")]
 
 
 def build_service(stage, folder):
@@ -33,29 +36,45 @@ def build_service(stage, folder):
     return program
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", required=True, type=pathlib.Path)
-    parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--payload", type=int, default=64 * 1024)
-    options = parser.parse_args()
-    stage = options.stage.resolve()
-    load = build_load_generator()
-    passed = failed = 0
+def librpc_passes(load, stage, options):
+    """Yields whether each pass was in order."""
+    seconds = options.seconds or 30
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
         service = build_service(stage, folder)
         common = [str(load), "--agent", str(stage / "bin" / "msf_agent"), "--service", str(service),
-                  "--seconds", str(options.seconds), "--clients", str(options.clients),
-                  "--payload", str(options.payload)]
+                  "--seconds", str(seconds), "--clients", str(options.clients), "--payload", str(options.payload)]
         for title, extra in (("plain", []), ("a service killed every second", ["--kill-every", "1000"])):
-            print(f"soak, {title}: {options.clients} callers, {options.seconds} s", flush=True)
-            if subprocess.run(common + extra, timeout=options.seconds + 60).returncode == 0:
-                passed += 1
-            else:
-                failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+            print(f"soak, {title}: {options.clients} callers, {seconds} s", flush=True)
+            yield subprocess.run(common + extra, check=False, timeout=seconds + 60).returncode == 0
+
+
+def nmid_passes(load, stage, options):
+    """Yields whether each pass was in order."""
+    seconds = options.seconds or 60
+    for reactors, size, chaos in nmid.passes(brief=options.seconds is not None):
+        title = "in chaos" if chaos else "plain"
+        print(f"soak nmid, {title}: {size} callers, {reactors} reactors, {seconds} s", flush=True)
+        yield nmid.run_pass(load, stage, reactors, size, chaos, seconds, NMID_PAYLOAD)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", required=True, type=pathlib.Path)
+    parser.add_argument("--seconds", type=int)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--payload", type=int, default=64 * 1024)
+    parser.add_argument("--only", choices=("librpc", "nmid"))
+    options = parser.parse_args()
+    stage = options.stage.resolve()
+    load, nmid_load = build_load_generators()
+    results = []
+    if options.only != "nmid":
+        results += librpc_passes(load, stage, options)
+    if options.only != "librpc":
+        results += nmid_passes(nmid_load, stage, options)
+    passed = sum(results)
+    print(f"{passed} passed, {len(results) - passed} failed")
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
