@@ -295,3 +295,128 @@ const MOST_PER_TURN: usize = 16;
 /// What an idle guest keeps for its next answer.
 const KEEP: usize = 4 * 1024;
 const SWEEP: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::listener::Rights;
+    use super::*;
+    use msf_core::event::{Ready, Turn};
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
+
+    const RULES: Rules = Rules {
+        base: 0x1_0000,
+        most: 2,
+        inbox: 100,
+        idle: Duration::from_millis(50),
+        slow: Duration::from_millis(50),
+        admits: |_| true,
+    };
+
+    /// Guests who get a line back for each line, and the loop they live on.
+    struct House {
+        guests: Guests<()>,
+        path: PathBuf,
+    }
+
+    impl Turn for House {
+        fn ready(&mut self, reactor: &mut Reactor, token: Token, _ready: Ready) {
+            assert!(self.guests.own(token));
+            self.guests.ready(reactor, token, |_, guest| {
+                let Some(end) = guest.inbox.iter().position(|byte| *byte == b'\n') else { return };
+                let line: Vec<u8> = guest.inbox.drain(..=end).collect();
+                guest.out().extend_from_slice(&line.repeat(if line == b"much\n" { 1 << 20 } else { 1 }));
+            });
+        }
+
+        fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+            assert!(self.guests.own_timer(key));
+            self.guests.sweep(reactor);
+        }
+
+        fn woken(&mut self, _reactor: &mut Reactor) {}
+    }
+
+    impl Drop for House {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(self.path.parent().unwrap());
+        }
+    }
+
+    fn house(name: &str, rules: Rules) -> (Reactor, House) {
+        let folder = std::env::temp_dir().join(format!("msf-guests-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("sock");
+        let reactor = Reactor::new().unwrap();
+        let listener = Listener::unix(&path, Rights { mode: 0o600, group: None }, 8).unwrap();
+        let guests = Guests::new(&reactor, listener, rules).unwrap();
+        (reactor, House { guests, path })
+    }
+
+    /// Turns the loop until the guests are so many.
+    fn turn_until(reactor: &mut Reactor, house: &mut House, count: usize) {
+        while house.guests.slots.len() != count {
+            reactor.turn(house, Some(Duration::from_secs(5))).unwrap();
+        }
+    }
+    fn guest(house: &House) -> UnixStream {
+        let stream = UnixStream::connect(&house.path).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    #[test]
+    fn a_guest_that_says_nothing_or_half_a_request_has_its_time() {
+        let (mut reactor, mut house) = house("time", RULES);
+        let (mut silent, mut half) = (guest(&house), guest(&house));
+        half.write_all(b"hal").unwrap();
+        turn_until(&mut reactor, &mut house, 2);
+        turn_until(&mut reactor, &mut house, 0);
+        assert_eq!((silent.read(&mut [0]).unwrap(), half.read(&mut [0]).unwrap()), (0, 0));
+    }
+
+    #[test]
+    fn a_guest_that_does_not_take_its_answer_has_its_time_and_is_read_no_further() {
+        let (mut reactor, mut house) = house("taking", RULES);
+        let mut stream = guest(&house);
+        stream.write_all(b"much\nmore\n").unwrap();
+        turn_until(&mut reactor, &mut house, 1);
+        reactor.turn(&mut house, Some(Duration::from_millis(10))).unwrap();
+        turn_until(&mut reactor, &mut house, 0);
+        let mut got = Vec::new();
+        let ended = stream.read_to_end(&mut got);
+        assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+        assert!(got.len() < 5 << 20 && !got.ends_with(b"more\n"), "{}", got.len());
+    }
+
+    #[test]
+    fn who_comes_when_every_place_is_taken_gets_that_of_who_has_done_nothing_longest() {
+        let (mut reactor, mut house) = house("places", Rules { idle: Duration::from_secs(60), ..RULES });
+        let mut first = guest(&house);
+        turn_until(&mut reactor, &mut house, 1);
+        let mut second = guest(&house);
+        turn_until(&mut reactor, &mut house, 2);
+        let mut third = guest(&house);
+        third.write_all(b"hello\n").unwrap();
+        let mut answer = [0; 6];
+        third.set_nonblocking(true).unwrap();
+        while third.read(&mut answer).is_err() {
+            reactor.turn(&mut house, Some(Duration::from_millis(10))).unwrap();
+        }
+        assert_eq!(&answer, b"hello\n");
+        assert_eq!(first.read(&mut [0]).unwrap(), 0);
+        second.set_nonblocking(true).unwrap();
+        assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_line_too_long_ends_the_visit() {
+        let (mut reactor, mut house) = house("long", RULES);
+        let mut stream = guest(&house);
+        stream.write_all(&[b'x'; 101]).unwrap();
+        turn_until(&mut reactor, &mut house, 1);
+        turn_until(&mut reactor, &mut house, 0);
+        assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
+    }
+}
