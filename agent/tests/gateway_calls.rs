@@ -228,3 +228,39 @@ fn an_agent_that_ends_answers_what_it_has_taken_and_takes_nothing_more() {
     assert_eq!(client.answer().refusal().0, 503);
     assert!(house.agent.wait().success());
 }
+
+#[test]
+fn callers_and_workers_on_different_reactors_find_each_other() {
+    let house = House::open("max_threads=3\nfunction.Echo.in_flight=8");
+    let workers: Vec<_> = (0..3).map(|_| house.worker(&["Echo"])).collect();
+    std::thread::scope(|scope| {
+        for mut worker in workers {
+            scope.spawn(move || {
+                while let Some(job) = worker.next_job() {
+                    // What came, as JSON: the number of the call in a list.
+                    let text = msf_wire::nmid::msgpack_to_json(&job.params).unwrap();
+                    worker.give(&job, &ret(0, "ok", text.as_bytes()));
+                }
+            });
+        }
+        let callers: Vec<_> = (0..6).map(|caller| (caller, house.client())).collect();
+        let calling = callers.into_iter().map(|(caller, mut client)| {
+            scope.spawn(move || {
+                for round in 0..40 {
+                    let calls: Vec<_> = (0..5).map(|call| format!("[{caller},{round},{call}]")).collect();
+                    for call in &calls {
+                        client.call("Echo", "", call);
+                    }
+                    for call in &calls {
+                        assert_eq!(client.answer().text(), format!(r#"{{"code":0,"msg":"ok","data":{call}}}"#));
+                    }
+                }
+            })
+        });
+        let calling: Vec<_> = calling.collect();
+        let done: Vec<_> = calling.into_iter().map(|caller| caller.join()).collect();
+        // Its end is the workers'.
+        house.agent.signal(Signal::SIGTERM);
+        assert!(done.iter().all(Result::is_ok));
+    });
+}

@@ -185,18 +185,23 @@ pub struct Job {
 }
 
 impl Worker {
-    /// The next job.
+    /// The next job; panics when the agent closes instead.
     pub fn job(&mut self) -> Job {
+        self.next_job().expect("a job, not the end of the connection")
+    }
+
+    /// The next job, or `None` at the end.
+    pub fn next_job(&mut self) -> Option<Job> {
         loop {
-            let bytes = self.frame();
+            let bytes = self.next_frame()?;
             let Ok(Step::Frame(frame, _)) = decode(&bytes, u32::MAX) else { panic!() };
             if let Ok(ToWorker::Job(job)) = ToWorker::parse(&frame, Dialect::G2) {
-                return Job {
+                return Some(Job {
                     function: job.function.to_vec(),
                     kind: job.params.kind,
                     params: job.params.bytes.to_vec(),
                     id: job.id.to_vec(),
-                };
+                });
             }
         }
     }
@@ -216,13 +221,19 @@ impl Worker {
     }
 
     fn frame(&mut self) -> Vec<u8> {
+        self.next_frame().expect("a frame, not the end of the connection")
+    }
+
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Step::Frame(frame, used) = decode(&self.bytes, u32::MAX).unwrap() {
                 assert_eq!(used, HEADER_LEN + frame.body.len());
                 let rest = self.bytes.split_off(used);
-                return std::mem::replace(&mut self.bytes, rest);
+                return Some(std::mem::replace(&mut self.bytes, rest));
             }
-            assert!(more(&mut self.stream, &mut self.bytes), "the agent has closed the worker's connection");
+            if !more(&mut self.stream, &mut self.bytes) {
+                return None;
+            }
         }
     }
 }
