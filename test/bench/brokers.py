@@ -35,7 +35,8 @@ def default_agent():
 
 def program(name):
     """A Debian package's program; those of servers may lie outside the PATH of a user."""
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    return found or sys.exit(f"{name} is not installed; build.py bench does that")
 
 
 def free_port():

@@ -69,7 +69,8 @@ def cases():
         for callers in (1, 10, 64):
             yield Case("limit 16", (MANY, FLOOR, NATS, GEARMAND, ORIGINAL), callers, 2, payload)
     for payload in (64, 1024):
-        yield Case("pipelined", (NATIVE, FORWARDER, NATS), 8, 2, payload, 64)
+        # Without the forwarder: it blocks on a full socket, and so much in flight fills them.
+        yield Case("pipelined", (NATIVE, NATS), 8, 2, payload, 64)
     for callers, workers in ((10, 2), (10, 1), (1, 1)):
         yield Case("librpc", (NATIVE, FORWARDER, NATS), callers, workers, 128)
 
@@ -144,8 +145,8 @@ def judge(verdicts, case, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agent", default=brokers.default_agent(), help="the agent (a release build)")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.5, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=13)
+    parser.add_argument("--seconds", type=float, default=0.7, help="length of one run")
     parser.add_argument("--reactors", type=int, default=0, help="max_threads of the agent; 0: its default")
     parser.add_argument("--only", default="", metavar="TEXT", help="only the cases whose line contains this")
     parser.add_argument("--quick", action="store_true", help="one short round, to see whether everything runs")

@@ -78,8 +78,8 @@ class Field:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agent", default=brokers.default_agent(), help="the agent (a release build)")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=3, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=13)
+    parser.add_argument("--seconds", type=int, default=1, help="length of one run")
     parser.add_argument("--quick", action="store_true", help="one short round, to see whether everything runs")
     parser.add_argument("--json", metavar="FILE", help="write all results there")
     options = parser.parse_args()
