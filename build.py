@@ -96,6 +96,8 @@ def check(options):
 
 def test(options):
     machine.prepare("build", "test")
+    if not options.only or "interop" in options.only:
+        machine.prepare("interop")
     machine.Rust().components()
     stage = native(options)
     stage.report()
@@ -125,6 +127,8 @@ def test_steps(stage):
         Step("c", [python, "test/c/run.py"], env=env),
         Step("script", [python, "-m", "unittest", "discover", "-v", "-s", "script", "-p", "test_*.py"], env=env),
         Step("system", [python, "-m", "unittest", "discover", "-v", "-s", "test/system", "-p", "test_*.py"], env=env),
+        # The limit leaves time to fetch and build the peers, once.
+        Step("interop", [python, "test/interop/run.py"], env=env, limit=400),
         Step("demo", [python, "script/demo.py", stage.root], env=env, limit=60),
         Step("pair", [python, "script/demo_pair.py", stage.root], env=env, limit=60),
         Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "3"], env=env),
@@ -153,9 +157,10 @@ def bench(options):
 
 
 def soak(options):
-    machine.prepare("build", "test")
+    machine.prepare("build", "test", "interop")
     stage = native(options)
     run([sys.executable, "test/soak/run.py", "--stage", stage.root], env=staged(stage))
+    run([sys.executable, "test/interop/run.py", "--long"], env=staged(stage))
 
 
 def pair(options):
