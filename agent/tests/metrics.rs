@@ -7,6 +7,7 @@ mod worker;
 use common::{Agent, DLNA, PATIENCE, UPNP, call, frame};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Instant;
 use worker::{Nmid, address};
 
@@ -241,6 +242,35 @@ fn nmids_counters_are_exact_and_its_gauges_fall() {
         Some(9.0),
         "what was is not forgotten"
     );
+}
+
+#[test]
+fn every_protocol_counts_its_own() {
+    let agent = Agent::start(&format!("{NMID}\nhttp_enable=true\nhttp_port=0"));
+    let mut worker = Nmid::worker(&agent, "W1", &[b"F"]);
+    let serve = |worker: &mut Nmid| {
+        let job = worker.job();
+        worker.answer(&job, 0, "ok", b"1");
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| (0..2).for_each(|_| serve(&mut worker)));
+        let mut http = TcpStream::connect(address(&agent, "HTTP")).unwrap();
+        http.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (head, _) = ask(&mut http, "POST /call/F HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let called = common::command(&agent.folder.0).args(["call", "F", "{}"]).output().unwrap();
+        assert!(called.status.success());
+    });
+    for protocol in ["http", "admin"] {
+        let of = |name: &str| format!("msf_agent_{name}{{protocol=\"{protocol}\"}}");
+        wait_for(&agent, &of("requests_total"), 1.0);
+        wait_for(&agent, &of("answers_total"), 1.0);
+        wait_for(&agent, &of("request_duration_seconds_count"), 1.0);
+    }
+    wait_for(&agent, "msf_agent_connections_opened_total{protocol=\"http\"}", 1.0);
+    wait_for(&agent, "msf_agent_connections{protocol=\"http\"}", 0.0);
+    wait_for(&agent, "msf_agent_requests_total{protocol=\"nmid\"}", 0.0);
+    wait_for(&agent, "msf_agent_function_jobs_total{function=\"F\"}", 2.0);
 }
 
 #[test]
