@@ -68,6 +68,7 @@ class Broker:
             if connects(address):
                 return self
             time.sleep(0.01)
+        self.stop()
         sys.exit(f"{self.name} does not listen on {address}")
 
     def alive(self):
@@ -97,9 +98,8 @@ def agent(folder, binary, name, protocol, **settings):
     place = folder / re.sub(r"\W+", "-", name)
     place.mkdir(exist_ok=True)
     config = place / "agent.conf"
-    wanted = {"net_enable": "false", f"{protocol}_port": 0, f"{protocol}_enable": "true", **settings}
-    if protocol == "librpc":
-        wanted = {"net_enable": "false", **settings}
+    listener = {f"{protocol}_enable": "true", f"{protocol}_port": 0} if protocol != "librpc" else {}
+    wanted = {"net_enable": "false", **listener, **settings}
     config.write_text("".join(f"{key}={value}\n" for key, value in wanted.items()))
     environment = dict(os.environ, MSF_RUN_DIR=str(place), MSF_LOG_DIR=str(place / "log"))
     environment.pop("MSF_AGENT_SOCK", None)
