@@ -3,9 +3,10 @@
 
 mod common;
 mod http;
+mod worker;
 
 use common::UPNP;
-use http::{House, ret};
+use http::House;
 use nix::sys::signal::Signal;
 use std::io::Write;
 
@@ -28,7 +29,7 @@ fn a_function_is_called_in_json() {
     }
     client.call("ToUpper", "", "null");
     let job = worker.job();
-    worker.give(&job, &ret(7, "no such user", b""));
+    worker.answer(&job, 7, "no such user", b"");
     let answer = client.answer();
     assert_eq!((answer.status(), answer.text()), (200, r#"{"code":7,"msg":"no such user","data":""}"#.to_owned()));
 }
@@ -113,7 +114,7 @@ fn pipelined_requests_are_answered_in_their_order_whenever_their_calls_end() {
     let job = slow.job();
     fast.serve(b"1");
     fast.serve(b"2");
-    slow.give(&job, &ret(0, "ok", b"0"));
+    slow.answer(&job, 0, "ok", b"0");
     let data = |number: u8| format!(r#"{{"code":0,"msg":"ok","data":{number}}}"#);
     assert_eq!(client.answer().text(), data(0));
     assert_eq!(client.answer().text(), data(1));
@@ -135,7 +136,7 @@ fn a_request_in_pieces_is_one_and_a_large_one_too() {
     client.call("F", "Expect: 100-continue\r\n", format!("{text:?}"));
     let job = worker.job();
     assert_eq!(job.params.len(), text.len() + 5);
-    worker.give(&job, &ret(0, "ok", text.as_bytes()));
+    worker.answer(&job, 0, "ok", text.as_bytes());
     let answer = client.answer();
     let answer = if answer.status() == 100 { client.answer() } else { answer };
     assert_eq!((answer.status(), answer.body.len()), (200, text.len() + 31));
@@ -197,7 +198,7 @@ fn a_client_that_goes_away_costs_nobody_anything() {
     client.call("F", "", "1");
     let job = worker.job();
     drop(client);
-    worker.give(&job, &ret(0, "ok", b"nobody wants this"));
+    worker.answer(&job, 0, "ok", b"nobody wants this");
     let mut client = house.client();
     client.call("F", "", "2");
     assert_eq!(worker.serve(b"2").params, b"\x02");
@@ -223,7 +224,7 @@ fn an_agent_that_ends_answers_what_it_has_taken_and_takes_nothing_more() {
     assert_eq!((answer.status(), answer.header("Connection")), (503, Some("close")));
     let mut late = client.stream.try_clone().unwrap();
     late.write_all(b"POST /call/F HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    worker.give(&job, &ret(0, "ok", b"1"));
+    worker.answer(&job, 0, "ok", b"1");
     assert_eq!(client.answer().status(), 200);
     assert_eq!(client.answer().refusal().0, 503);
     assert!(house.agent.wait().success());
@@ -236,10 +237,10 @@ fn callers_and_workers_on_different_reactors_find_each_other() {
     std::thread::scope(|scope| {
         for mut worker in workers {
             scope.spawn(move || {
-                while let Some(job) = worker.next_job() {
+                while let Some(job) = worker.job_if_any() {
                     // What came, as JSON: the number of the call in a list.
                     let text = msf_wire::nmid::msgpack_to_json(&job.params).unwrap();
-                    worker.give(&job, &ret(0, "ok", text.as_bytes()));
+                    worker.answer(&job, 0, "ok", text.as_bytes());
                 }
             });
         }

@@ -3,8 +3,9 @@
 
 mod common;
 mod http;
+mod worker;
 
-use http::{Client, House, ret};
+use http::{Client, House};
 
 const WORK: &str = "N-NMID-RequestType: HTTP_DO_WORK\r\nN-NMID-FunctionName: ToUpper\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\n";
@@ -54,7 +55,7 @@ fn what_the_worker_returns_is_told_as_the_original_tells_it() {
         worker.give(&job, bytes);
         expect(&mut client, head, b"");
     };
-    returned(&ret(100, "bad\r\nX: y", b"data"), &row("200 OK", "RET CODE ERROR", "bad  X: y"));
+    returned(b"\x93\x64\xa9bad\r\nX: y\xa4data", &row("200 OK", "RET CODE ERROR", "bad  X: y"));
     returned(b"\x93\xff\xa3bad\xa4data", &row("200 OK", "RET CODE ERROR", "bad"));
     returned(b"NMID", &row("200 OK", "RET MSGPACK UNMARSHAL ERROR", "no RetStruct"));
     returned(b"", &format!("{OK}N-Nmid-Functionname: ToUpper\r\nContent-Length: 0"));
@@ -72,7 +73,7 @@ fn calls_that_fail_are_told_as_the_original_tells_them() {
     client.request("POST /", WORK, "{}");
     let late = worker.job();
     expect(&mut client, &row("408 Request Timeout", "REQUST TIME OUT", "RESTIMEOUT"), b"");
-    worker.give(&late, &ret(0, "", b"too late"));
+    worker.answer(&late, 0, "", b"too late");
 
     client.request("POST /", WORK, "{}");
     worker.job();

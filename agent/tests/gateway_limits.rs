@@ -3,10 +3,12 @@
 
 mod common;
 mod http;
+mod worker;
 
-use http::House;
+use http::{Client, House};
 use std::io::Write;
 use std::time::{Duration, Instant};
+use worker::address;
 
 #[test]
 fn a_head_that_does_not_come_is_not_waited_for() {
@@ -58,7 +60,7 @@ fn a_connection_without_requests_is_closed_without_a_word_but_not_one_that_waits
     silent.expect_end();
     used.expect_end();
     std::thread::sleep(Duration::from_millis(700));
-    worker.give(&job, &http::ret(0, "ok", b"1"));
+    worker.answer(&job, 0, "ok", b"1");
     assert_eq!(waiting.answer().status(), 200);
     waiting.expect_end();
 }
@@ -147,8 +149,52 @@ fn above_the_memory_ceiling_calls_are_refused_and_the_pages_still_answer() {
     assert_eq!(other.answer().status(), 200);
 }
 
+#[test]
+fn what_is_answered_and_what_is_refused_is_counted() {
+    let house = House::open("http_header_ms=300\nmetrics_enable=true\nmetrics_port=0");
+    let mut worker = house.worker(&["F"]);
+    let mut client = house.client();
+    client.call("F", "", "");
+    worker.serve(b"1");
+    assert_eq!(client.answer().status(), 200);
+    client.call("Nobody", "", "");
+    assert_eq!(client.answer().status(), 404);
+    client.call("F", "Deadline: 1\r\n", "");
+    assert_eq!(client.answer().status(), 504);
+    client.send("rubbish\r\n\r\n");
+    assert_eq!(client.answer().status(), 400);
+    let mut slow = house.client();
+    slow.send("GET");
+    assert_eq!(slow.answer().status(), 408);
+    let mut socket = house.client();
+    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    socket.send(format!("GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n{key}\r\n"));
+    assert_eq!(socket.answer().status(), 101);
+    socket.send(b"\x81\x80\0\0\0\0");
+    socket.fill(2);
+
+    let mut scraper = Client::to(address(&house.agent, "metrics"));
+    for series in [
+        "http_answers_total{status=\"1xx\"} 1",
+        "http_answers_total{status=\"2xx\"} 1",
+        "http_answers_total{status=\"4xx\"} 3",
+        "http_answers_total{status=\"5xx\"} 1",
+        "malformed_total{protocol=\"http\",reason=\"preamble\"} 1",
+        "malformed_total{protocol=\"http\",reason=\"slow\"} 1",
+        "requests_total{protocol=\"http\"} 4",
+        "requests_total{protocol=\"ws\"} 1",
+        "answers_total{protocol=\"ws\"} 1",
+        "connections_opened_total{protocol=\"ws\"} 1",
+        "connections{protocol=\"ws\"} 1",
+    ] {
+        scraper.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        let page = scraper.answer().text();
+        assert!(page.lines().any(|line| line.strip_prefix("msf_agent_") == Some(series)), "{series} in\n{page}");
+    }
+}
+
 /// Whether something has come for a client.
-fn is_answered(client: &http::Client) -> bool {
+fn is_answered(client: &Client) -> bool {
     client.stream.set_nonblocking(true).unwrap();
     let peeked = client.stream.peek(&mut [0]).is_ok();
     client.stream.set_nonblocking(false).unwrap();

@@ -3,8 +3,9 @@
 
 mod common;
 mod http;
+mod worker;
 
-use http::{Client, House, ret};
+use http::{Client, House};
 use msf_wire::ws::{Frame, code, opcode};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
@@ -75,7 +76,7 @@ fn calls_are_answered_as_they_end() {
     assert_eq!(talk.hear_text(), r#"{"id":"two","code":0,"msg":"ok","data":{"b":2}}"#);
     fast.serve(b"text");
     assert_eq!(talk.hear_text(), r#"{"id":[3],"code":0,"msg":"ok","data":"text"}"#);
-    slow.give(&job, &ret(-7, "tired", b"\xff"));
+    slow.answer(&job, -7, "tired", b"\xff");
     assert_eq!(talk.hear_text(), r#"{"id":1,"code":-7,"msg":"tired","data":"/w==","encoding":"base64"}"#);
 }
 
@@ -122,7 +123,7 @@ fn a_close_is_answered_with_its_code_and_its_calls_are_given_up() {
     talk.frame(true, opcode::CLOSE, b"\x03\xe9bye");
     talk.expect_close(1001);
     talk.0.expect_end();
-    worker.give(&job, &ret(0, "ok", b"nobody wants this"));
+    worker.answer(&job, 0, "ok", b"nobody wants this");
     let mut talk = Talk::begin(&house);
     talk.say(r#"{"id":2,"function":"F"}"#);
     worker.serve(b"2");
@@ -170,7 +171,7 @@ fn a_hundred_calls_in_flight_are_told_apart() {
     jobs.sort_by_key(|job| std::cmp::Reverse(job.params[0]));
     for job in &jobs {
         let number = job.params.last().unwrap();
-        worker.give(job, &ret(0, "ok", number.to_string().as_bytes()));
+        worker.answer(job, 0, "ok", number.to_string().as_bytes());
     }
     for job in &jobs {
         let number = job.params.last().unwrap();

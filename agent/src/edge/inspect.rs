@@ -199,9 +199,10 @@ impl Broker {
 impl Session {
     /// What it speaks, as it is counted.
     pub(super) fn speaks(&self) -> Protocol {
-        match self.protocol {
+        match &self.protocol {
             session::Protocol::Librpc(_) => Protocol::Librpc,
             session::Protocol::Nmid(_) => Protocol::Nmid,
+            session::Protocol::Http(visitor) if visitor.is_socket() => Protocol::Ws,
             session::Protocol::Http(_) => Protocol::Http,
         }
     }

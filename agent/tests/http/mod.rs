@@ -1,10 +1,10 @@
-//! An agent with its HTTP and nmid doors open, a client that speaks raw HTTP, and a worker that speaks raw nmid: tests
-//! say what is sent and see every byte of the answer.
+//! An agent with its HTTP and nmid doors open, and a client that speaks raw HTTP: tests say what is sent and see every
+//! byte of the answer.
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::common::{Agent, PATIENCE};
-use msf_wire::nmid::{Dialect, HEADER_LEN, Return, Step, ToWorker, append_name, conn, decode, empty, pdt};
+use crate::worker::{Nmid, address};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -12,47 +12,24 @@ use std::net::{SocketAddr, TcpStream};
 pub struct House {
     pub agent: Agent,
     http: SocketAddr,
-    nmid: SocketAddr,
 }
 
 impl House {
     pub fn open(lines: &str) -> House {
         let doors = "http_enable=true\nhttp_port=0\nnmid_enable=true\nnmid_port=0";
         let agent = Agent::start(&format!("{doors}\n{lines}"));
-        let line = agent.wait_for_log(" is ready: ");
-        let door = |name: &str| {
-            let (_, rest) = line.split_once(name).unwrap_or_else(|| panic!("no {name:?} in {line}"));
-            rest.split([',', ';', ' ', '[']).next().unwrap().parse().unwrap()
-        };
-        House { http: door(" HTTP "), nmid: door(" nmid "), agent }
+        House { http: address(&agent, "HTTP"), agent }
     }
 
     pub fn client(&self) -> Client {
-        Client { stream: connected(self.http), bytes: Vec::new() }
+        Client::to(self.http)
     }
 
     /// A worker that offers these functions, and knows that everybody knows.
-    pub fn worker(&self, functions: &[&str]) -> Worker {
-        let mut worker = Worker { stream: connected(self.nmid), bytes: Vec::new() };
-        let mut hello = Vec::new();
-        append_name(&mut hello, conn::WORKER, pdt::W_SET_NAME, b"w");
-        for function in functions {
-            append_name(&mut hello, conn::WORKER, pdt::W_ADD_FUNC, function.as_bytes());
-        }
-        worker.stream.write_all(&hello).unwrap();
-        for _ in 0..=functions.len() {
-            assert_eq!(worker.frame(), empty(conn::SERVER, pdt::OK));
-        }
-        worker
+    pub fn worker(&self, functions: &[&str]) -> Nmid {
+        let functions: Vec<&[u8]> = functions.iter().map(|name| name.as_bytes()).collect();
+        Nmid::worker(&self.agent, "w", &functions)
     }
-}
-
-fn connected(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
 }
 
 /// Reads more into `bytes`; false at the end.
@@ -86,6 +63,14 @@ pub struct Answer {
 }
 
 impl Client {
+    pub fn to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, bytes: Vec::new() }
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -167,80 +152,4 @@ impl Answer {
         assert_eq!(members["code"], format!("-{}", self.status()), "{text}");
         (self.status(), msf_wire::json::unquoted(members["msg"]).unwrap())
     }
-}
-
-/// A worker of today's generation.
-pub struct Worker {
-    pub stream: TcpStream,
-    bytes: Vec<u8>,
-}
-
-/// A job as the worker got it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Job {
-    pub function: Vec<u8>,
-    pub kind: u32,
-    pub params: Vec<u8>,
-    pub id: Vec<u8>,
-}
-
-impl Worker {
-    /// The next job; panics when the agent closes instead.
-    pub fn job(&mut self) -> Job {
-        self.next_job().expect("a job, not the end of the connection")
-    }
-
-    /// The next job, or `None` at the end.
-    pub fn next_job(&mut self) -> Option<Job> {
-        loop {
-            let bytes = self.next_frame()?;
-            let Ok(Step::Frame(frame, _)) = decode(&bytes, u32::MAX) else { panic!() };
-            if let Ok(ToWorker::Job(job)) = ToWorker::parse(&frame, Dialect::G2) {
-                return Some(Job {
-                    function: job.function.to_vec(),
-                    kind: job.params.kind,
-                    params: job.params.bytes.to_vec(),
-                    id: job.id.to_vec(),
-                });
-            }
-        }
-    }
-
-    /// Answers a job with these bytes.
-    pub fn give(&mut self, job: &Job, ret: &[u8]) {
-        let mut bytes = Vec::new();
-        Return { function: &job.function, params: &job.params, ret, id: Some(&job.id) }.append_to(&mut bytes);
-        self.stream.write_all(&bytes).unwrap();
-    }
-
-    /// Does the next job: the data is what it returns, with code 0.
-    pub fn serve(&mut self, data: &[u8]) -> Job {
-        let job = self.job();
-        self.give(&job, &ret(0, "ok", data));
-        job
-    }
-
-    fn frame(&mut self) -> Vec<u8> {
-        self.next_frame().expect("a frame, not the end of the connection")
-    }
-
-    fn next_frame(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Step::Frame(frame, used) = decode(&self.bytes, u32::MAX).unwrap() {
-                assert_eq!(used, HEADER_LEN + frame.body.len());
-                let rest = self.bytes.split_off(used);
-                return Some(std::mem::replace(&mut self.bytes, rest));
-            }
-            if !more(&mut self.stream, &mut self.bytes) {
-                return None;
-            }
-        }
-    }
-}
-
-/// A RetStruct as Go's workers write it.
-pub fn ret(code: i64, msg: &str, data: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    msf_wire::nmid::RetStruct { code, msg: msg.as_bytes(), data }.append_map_to(&mut bytes);
-    bytes
 }

@@ -5,7 +5,7 @@ use crate::common::{Agent, PATIENCE};
 use msf_wire::nmid::{
     Answer, Dialect, DoJob, Job, Params, RetStruct, Return, Step, append_name, conn, decode, empty, params_type, pdt,
 };
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 /// Where the agent says that it listens for `what`.
@@ -25,6 +25,7 @@ pub struct Nmid {
 /// A job as it came.
 pub struct Got {
     pub function: Vec<u8>,
+    pub kind: u32,
     pub params: Vec<u8>,
     pub id: Vec<u8>,
 }
@@ -52,34 +53,59 @@ impl Nmid {
 
     /// The next frame: its type and its payload.
     pub fn next(&mut self) -> (u32, Vec<u8>) {
+        self.next_if_any().expect("a frame, not the end of the connection")
+    }
+
+    /// The next frame, or `None` at the end.
+    fn next_if_any(&mut self) -> Option<(u32, Vec<u8>)> {
         loop {
             if let Step::Frame(frame, used) = decode(&self.bytes, u32::MAX).unwrap() {
                 let got = (frame.kind, frame.body.to_vec());
                 self.bytes.drain(..used);
-                return got;
+                return Some(got);
             }
             let mut buffer = [0; 65_536];
-            let count = self.stream.read(&mut buffer).unwrap();
-            assert!(count > 0, "a frame, not the end of the connection");
-            self.bytes.extend_from_slice(&buffer[..count]);
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.bytes.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no frame: {error}"),
+            }
         }
     }
 
     /// The next job.
     pub fn job(&mut self) -> Got {
-        let (kind, body) = self.next();
+        self.job_if_any().expect("a job, not the end of the connection")
+    }
+
+    /// The next job, or `None` when the agent closes the connection.
+    pub fn job_if_any(&mut self) -> Option<Got> {
+        let (kind, body) = self.next_if_any()?;
         assert_eq!(kind, pdt::S_GET_DATA);
-        let job = Job::parse(&body, Dialect::G2).unwrap();
-        Got { function: job.function.to_vec(), params: job.params.bytes.to_vec(), id: job.id.to_vec() }
+        let Job { function, params, id } = Job::parse(&body, Dialect::G2).unwrap();
+        Some(Got { function: function.to_vec(), kind: params.kind, params: params.bytes.to_vec(), id: id.to_vec() })
     }
 
     /// Answers a job.
     pub fn answer(&mut self, job: &Got, code: i64, msg: &str, data: &[u8]) {
         let mut ret = Vec::new();
         RetStruct { code, msg: msg.as_bytes(), data }.append_map_to(&mut ret);
+        self.give(job, &ret);
+    }
+
+    /// Answers a job with these bytes, whatever they are.
+    pub fn give(&mut self, job: &Got, ret: &[u8]) {
         let mut out = Vec::new();
-        Return { function: &job.function, params: &job.params, ret: &ret, id: Some(&job.id) }.append_to(&mut out);
+        Return { function: &job.function, params: &job.params, ret, id: Some(&job.id) }.append_to(&mut out);
         self.stream.write_all(&out).unwrap();
+    }
+
+    /// Does the next job: this is what its function returns.
+    pub fn serve(&mut self, data: &[u8]) -> Got {
+        let job = self.job();
+        self.answer(&job, 0, "ok", data);
+        job
     }
 
     /// Asks for a function.

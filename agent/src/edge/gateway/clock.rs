@@ -2,11 +2,11 @@
 //! second, so an end may come a second late.
 
 use super::super::broker::Broker;
-use super::super::session::{Ending, Protocol as Spoken, Session};
+use super::super::session::{Ending, Protocol, Session};
 use super::Visitor;
 use crate::core::admit::Http;
 use crate::core::message::Moment;
-use crate::observe::traffic::{Malformed, Protocol};
+use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
 use msf_wire::http::Stage;
 use msf_wire::ws;
@@ -51,7 +51,7 @@ impl Broker {
         let (limits, now) = (self.limits.http, self.now);
         let Some(session) = self.sessions.get_mut(token).filter(|session| !session.doomed) else { return };
         let came = session.since;
-        let Spoken::Http(visitor) = &mut session.protocol else { return };
+        let Protocol::Http(visitor) = &mut session.protocol else { return };
         match visitor.closing {
             Some(until) if now >= until => return self.doom(token, Ending::Closed),
             Some(_) => return,
@@ -84,7 +84,7 @@ impl Broker {
             (None, Stage::Body) => self.turn_away(token, 408, "the body of the request did not come in time"),
         }
         if stage != Stage::Idle {
-            self.counts().protocols[Protocol::Http].malformed(Malformed::Slow).count();
+            self.count_misfit(token, Malformed::Slow);
         }
     }
 
@@ -99,7 +99,7 @@ impl Broker {
 
     pub(super) fn visitor(&mut self, token: Token) -> Option<&mut Visitor> {
         match &mut self.sessions.get_mut(token).filter(|session| !session.doomed)?.protocol {
-            Spoken::Http(visitor) => Some(visitor),
+            Protocol::Http(visitor) => Some(visitor),
             _ => None,
         }
     }
@@ -108,7 +108,7 @@ impl Broker {
 impl Session {
     /// Its outbox is empty. If that was the last word of a visitor, our side of the connection is closed.
     pub(in super::super) fn last_word_is_out(&mut self) {
-        if let Spoken::Http(visitor) = &self.protocol
+        if let Protocol::Http(visitor) = &self.protocol
             && visitor.closing.is_some()
         {
             // The peer may have closed its side meanwhile, which is what we want.

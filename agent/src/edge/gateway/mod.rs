@@ -60,6 +60,11 @@ impl Visitor {
         self.closing.is_some() || (!self.last && self.open() < MOST_OPEN)
     }
 
+    /// Whether it has become a WebSocket.
+    pub fn is_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Bytes held for it beside its inbox and outbox.
     pub fn buffered(&self) -> usize {
         self.held

@@ -50,8 +50,7 @@ impl Broker {
                     Refusal::NotUtf8 => Malformed::Body,
                     Refusal::TooLong(_) => Malformed::Oversized,
                 };
-                self.counts().malformed.count();
-                self.counts().protocols[Protocol::Ws].malformed(why).count();
+                self.count_misfit(token, why);
                 self.hang_up(token, refusal.code(), &refusal.to_string());
                 bytes.len()
             }

@@ -61,7 +61,7 @@ impl Broker {
                 used
             }
             Err(refusal) => {
-                self.count_malformed(&refusal);
+                self.count_misfit(token, reason(&refusal));
                 self.turn_away(token, refusal.status(), &refusal.to_string());
                 bytes.len()
             }
@@ -102,6 +102,10 @@ impl Broker {
                         visitor.last = false;
                     }
                     self.answered(token, &mut out, 101, Persistence::Stays);
+                    // One kind of connection less, one of another more.
+                    let protocols = &self.counts().protocols;
+                    protocols[Protocol::Http].closed.count();
+                    protocols[Protocol::Ws].opened.count();
                 }
             }
         }
@@ -211,16 +215,15 @@ impl Broker {
             500.. => counts.http_5xx.count(),
         }
     }
+}
 
-    fn count_malformed(&self, refusal: &Refusal) {
-        let why = match refusal {
-            Refusal::NotHttp(_) | Refusal::Version => Malformed::Preamble,
-            Refusal::Framing(_) => Malformed::Lengths,
-            Refusal::HeadTooLong(_) | Refusal::BodyTooLong(_) => Malformed::Oversized,
-            Refusal::TooManyHeaders(_) | Refusal::Coding | Refusal::Expectation => Malformed::Header,
-        };
-        self.counts().malformed.count();
-        self.counts().protocols[Protocol::Http].malformed(why).count();
+/// As what a refusal is counted.
+fn reason(refusal: &Refusal) -> Malformed {
+    match refusal {
+        Refusal::NotHttp(_) | Refusal::Version => Malformed::Preamble,
+        Refusal::Framing(_) => Malformed::Lengths,
+        Refusal::HeadTooLong(_) | Refusal::BodyTooLong(_) => Malformed::Oversized,
+        Refusal::TooManyHeaders(_) | Refusal::Coding | Refusal::Expectation => Malformed::Header,
     }
 }
 
