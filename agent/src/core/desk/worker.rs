@@ -30,6 +30,8 @@ pub struct Worker {
     overdue: Vec<JobId>,
     /// Its generation is known, so that it can be sent jobs.
     ready: bool,
+    /// Its results do not say which job they are of, so it never has more than one.
+    serial: bool,
     /// It must be left alone for the moment.
     held: bool,
     /// Whose turn it is to give it a job.
@@ -54,6 +56,7 @@ impl Worker {
             jobs: Vec::new(),
             overdue: Vec::new(),
             ready: false,
+            serial: false,
             held: false,
             turn: 0,
         }
@@ -61,7 +64,7 @@ impl Worker {
 
     /// Whether a job under these rules may be given to it now.
     pub fn can_take(&self, rules: &Rules) -> bool {
-        let most = self.rules.in_flight.unwrap_or(rules.in_flight);
+        let most = if self.serial { 1 } else { self.rules.in_flight.unwrap_or(rules.in_flight) };
         self.ready && !self.held && self.jobs.len() < most as usize
     }
 
@@ -126,12 +129,11 @@ impl Desk {
         }
     }
 
-    /// The worker may be given jobs.
-    pub fn ready(&mut self, session: u32) {
-        if let Some(worker) = self.workers.get_mut(&session)
-            && !worker.ready
-        {
-            worker.ready = true;
+    /// The worker may be given jobs; one at a time, whatever the rules say, if it is `serial`.
+    pub fn ready(&mut self, session: u32, serial: bool) {
+        let Some(worker) = self.workers.get_mut(&session) else { return };
+        worker.serial = serial;
+        if !std::mem::replace(&mut worker.ready, true) {
             self.serve(session);
         }
     }

@@ -150,14 +150,14 @@ impl Cluster {
         self.turn(me);
     }
 
-    /// A worker offers a function; the control thread hears of it and publishes.
-    pub fn offer(&mut self, worker: Address, identity: &Identity, name: &'static str) {
+    /// A worker, which may return results without ids, offers a function; the control thread hears of it and publishes.
+    pub fn offer(&mut self, worker: Address, identity: &Identity, serial: bool, name: &'static str) {
         let node = &mut self.nodes[usize::from(worker.reactor)];
         let routes = Arc::clone(&node.routes);
         if !node.desk.offer(worker.session, identity, name.as_bytes(), &routes) {
             return;
         }
-        node.desk.ready(worker.session);
+        node.desk.ready(worker.session, serial);
         let version = self.latest.version() + 1;
         let identity = balance::hash_of(&identity.name);
         let entry = Registered { address: worker, identity, tally: Arc::default(), version };

@@ -61,6 +61,8 @@ struct Peer {
     offers: HashSet<usize>,
     jobs: Vec<Given>,
     held: bool,
+    /// It is given one job at a time, whatever the rules say.
+    serial: bool,
 }
 
 /// What a run has seen, to show that everything happened that was to be tried.
@@ -145,7 +147,8 @@ impl World {
         let address = self.address();
         let identity = Identity { name: format!("worker{number}").into_bytes(), host: None };
         let stays = number < 2;
-        let peer = Peer { address, identity, offers: HashSet::new(), jobs: Vec::new(), held: false };
+        let peer =
+            Peer { address, identity, offers: HashSet::new(), jobs: Vec::new(), held: false, serial: number % 4 == 3 };
         self.workers.insert(number, peer);
         for function in 0..self.rules.len() {
             // The first two have nearly everything between them, for good.
@@ -159,7 +162,7 @@ impl World {
     fn offer(&mut self, worker: usize, function: usize) {
         let peer = &mut self.workers[worker];
         peer.offers.insert(function);
-        self.cluster.offer(peer.address, &peer.identity, self.rules[function].0);
+        self.cluster.offer(peer.address, &peer.identity, peer.serial, self.rules[function].0);
         self.look();
     }
 
@@ -379,7 +382,8 @@ impl World {
         );
         assert!(!peer.held, "a job is given to a worker that is to be left alone");
         let busy = peer.jobs.iter().filter(|job| job.over == address && now < job.until).count();
-        assert!(busy < rules.in_flight as usize, "the limit is {}, and the worker has {busy} jobs", rules.in_flight);
+        let limit = if peer.serial { 1 } else { rules.in_flight as usize };
+        assert!(busy < limit, "the limit is {limit}, and the worker has {busy} jobs");
         let mut until = now + rules.deadline.as_millis() as u64;
         if let Some(open) = self.askers.get(&request).and_then(|key| self.open.get_mut(key)) {
             open.runs += 1;

@@ -150,11 +150,9 @@ impl Broker {
         }
         worker.functions += 1;
         worker.settling += 1;
-        let is_known = worker.dialect.is_some();
-        if is_known {
-            self.desk.ready(token.bits());
-        } else {
-            self.alarms.push((Duration::from_millis(settle.into()), Alarm::Settle, token));
+        match worker.dialect {
+            Some(dialect) => self.desk.ready(token.bits(), dialect == Dialect::G0),
+            None => self.alarms.push((Duration::from_millis(settle.into()), Alarm::Settle, token)),
         }
         self.report(Report::Offer(Offer { address, function: name.to_vec(), identity }));
     }
@@ -201,7 +199,8 @@ impl Broker {
         if worker.dialect.is_none() || (certain && worker.dialect != Some(dialect)) {
             worker.dialect = Some(dialect);
         }
-        self.desk.ready(token.bits());
+        let is_first = worker.dialect == Some(Dialect::G0);
+        self.desk.ready(token.bits(), is_first);
     }
 
     /// It has shown nothing since it offered its last function.
@@ -287,6 +286,7 @@ impl Broker {
             Some(id) => JobId::decode(id),
             None => {
                 worker.dialect = Some(Dialect::G0);
+                self.desk.ready(token.bits(), true);
                 let echo = echo(result.function, result.params);
                 let current = worker.current.filter(|(_, sent)| *sent == echo);
                 current.map(|(id, _)| id)
