@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 DEADLINE_MS, MUTE_DEADLINE_MS = 10000, 400
@@ -21,7 +22,7 @@ SIZES = (1, 8, 32, 256)
 class Agent:
     """A broker in folders of its own, with ports that the kernel chose."""
 
-    def __init__(self, stage, reactors):
+    def __init__(self, stage, reactors, in_flight):
         self.folder = tempfile.TemporaryDirectory(prefix="msf-nmid-soak-")
         home = Path(self.folder.name)
         self.socket = home / "msf_agent.sock"
@@ -34,9 +35,12 @@ http_enable=true
 http_port=0
 metrics_enable=true
 metrics_port=0
+in_flight={in_flight}
 deadline_ms={DEADLINE_MS}
 function.SoakMute.deadline_ms={MUTE_DEADLINE_MS}
+function.SoakMute.in_flight=1
 function.SoakCrowd.queue_limit=2
+function.SoakCrowd.in_flight=1
 """)
         env = {**os.environ, "MSF_RUN_DIR": str(home), "MSF_LOG_DIR": str(home / "log")}
         env.pop("MSF_AGENT_SOCK", None)
@@ -81,18 +85,33 @@ def callers(size):
                      *(f"{kind}={others}" for kind in kinds), "mute=1", "crowd=6"])
 
 
+@dataclass
+class Pass:
+    """One run."""
+
+    reactors: int
+    in_flight: int
+    size: int
+    chaos: bool
+
+    def __str__(self):
+        what = "in chaos" if self.chaos else "plain"
+        return f"{what}: {self.size} callers, {self.reactors} reactors, {self.in_flight} in flight"
+
+
 def passes(brief):
-    """(reactors, callers, chaos): all sizes on four reactors, one size on one."""
-    sizes = [(1, 32)] + ([(4, 32)] if brief else [(4, size) for size in SIZES])
-    return [(reactors, size, chaos) for reactors, size in sizes for chaos in (False, True)]
+    """All sizes on four reactors, and one size on one reactor, with several jobs at a time for each worker."""
+    sizes = [(1, 4, 32)] + ([(4, 1, 32)] if brief else [(4, 1, size) for size in SIZES])
+    return [Pass(*each, chaos) for each in sizes for chaos in (False, True)]
 
 
-def run_pass(load, stage, reactors, size, chaos, seconds, payload):
+def run_pass(load, stage, this, seconds, payload):
     """Whether everything was right; says what was not."""
-    with Agent(stage, reactors) as agent:
+    with Agent(stage, this.reactors, this.in_flight) as agent:
         command = [load, "--nmid", agent.place("nmid"), "--librpc", agent.socket, "--http", agent.place("HTTP"),
-                   "--seconds", seconds, "--payload", payload, "--chaos", "yes" if chaos else "no",
-                   "--callers", callers(size), "--workers", WORKERS, "--processes", 1 if chaos else 0,
+                   "--seconds", seconds, "--payload", payload, "--chaos", "yes" if this.chaos else "no",
+                   "--callers", callers(this.size), "--workers", WORKERS, "--processes", 1 if this.chaos else 0,
+                   "--in-flight", this.in_flight,
                    "--deadline-ms", DEADLINE_MS, "--mute-deadline-ms", MUTE_DEADLINE_MS]
         done = subprocess.run([str(word) for word in command], text=True, stdout=subprocess.PIPE, check=False,
                               timeout=seconds + 120)
@@ -114,7 +133,7 @@ def against_counters(report, agent):
     # An answer that crossed its successor was given, so that request was not abandoned.
     expected = impatient["given_up"] - impatient["crossed"]
     abandoned = agent.counted("msf_agent_abandoned_requests_total")
-    # Who was told of a failure and could not know of which request has left, up to the last of those given up.
+    # Who was told of a failure and could not know of which request has left: some of those may have been abandoned.
     if abs(abandoned - expected) > impatient["left"]:
         troubles.append(f"{expected} requests were given up unanswered, {abandoned:.0f} counted as abandoned")
     for gauge in ("msf_agent_function_queue_depth", "msf_agent_function_in_flight"):

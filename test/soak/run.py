@@ -51,10 +51,9 @@ def librpc_passes(load, stage, options):
 def nmid_passes(load, stage, options):
     """Yields whether each pass was in order."""
     seconds = options.seconds or 60
-    for reactors, size, chaos in nmid.passes(brief=options.seconds is not None):
-        title = "in chaos" if chaos else "plain"
-        print(f"soak nmid, {title}: {size} callers, {reactors} reactors, {seconds} s", flush=True)
-        yield nmid.run_pass(load, stage, reactors, size, chaos, seconds, NMID_PAYLOAD)
+    for each in nmid.passes(brief=options.seconds is not None):
+        print(f"soak nmid, {each}, {seconds} s", flush=True)
+        yield nmid.run_pass(load, stage, each, seconds, NMID_PAYLOAD)
 
 
 def main():

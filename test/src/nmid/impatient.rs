@@ -57,8 +57,10 @@ impl Caller for Impatient {
         tally.sent += 1;
         match self.answer(&asked, Instant::now() + PATIENCE, tally)? {
             Some(told) if !self.given_up.is_empty() && told.is_nameless() => {
-                tally.left += 1;
-                self.given_up.clear();
+                // Which of all these it ended, and what became of the others, is for nobody to say.
+                let older = self.given_up.drain(..).count() as u64;
+                tally.given_up -= older;
+                tally.left += 1 + older;
                 self.connection = Connection::open(self.source.plan().nmid)?;
             }
             Some(told) => {
