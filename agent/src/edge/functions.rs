@@ -345,8 +345,12 @@ fn number(text: &str) -> Option<u32> {
 
 /// Whether a result says that all went well; one that cannot be read says nothing else.
 pub(super) fn is_success(ret: &[u8]) -> bool {
-    msf_wire::nmid::RetStruct::parse(ret).is_none_or(|ret| ret.code == 0)
+    // How most of them begin.
+    ret.starts_with(GO_SUCCESS) || msf_wire::nmid::RetStruct::parse(ret).is_none_or(|ret| ret.code == 0)
 }
+
+/// A map of three that begins with the code zero, in nine bytes.
+const GO_SUCCESS: &[u8] = b"\x83\xa4Code\xd3\0\0\0\0\0\0\0\0";
 
 /// How often a call is sent from one reactor to another because it might be carried out sooner there.
 const MOST_HOPS: u8 = 3;

@@ -29,8 +29,8 @@ pub struct Worker {
     functions: usize,
     /// Counts its functions, so that only the last one's alarm settles its generation.
     settling: u32,
-    /// The job it was sent last, and its echo: for a worker that returns no ids.
-    current: Option<(JobId, u64)>,
+    /// The job it was sent last; with its echo, if it is a worker that returns no ids.
+    current: Option<(JobId, Option<u64>)>,
     /// Its last job was large: until then nothing else is sent, and what was to be sent waits here.
     quiet: bool,
     held: Vec<u8>,
@@ -222,11 +222,11 @@ impl Broker {
         let sent = match worker.dialect {
             Some(Dialect::G0) => to_first(*params).map(|bytes| {
                 let params = Params::untyped(&bytes);
-                worker.current = Some((id, echo(function, &bytes)));
+                worker.current = Some((id, Some(echo(function, &bytes))));
                 Job { function, params, id: b"" }.append_to(Dialect::G0, &mut frame);
             }),
             _ => {
-                worker.current = Some((id, echo(function, params.bytes)));
+                worker.current = Some((id, None));
                 Job { function, params: *params, id: &name }.append_to(Dialect::G2, &mut frame);
                 Ok(())
             }
@@ -288,7 +288,7 @@ impl Broker {
                 worker.dialect = Some(Dialect::G0);
                 self.desk.ready(token.bits(), true);
                 let echo = echo(result.function, result.params);
-                let current = worker.current.filter(|(_, sent)| *sent == echo);
+                let current = worker.current.filter(|(_, sent)| sent.is_none_or(|sent| sent == echo));
                 current.map(|(id, _)| id)
             }
         };
@@ -296,12 +296,12 @@ impl Broker {
         if worker.current.is_some_and(|(current, _)| current == id) {
             worker.current = None;
         }
-        let identity = worker.identity.clone();
         if u16::from(id.reactor) != self.me {
             // It was given this job on another connection, which another reactor had.
+            let identity = worker.identity.clone();
             return self.send_return(id, &identity, result.ret);
         }
-        match self.desk.complete(id, Some(token.bits()), &identity, ok) {
+        match self.desk.complete(id, Some(token.bits()), &worker.identity, ok) {
             Settled::Foreign => self.foreign(token),
             settled => self.settle(settled, result.ret),
         }
