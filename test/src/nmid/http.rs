@@ -1,4 +1,5 @@
-//! An HTTP caller with a connection that stays: the headers of nmid's gateway, answers judged by their content.
+//! An HTTP caller with a connection that stays: by the headers of nmid's gateway or by `POST /call/<function>`, in turn
+//! as chance decides; answers judged by their content.
 
 use super::caller::{Caller, Source};
 use super::tally::{Asked, Tally, Told};
@@ -67,12 +68,15 @@ impl Response {
         fields.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
+    fn status(&self) -> &str {
+        self.head.split_whitespace().nth(1).unwrap_or_default()
+    }
+
     /// What it says in the terms of nmid's gateway.
-    fn told(self) -> Told {
+    fn told_as_ever(self) -> Told {
         let text = |name: &str| self.header(name).unwrap_or_default().as_bytes().to_vec();
-        let status = self.head.split_whitespace().nth(1).unwrap_or_default();
         let (kind, message) = (text("N-NMID-MessageStatusType"), text("N-NMID-ErrorMessage"));
-        match (status, kind.as_slice(), message.as_slice()) {
+        match (self.status(), kind.as_slice(), message.as_slice()) {
             ("200", b"", _) => Told::Outcome(Outcome { code: 0, msg: b"ok".to_vec(), data: self.body }),
             // The old face does not say which code: the task knows of one.
             ("200", b"RET CODE ERROR", _) => Told::Outcome(Outcome { code: 7, msg: message, data: self.body }),
@@ -82,25 +86,57 @@ impl Response {
             _ => Told::Nonsense(self.head),
         }
     }
+
+    /// What it says as an answer to `POST /call/`, which names the request it is the answer to.
+    fn told(self, id: &str) -> Told {
+        if self.header("X-Request-Id") != Some(id) {
+            return Told::Nonsense(format!("{}, for {id}", self.head));
+        }
+        match self.status() {
+            "200" => self.outcome().map_or(Told::Nonsense(self.head), Told::Outcome),
+            "404" => Told::Nobody,
+            "429" => Told::Limited,
+            "502" | "504" => Told::Failed,
+            _ => Told::Nonsense(self.head),
+        }
+    }
+
+    /// Its JSON; the texts of tasks have nothing in them that JSON writes differently.
+    fn outcome(&self) -> Option<Outcome> {
+        let body = std::str::from_utf8(&self.body).ok()?;
+        let member = |name: &str| {
+            let (_, rest) = body.split_once(&format!("\"{name}\":"))?;
+            rest.split([',', '}']).next()
+        };
+        let text = |name: &str| Some(member(name)?.strip_prefix('"')?.strip_suffix('"')?.as_bytes().to_vec());
+        Some(Outcome { code: member("code")?.parse().ok()?, msg: text("msg")?, data: text("data")? })
+    }
 }
 
 impl Caller for HttpCaller {
     fn round(&mut self, tally: &mut Tally) -> io::Result<()> {
         let (task, function) = (self.source.task(), self.source.function());
         let params = task.params(Form::Json);
-        let kind = if self.source.dice.once_in(2) { 5 } else { 6 };
-        let mut request = format!(
-            "POST / HTTP/1.1\r\nHost: soak\r\nN-NMID-RequestType: HTTP_DO_WORK\r\nN-NMID-FunctionName: {function}\r\n\
-             N-NMID-ParamsType: {kind}\r\nContent-Length: {}\r\n\r\n",
-            params.len()
-        )
-        .into_bytes();
-        request.extend_from_slice(&params);
+        let id = format!("{}-{}", task.client, task.seq);
+        let is_modern = self.source.dice.once_in(2);
+        let (line, headers) = if is_modern {
+            (format!("POST /call/{function}"), format!("Content-Type: application/json\r\nX-Request-Id: {id}"))
+        } else {
+            let kind = if self.source.dice.once_in(2) { 5 } else { 6 };
+            let named = format!("N-NMID-RequestType: HTTP_DO_WORK\r\nN-NMID-FunctionName: {function}");
+            ("POST /".to_owned(), format!("{named}\r\nN-NMID-ParamsType: {kind}"))
+        };
+        let length = params.len();
+        let head = format!("{line} HTTP/1.1\r\nHost: soak\r\n{headers}\r\nContent-Length: {length}\r\n\r\n");
+        let request = [head.as_bytes(), &params].concat();
         let asked = Asked { task, function, params, at: Instant::now() };
         self.stream.write_all(&request)?;
         tally.sent += 1;
         match self.receive(self.source.end())? {
-            Some(response) => tally.count(&asked, response.told(), self.source.deadline()),
+            Some(response) => {
+                let told = if is_modern { response.told(&id) } else { response.told_as_ever() };
+                tally.count(&asked, told, self.source.deadline());
+            }
             None => tally.count_silence(&asked),
         }
         Ok(())
