@@ -89,7 +89,7 @@ MSF_EXPORT s32 nmid_job_params_type(struct nmid_job *job);
 
 /*
  * The value under key when the params are a map of texts and numbers, in msgpack or JSON alike; numbers and truth values
- * as text. It lives as long as the job. ENOENT: there is none; EILSEQ: it has a NUL inside.
+ * as text. It lives as long as the job. ENOENT: there is none, or it is a map or a list; EILSEQ: it has a NUL inside.
  */
 MSF_EXPORT const s8 *nmid_job_string(struct nmid_job *job, const s8 *key);
 

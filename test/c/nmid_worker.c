@@ -40,6 +40,7 @@ static s32 params(struct nmid_job *job, void *arg)
     CHECK_EQ(nmid_job_params_type(job), NMID_JSON);
     CHECK(strcmp(nmid_job_string(job, "n"), "4") == 0);
     CHECK(strcmp(nmid_job_string(job, "s"), "x") == 0);
+    CHECK(nmid_job_string(job, "deep") == NULL && errno == ENOENT);
     CHECK(nmid_job_string(job, "nul") == NULL && errno == EILSEQ);
     CHECK_FAILS(nmid_job_reply(job, 0, NULL, NULL, 1), EINVAL);
     return nmid_job_reply(job, 0, NULL, data, len);
@@ -148,6 +149,11 @@ static void jobs_are_answered(void)
     result(fd, "id1", 0, "NMID");
     broker_job(fd, "ToUpper", NMID_JSON, BYTES("{\"name\":\"json\"}"), "id2");
     result(fd, "id2", 0, "JSON");
+    /* A float, as nmid's gateway sends every number. */
+    broker_job(fd, "ToUpper", NMID_MSGPACK, BYTES("\x81\xa4name\xcb\x40\x10\0\0\0\0\0\0"), "id6");
+    result(fd, "id6", 0, "4");
+    broker_job(fd, "ToUpper", NMID_MSGPACK, BYTES("\x81\xa4name\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a"), "id7");
+    result(fd, "id7", 0, "0.1");
     broker_job(fd, "ToUpper", NMID_MSGPACK, BYTES("\x80"), "id3");
     result(fd, "id3", 3, "");
     broker_job(fd, "Nobody", NMID_MSGPACK, BYTES("\x80"), "id4");
@@ -162,7 +168,7 @@ static void jobs_are_answered(void)
 
 static void one_job(const char *name, nmid_function run, void *arg, s64 code, const char *data)
 {
-    static const char json[] = "{\"n\":4,\"s\":\"x\",\"nul\":\"a\\u0000b\"}";
+    static const char json[] = "{\"n\":4,\"s\":\"x\",\"deep\":{\"s\":1},\"nul\":\"a\\u0000b\"}";
     struct nmid_worker *worker = worker_with(name, run, arg);
     int fd;
 
@@ -180,7 +186,7 @@ static void every_way_to_answer(void)
 {
     struct nmid_worker *self;
 
-    one_job("Params", params, NULL, 0, "{\"n\":4,\"s\":\"x\",\"nul\":\"a\\u0000b\"}");
+    one_job("Params", params, NULL, 0, "{\"n\":4,\"s\":\"x\",\"deep\":{\"s\":1},\"nul\":\"a\\u0000b\"}");
     one_job("Silent", silent, NULL, 500, "");
     one_job("Fails", fails, NULL, -5, "");
     one_job("Closes", closes, &self, 0, "");

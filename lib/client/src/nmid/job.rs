@@ -2,7 +2,7 @@
 //! mistake.
 
 use super::connection::Connection;
-use msf_wire::nmid::{self as wire, Params, RetStruct, lookup};
+use msf_wire::nmid::{self as wire, Params, RetStruct, Value, glance, lookup};
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,6 +57,12 @@ impl Job {
     #[must_use]
     pub fn string(&self, key: &[u8]) -> Option<Vec<u8>> {
         lookup(self.wire().params, key)
+    }
+
+    /// The same for who must stay small: without what is nested, and floats as they are.
+    #[must_use]
+    pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
+        glance(self.wire().params, key)
     }
 
     pub(super) fn wire(&self) -> wire::Job<'_> {

@@ -42,7 +42,7 @@ pub use job::{Failure, Job, ret};
 pub use line::take_open_sockets;
 pub use link::Notice;
 pub use place::{DEFAULT_PORT, place};
-pub use worker::{Running, StillBusy, Worker};
+pub use worker::{Join, Life, Running, Spawn, StillBusy, Worker};
 pub use worker_core::{Event, WorkerCore};
 
 /// The frames, for who drives a core himself.

@@ -15,12 +15,18 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 type Function = Box<dyn Fn(&Job) -> Vec<u8> + Send + Sync>;
 type Observer = Box<dyn Fn(&Notice<'_>) + Send + Sync>;
 type Alarm = Box<dyn Fn() + Send + Sync>;
+/// What a thread does.
+pub type Life = Box<dyn FnOnce() + Send>;
+/// Waits for a thread's end.
+pub type Join = Box<dyn FnOnce() + Send>;
+/// Starts a thread under a name.
+pub type Spawn = fn(&str, Life) -> io::Result<Join>;
 
 /// A worker that is being described.
 #[must_use]
@@ -28,13 +34,13 @@ pub struct Worker {
     shared: Shared,
     servers: Vec<Place>,
     concurrency: usize,
+    spawn: Spawn,
 }
 
 /// A worker at work. Dropped, it ends at once; [`close`](Self::close) is the friendly way.
-#[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<Join>>,
 }
 
 /// So many functions still ran when the time to close was over. Their threads end with them.
@@ -54,9 +60,18 @@ pub(super) struct Shared {
 impl Worker {
     /// A worker that calls itself `name`, with one thread for its functions.
     pub fn new(name: impl Into<Vec<u8>>) -> Self {
+        Self::with_threads_of(name, |name, life| {
+            let thread = thread::Builder::new().name(name.into()).spawn(life)?;
+            // Its panics were caught and told.
+            Ok(Box::new(|| drop(thread.join())))
+        })
+    }
+
+    /// The same, for a program that makes its threads in a way of its own.
+    pub fn with_threads_of(name: impl Into<Vec<u8>>, spawn: Spawn) -> Self {
         let shared =
             Shared { name: name.into(), pool: Pool::default(), functions: Vec::new(), observer: None, alarm: None };
-        Self { shared, servers: Vec::new(), concurrency: 1 }
+        Self { shared, servers: Vec::new(), concurrency: 1, spawn }
     }
 
     /// Offers a function. What it returns is the Data of its RetStruct, a failure is its Code and Msg. Under a name
@@ -125,11 +140,11 @@ impl Worker {
     fn begin(self, concurrency: usize) -> io::Result<Running> {
         let running = Running { shared: Arc::new(self.shared), threads: Mutex::default() };
         for _ in 0..concurrency {
-            running.spawn("nmid-function", |shared| while shared.run(shared.pool.take()) {})?;
+            running.spawn(self.spawn, "nmid-function", |shared| while shared.run(shared.pool.take()) {})?;
         }
         for place in self.servers {
             running.shared.pool.link_begins();
-            let started = running.spawn("nmid-link", move |shared| link::run(shared, &place));
+            let started = running.spawn(self.spawn, "nmid-link", move |shared| link::run(shared, &place));
             if started.is_err() {
                 running.shared.pool.link_ends();
                 return started.map(|()| running);
@@ -187,20 +202,18 @@ impl Running {
         if busy > 0 {
             return Err(StillBusy(busy));
         }
-        for thread in std::mem::take(&mut *self.threads()) {
-            // Its panics were caught and told.
-            let _ = thread.join();
-        }
+        let threads = std::mem::take(&mut *self.threads());
+        threads.into_iter().for_each(|join| join());
         Ok(())
     }
 
-    fn spawn(&self, name: &str, life: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {
+    fn spawn(&self, spawn: Spawn, name: &str, life: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        self.threads().push(thread::Builder::new().name(name.into()).spawn(move || life(&shared))?);
+        self.threads().push(spawn(name, Box::new(move || life(&shared)))?);
         Ok(())
     }
 
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn threads(&self) -> MutexGuard<'_, Vec<Join>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -256,6 +269,12 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("name", &self.name.escape_ascii().to_string()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 

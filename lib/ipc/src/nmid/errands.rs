@@ -11,12 +11,12 @@ use crate::{signals, socket};
 use msf_client::nmid::wire::{Params, handle_type};
 use msf_client::nmid::{Canceller, Client};
 use msf_sys::ffi::ipc::nmid_ret;
+use msf_sys::thread;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// What the program gave to be called.
@@ -55,7 +55,7 @@ struct State {
     /// Readable while `ended` holds something; once it is there, callbacks run in the program's loop.
     bell: Option<OwnedFd>,
     /// Who is inside a callback.
-    inside: Option<ThreadId>,
+    inside: Option<libc::pthread_t>,
     over: bool,
 }
 
@@ -96,8 +96,7 @@ impl Errands {
         }
         if let Some(client) = state.client.take() {
             let errands = Arc::clone(self);
-            let thread = thread::Builder::new().name("nmid-errands".into());
-            signals::shielded(|| thread.spawn(move || errands.run(client)))?;
+            signals::shielded(|| thread::spawn("nmid-errands", move || errands.run(client)))?;
         }
         state.waiting.push_back(errand);
         drop(state);
@@ -138,7 +137,7 @@ impl Errands {
             .collect();
         self.changed.notify_all();
         self.canceller.cancel();
-        let elsewhere = |state: &mut State| state.inside.is_some_and(|thread| thread != thread::current().id());
+        let elsewhere = |state: &mut State| state.inside.is_some_and(|thread| thread != this_thread());
         drop(self.changed.wait_while(state, elsewhere).unwrap_or_else(PoisonError::into_inner));
         for callback in callbacks {
             callback.end(Err(Errno::CANCELED));
@@ -177,7 +176,7 @@ impl Errands {
             }
             return;
         }
-        state.inside = Some(thread::current().id());
+        state.inside = Some(this_thread());
         drop(state);
         callback.end(outcome);
         self.state().inside = None;
@@ -187,6 +186,11 @@ impl Errands {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn this_thread() -> libc::pthread_t {
+    // SAFETY: the function takes nothing.
+    unsafe { libc::pthread_self() }
 }
 
 /// A call under way.

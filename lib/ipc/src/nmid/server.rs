@@ -5,12 +5,14 @@ use super::task::Function;
 use crate::errno::Errno;
 use crate::{signals, socket};
 use msf_client::Place;
-use msf_client::nmid::{Notice, Running, Worker};
+use msf_client::nmid::{Join, Life, Notice, Running, Worker};
 use msf_sys::ffi::ipc::nmid_worker;
 use msf_sys::log;
 use msf_sys::log::Level;
+use msf_sys::thread;
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -157,7 +159,8 @@ impl Server {
             };
             log!(level, &name, "{notice}");
         };
-        let mut worker = Worker::new(described.name).concurrency(described.concurrency).observer(observer);
+        let mut worker =
+            Worker::with_threads_of(described.name, spawn).concurrency(described.concurrency).observer(observer);
         for (name, function) in described.functions {
             let mark = mark(&self.mark);
             worker = worker.raw_function(name, move |job| {
@@ -186,6 +189,12 @@ impl Handle for Server {
     fn owner(&self) -> u32 {
         self.owner
     }
+}
+
+/// As every thread of libipc is made, and no second way linked in.
+fn spawn(name: &str, life: Life) -> io::Result<Join> {
+    let thread = thread::spawn(name, life)?;
+    Ok(Box::new(|| drop(thread.join())))
 }
 
 /// An address nothing else has while the worker lives.

@@ -1,7 +1,7 @@
 //! One job, lent to a function of the program: what it may ask for, and what it has answered.
 
 use crate::errno::Errno;
-use msf_client::nmid::wire::RetStruct;
+use msf_client::nmid::wire::{RetStruct, Value};
 use msf_client::nmid::{Failure, Job, ret};
 use msf_sys::ffi::ipc::nmid_job;
 use std::ffi::{CString, c_int, c_void};
@@ -59,7 +59,10 @@ impl Task<'_> {
     }
 
     pub(super) fn string(&mut self, key: &[u8]) -> Result<&CString, Errno> {
-        let text = self.job.string(key).ok_or(Errno(libc::ENOENT))?;
+        let text = match self.job.value(key).ok_or(Errno(libc::ENOENT))? {
+            Value::Text(text) => text.into_owned(),
+            Value::Float(number) => decimal(number),
+        };
         self.strings.push(CString::new(text).map_err(|_| Errno(libc::EILSEQ))?);
         self.strings.last().ok_or(Errno::NOMEM)
     }
@@ -71,6 +74,21 @@ impl Task<'_> {
         self.reply = Some(Reply { code: answer.code, ret: ret(answer) });
         Ok(())
     }
+}
+
+/// By C's printf, which is in the process anyway; ours would weigh more than all else that reads params. The shortest that
+/// is read as the same number.
+fn decimal(number: f64) -> Vec<u8> {
+    let mut text = [0_u8; 32];
+    for digits in [15, 17] {
+        // SAFETY: the format takes an int and a double, and no more is written than there is room for.
+        unsafe { libc::snprintf(text.as_mut_ptr().cast(), text.len(), c"%.*g".as_ptr(), digits as c_int, number) };
+        // SAFETY: snprintf has terminated it.
+        if unsafe { libc::strtod(text.as_ptr().cast(), ptr::null_mut()) } == number {
+            break;
+        }
+    }
+    text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
 }
 
 /// # Safety
