@@ -26,7 +26,7 @@ from builder.suite import Step                                          # noqa: 
 
 ACTIONS = {
     "build": "build the stage tree (the default)",
-    "demo": "build, then run agent, shell and daemon together and watch them survive",
+    "demo": "build, then run agent, shell, daemon and workers together and watch them survive",
     "test": "build, then run every check and test",
     "check": "formatting, clippy, layers and the C ABI only",
     "bench": "the benchmarks: event loop, brokers, gateway, idle connections",
@@ -85,6 +85,7 @@ def build(options):
 
 
 def demo(options):
+    machine.prepare("demo")
     run([sys.executable, "script/demo.py", native(options).root])
 
 
@@ -95,7 +96,7 @@ def check(options):
 
 
 def test(options):
-    machine.prepare("build", "test")
+    machine.prepare("build", "demo", "test")
     if not options.only or "interop" in options.only:
         machine.prepare("interop")
     machine.Rust().components()

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The main job, seen once from end to end, in a run directory of its own.
+"""The main job, seen once from end to end, in run directories of its own.
 
 usage: script/demo.py STAGE        (`./build.py demo` builds the stage tree and calls this)
 
 msf_daemon starts msf_agent and `msf_shell -c msf_agent_svc.json`; the shell loads two plugins into one process, and the
 second calls the first through the agent every second. Then the agent is killed with -9, and calls are answered again
-within a second. Then everything stops, and nothing is left behind.
+within a second. Then everything stops, and nothing is left behind. What follows is in demo_functions.py: functions
+called by name, over HTTP, by an operator, and in C.
 """
 
 import json
@@ -19,7 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from household import Failure, Log, children_are_ours, descendants, leftovers, shared_memory, wait_until
+from demo_functions import Functions
+from household import Failure, Log, children_are_ours, end_descendants, leftovers, say, shared_memory, wait_until
 
 HERE = Path(__file__).resolve().parent
 PLUGINS = ("msf_agent1", "msf_agent2")
@@ -35,22 +37,26 @@ def main(arguments):
     stage = Path(arguments[0]).resolve()
     children_are_ours()
     folder = Path(tempfile.mkdtemp(prefix="msf-demo-"))
-    demo = Demo(stage, folder)
-    try:
-        demo.run()
-    except Failure as failure:
-        demo.give_up()
-        print(f"\ndemo FAILED: {failure}\nlogs are kept in {demo.logs}", file=sys.stderr, flush=True)
-        return 1
-    except BaseException:
-        demo.give_up()
-        raise
+    for half in (House(stage, folder / "house"), Functions(stage, folder / "functions")):
+        try:
+            half.run()
+        except Failure as failure:
+            half.give_up()
+            end_descendants()
+            print(f"\ndemo FAILED: {failure}\nlogs are kept in {half.logs}", file=sys.stderr, flush=True)
+            return 1
+        except BaseException:
+            half.give_up()
+            end_descendants()
+            raise
     shutil.rmtree(folder)
     print("\ndemo passed: started, called, killed, recovered, stopped, nothing left behind", flush=True)
     return 0
 
 
-class Demo:
+class House:
+    """Daemon, shell and agent."""
+
     def __init__(self, stage, folder):
         self.bin = stage / "bin"
         self.folder = folder
@@ -72,13 +78,14 @@ class Demo:
         self.stop()
 
     def write_configuration(self):
-        self.runtime.mkdir(mode=0o700)
+        self.runtime.mkdir(mode=0o700, parents=True)
         self.logs.mkdir()
         # The shell's file is the one every user of the original knows, byte for byte.
         services = self.folder / "msf_agent_svc.json"
         shutil.copyfile(HERE / "config/msf_agent_svc.json", services)
         agent = self.folder / "msf_agent.conf"
-        agent.write_text("# The demo needs the unix socket only, so that it runs beside a real agent.\nnet_enable=false\n")
+        # The unix socket is enough here, and so the demo runs beside a real agent.
+        agent.write_text("net_enable=false\n")
         processes = [
             {"proc_idx": 0, "proc_name": "msf_agent", "proc_path": str(self.bin / "msf_agent"), "proc_conf": str(agent)},
             {"proc_idx": 1, "proc_name": "msf_shell", "proc_path": str(self.bin / "msf_shell"), "proc_conf": str(services)},
@@ -166,24 +173,15 @@ class Demo:
             raise Failure("left behind: " + "; ".join(left))
 
     def give_up(self):
-        """Takes down what a failed demo left running: descendants of this very process, nothing else."""
+        """Lets the daemon end what it has started; what is left then, the household ends."""
         if self.log:
             self.log.drain()
-        for pid in [self.daemon.pid] if self.daemon and self.daemon.poll() is None else []:
-            os.kill(pid, signal.SIGTERM)
+        if self.daemon and self.daemon.poll() is None:
+            self.daemon.terminate()
             try:
                 self.daemon.wait(5)
             except subprocess.TimeoutExpired:
                 pass
-        for pid in descendants():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
-def say(text):
-    print(f"demo: {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from household import Failure, Log, children_are_ours, descendants, leftovers, shared_memory, wait_until
+from household import Failure, Log, children_are_ours, end_descendants, leftovers, shared_memory, wait_until
 
 PERIOD = 2.0
 ROUNDS = 2
@@ -37,11 +37,11 @@ def main(arguments):
     try:
         pair.run()
     except Failure as failure:
-        pair.kill()
+        end_descendants()
         print(f"pair FAILED: {failure}\nkept: {folder}", file=sys.stderr, flush=True)
         return 1
     except BaseException:
-        pair.kill()
+        end_descendants()
         raise
     shutil.rmtree(folder)
     print("pair passed", flush=True)
@@ -99,13 +99,6 @@ class Pair:
         left = leftovers(self.folder, self.xdg, self.memory)
         if left:
             raise Failure("left behind: " + "; ".join(left))
-
-    def kill(self):
-        for pid in descendants():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def ordinary_user():

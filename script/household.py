@@ -1,8 +1,9 @@
-"""What demo.py and demo_pair.py share: following a log, waiting for a condition, and looking for what is left behind."""
+"""What the demos share: following a log, waiting for a condition, and looking for what is left behind."""
 
 import ctypes
 import os
 import re
+import signal
 import stat
 import time
 from pathlib import Path
@@ -13,6 +14,10 @@ POLL = 0.005
 
 class Failure(Exception):
     """One sentence: what should have happened, and what did."""
+
+
+def say(text):
+    print(f"demo: {text}", flush=True)
 
 
 def wait_until(condition, seconds, otherwise, process=None):
@@ -91,6 +96,15 @@ def descendants():
             return found
         ours |= more
         found.update((pid, command_of(pid)) for pid in more)
+
+
+def end_descendants():
+    """Takes down what a failed run left running: descendants of this very process, nothing else."""
+    for pid in descendants():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def command_of(pid):

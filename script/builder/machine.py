@@ -31,6 +31,7 @@ class Need:
 
 NEEDS = {
     "build": [Need("gcc", "gcc"), Need("readelf", "binutils"), Need("stdio.h", "libc6-dev", header=True)],
+    "demo": [Need("curl", "curl")],
     "test": [
         Need("g++", "g++"),
         Need("make", "make"),

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from .command import ROOT, BuildError, output, run
 
-PACKAGES = ("msf", "ipc", "msf-agent", "msf-daemon", "msf-shell")
+PACKAGES = ("msf", "ipc", "msf-agent", "msf-client", "msf-daemon", "msf-shell")
 BINARIES = ("msf_agent", "msf_daemon", "msf_shell")
 LIBRARIES = ("msf", "ipc")
 PROGRAMS = ("msf_upnp", "msf_dlna", "nmid_toupper", "nmid_call")
+EXAMPLES = {"toupper": "nmid_toupper_rust"}     # cargo's name -> its name here
 SONAME_MAJOR = 1
 C_FLAGS = ("-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
 SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder",
@@ -44,6 +45,10 @@ class Stage:
         command = ["cargo", "build", "--profile", self.profile, *flags]
         for package in PACKAGES:
             command += ["-p", package]
+        # With an example asked for, libraries and programs are built only when they are asked for as well.
+        command += ["--lib", "--bins"]
+        for example in EXAMPLES:
+            command += ["--example", example]
         self.stamp.unlink(missing_ok=True)
         run(command, env=env)
         self.collect()
@@ -64,6 +69,8 @@ class Stage:
         built = self.cargo_folder()
         for name in BINARIES:
             place(built / name, self.bin / name, self.strip)
+        for example, name in EXAMPLES.items():
+            place(built / "examples" / example, self.bin / name, self.strip)
         for name in LIBRARIES:
             place(built / f"lib{name}.so", self.lib / f"lib{name}.so.{SONAME_MAJOR}", self.strip)
             relink(self.lib / f"lib{name}.so", f"lib{name}.so.{SONAME_MAJOR}")
