@@ -44,6 +44,20 @@ impl Impatient {
         }
         Ok(None)
     }
+
+    /// Whether this may have ended any of several requests.
+    fn is_of_nobody(&self, told: &Told) -> bool {
+        !self.given_up.is_empty() && told.is_nameless()
+    }
+
+    /// Which of all its requests was ended, and what became of the others, is for nobody to say.
+    fn lose_track(&mut self, tally: &mut Tally) -> io::Result<()> {
+        let older = self.given_up.drain(..).count() as u64;
+        tally.given_up -= older;
+        tally.left += 1 + older;
+        self.connection = Connection::open(self.source.plan().nmid)?;
+        Ok(())
+    }
 }
 
 impl Caller for Impatient {
@@ -56,13 +70,7 @@ impl Caller for Impatient {
         self.connection.send(&frames)?;
         tally.sent += 1;
         match self.answer(&asked, Instant::now() + PATIENCE, tally)? {
-            Some(told) if !self.given_up.is_empty() && told.is_nameless() => {
-                // Which of all these it ended, and what became of the others, is for nobody to say.
-                let older = self.given_up.drain(..).count() as u64;
-                tally.given_up -= older;
-                tally.left += 1 + older;
-                self.connection = Connection::open(self.source.plan().nmid)?;
-            }
+            Some(told) if self.is_of_nobody(&told) => self.lose_track(tally)?,
             Some(told) => {
                 tally.count(&asked, told, self.source.deadline());
                 // Answers come in order: what is older and has not come never will.
@@ -82,6 +90,7 @@ impl Caller for Impatient {
             tally.given_up -= 1;
             let due = self.source.end();
             match self.answer(&last, due, tally)? {
+                Some(told) if self.is_of_nobody(&told) => self.lose_track(tally)?,
                 Some(told) => tally.count(&last, told, self.source.deadline()),
                 None => tally.count_silence(&last),
             }

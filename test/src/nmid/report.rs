@@ -72,8 +72,11 @@ impl Report {
             if !self.chaos {
                 never(tally.failed, "requests failed though no worker did");
                 never(tally.nobody, "requests for a function that nobody has");
-                never(tally.left, "requests whose caller left");
-                never(if *role == Role::Mute { 0 } else { tally.expired }, "requests past their deadline");
+                // Who asks on without waiting, and is answered in order, fills its own queue up to the deadline.
+                let is_impatient = *role == Role::Impatient;
+                never(if is_impatient { 0 } else { tally.left }, "requests whose caller left");
+                let may_expire = is_impatient || *role == Role::Mute;
+                never(if may_expire { 0 } else { tally.expired }, "requests past their deadline");
             }
             never(if *role == Role::Crowd { 0 } else { tally.limited }, "requests over a limit that was not reached");
             if *role == Role::Mute && tally.expired == 0 {
