@@ -7,8 +7,10 @@ mod worker;
 
 use common::UPNP;
 use http::House;
+use msf_wire::nmid::{Dialect, Job, Return, append_name, conn, pdt};
 use nix::sys::signal::Signal;
 use std::io::Write;
+use worker::Nmid;
 
 #[test]
 fn a_function_is_called_in_json() {
@@ -263,5 +265,49 @@ fn callers_and_workers_on_different_reactors_find_each_other() {
         // Its end is the workers'.
         house.agent.signal(Signal::SIGTERM);
         assert!(done.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_worker_of_the_first_generation_gets_what_it_can_read_and_nothing_else() {
+    let house = House::open("");
+    let (mut worker, mut client) = (Nmid::connect(&house.agent), house.client());
+    let mut hello = Vec::new();
+    append_name(&mut hello, conn::WORKER, pdt::W_ADD_FUNC, b"ToUpper");
+    append_name(&mut hello, conn::WORKER, pdt::W_GRAB_JOB, b"1");
+    worker.stream.write_all(&hello).unwrap();
+    assert_eq!(worker.next().0, pdt::OK);
+    client.call("ToUpper", "", r#"{"name":"nmid"}"#);
+    let (kind, body) = worker.next();
+    let job = Job::parse(&body, Dialect::G0).unwrap();
+    assert_eq!((kind, job.params.bytes), (pdt::S_GET_DATA, &b"\x91\xa9name:nmid"[..]));
+    let mut bytes = Vec::new();
+    let ret = b"\x93\x00\xa2OK\xa4NMID";
+    Return { function: job.function, params: job.params.bytes, ret, id: None }.append_to(&mut bytes);
+    worker.stream.write_all(&bytes).unwrap();
+    assert_eq!(client.answer().text(), r#"{"code":0,"msg":"OK","data":"NMID"}"#);
+    // A comma would make it read beyond its arguments.
+    client.call("ToUpper", "", r#"{"name":"a,b"}"#);
+    let (status, why) = client.answer().refusal();
+    assert!(status == 502 && why.contains("parameters"), "{why}");
+}
+
+#[test]
+fn thousands_of_pipelined_requests_are_taken_in_their_time() {
+    let house = House::open("function.Echo.in_flight=16");
+    let (mut worker, mut client) = (house.worker(&["Echo"]), house.client());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while let Some(job) = worker.job_if_any() {
+                let text = msf_wire::nmid::msgpack_to_json(&job.params).unwrap();
+                worker.answer(&job, 0, "ok", text.as_bytes());
+            }
+        });
+        let mut writer = http::Client { stream: client.stream.try_clone().unwrap(), bytes: Vec::new() };
+        scope.spawn(move || (0..5000).for_each(|number| writer.call("Echo", "", number.to_string())));
+        for number in 0..5000 {
+            assert_eq!(client.answer().text(), format!(r#"{{"code":0,"msg":"ok","data":{number}}}"#));
+        }
+        house.agent.signal(Signal::SIGTERM);
     });
 }

@@ -178,3 +178,24 @@ fn a_hundred_calls_in_flight_are_told_apart() {
         assert_eq!(talk.hear_text(), format!(r#"{{"id":{number},"code":0,"msg":"ok","data":{number}}}"#));
     }
 }
+
+#[test]
+fn thousands_of_calls_at_once_are_taken_in_their_time() {
+    let house = House::open("function.F.in_flight=16");
+    let mut worker = house.worker(&["F"]);
+    let mut talk = Talk::begin(&house);
+    let mut writer = Talk(Client { stream: talk.0.stream.try_clone().unwrap(), bytes: Vec::new() });
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while let Some(job) = worker.job_if_any() {
+                worker.answer(&job, 0, "ok", b"1");
+            }
+        });
+        scope.spawn(move || (0..5000).for_each(|id| writer.say(&format!(r#"{{"id":{id},"function":"F"}}"#))));
+        for id in 0..5000 {
+            // One worker, one queue: they end in their order.
+            assert_eq!(talk.hear_text(), format!(r#"{{"id":{id},"code":0,"msg":"ok","data":1}}"#));
+        }
+        house.agent.signal(nix::sys::signal::Signal::SIGTERM);
+    });
+}
