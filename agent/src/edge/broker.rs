@@ -49,6 +49,8 @@ pub struct Wiring {
 pub struct Broker {
     pub(super) me: u16,
     started: Instant,
+    /// What the clock showed last.
+    looked: Instant,
     pub(super) now: Moment,
     /// The same in microseconds.
     pub(super) micros: u64,
@@ -56,6 +58,8 @@ pub struct Broker {
     pub(super) sessions: Slots<Session>,
     pub(super) dispatch: Dispatch,
     pub(super) desk: Desk,
+    /// When the timer for the calls' deadlines fires.
+    wakes_at: Moment,
     pub(super) counters: Arc<[Counters]>,
     pub(super) lanes: Vec<Option<Lane>>,
     pub(super) spares: Spares,
@@ -117,12 +121,14 @@ impl Broker {
         Broker {
             me: wiring.me,
             started: wiring.started,
+            looked: wiring.started,
             now: Moment(0),
             micros: 0,
             limits: wiring.limits,
             sessions: Slots::default(),
             dispatch: Dispatch::new(wiring.seed, wiring.me, Arc::clone(&wiring.counters)),
             desk,
+            wakes_at: Moment(u64::MAX),
             counters: wiring.counters,
             lanes: wiring.siblings.into_iter().map(|mailbox| lane((wiring.me, mailbox))).collect(),
             spares: Spares::default(),
@@ -160,19 +166,10 @@ impl Broker {
 
     /// One turn, which waits at most `longest` for something to happen.
     pub(super) fn turn(&mut self, reactor: &mut Reactor, longest: Option<Duration>) -> io::Result<()> {
-        let longest = if self.more.is_empty() { self.until_deadline(longest) } else { Some(Duration::ZERO) };
+        let longest = if self.more.is_empty() { longest } else { Some(Duration::ZERO) };
         reactor.turn(self, longest)?;
         self.finish(reactor);
         Ok(())
-    }
-
-    /// How long the loop may sleep: until a call's deadline at most.
-    fn until_deadline(&self, longest: Option<Duration>) -> Option<Duration> {
-        let next = self.desk.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        match (next, longest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
     }
 
     /// What this reactor counts.
@@ -196,8 +193,13 @@ impl Broker {
         }
     }
 
+    /// The time of this turn, for everything in it.
     fn look_at_the_clock(&mut self, reactor: &Reactor) {
-        let since = reactor.now().saturating_duration_since(self.started);
+        if reactor.now() == self.looked {
+            return;
+        }
+        self.looked = reactor.now();
+        let since = self.looked.saturating_duration_since(self.started);
         self.micros = since.as_micros() as u64;
         self.now = Moment(self.micros / 1000);
         self.desk.tell_time(self.micros);
@@ -210,7 +212,6 @@ impl Broker {
         for token in std::mem::take(&mut self.more) {
             self.pull(token);
         }
-        self.desk.expire();
         self.run_errands();
         if self.phase == Phase::Stopping {
             self.close_all();
@@ -230,6 +231,7 @@ impl Broker {
         self.notice_the_drain();
         self.flush_reports();
         self.flush_taps();
+        self.watch_deadlines(reactor);
         for (after, alarm, token) in self.alarms.drain(..) {
             reactor.arm(after, alarm as u64 + u64::from(token.bits()));
         }
@@ -247,6 +249,14 @@ impl Broker {
         counts.turns.count();
         // What `now` tells is when this turn's waiting was over.
         counts.busy_nanos.add(reactor.now().elapsed().as_nanos() as u64);
+    }
+
+    /// One timer of the loop stands for the deadlines of all calls: for the earliest there was when it was armed. Most
+    /// calls end before theirs, so it is hardly ever armed anew.
+    fn watch_deadlines(&mut self, reactor: &mut Reactor) {
+        let Some(soonest) = self.desk.take_soonest().filter(|soonest| *soonest < self.wakes_at) else { return };
+        self.wakes_at = soonest;
+        reactor.arm(Duration::from_millis(soonest.0.saturating_sub(self.now.0)), DEADLINE_KEY);
     }
 
     fn notice_the_drain(&mut self) {
@@ -348,6 +358,10 @@ impl Turn for Broker {
         self.look_at_the_clock(reactor);
         match key {
             SWEEP_KEY => self.sweep(),
+            DEADLINE_KEY => {
+                self.wakes_at = Moment(u64::MAX);
+                self.desk.expire();
+            }
             STARVED_KEY => {
                 self.retrying = false;
                 self.retry_starved();
@@ -401,3 +415,4 @@ const STARVED: Duration = Duration::from_millis(10);
 /// No session's token is above 32 bits.
 const SWEEP_KEY: u64 = u64::MAX;
 const STARVED_KEY: u64 = u64::MAX - 1;
+const DEADLINE_KEY: u64 = u64::MAX - 2;

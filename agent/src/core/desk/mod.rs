@@ -35,6 +35,8 @@ pub struct Desk {
     origin: Instant,
     jobs: Jobs,
     timers: Timers,
+    /// The earliest deadline among those of late.
+    soonest: Option<Moment>,
     functions: HashMap<Arc<[u8]>, Function, Mix>,
     workers: HashMap<u32, Worker, Mix>,
     services: HashMap<u32, Service, Mix>,
@@ -112,6 +114,7 @@ impl Desk {
             origin,
             jobs: Jobs::new(me as u8),
             timers: Timers::new(origin),
+            soonest: None,
             functions: HashMap::with_hasher(mix),
             workers: HashMap::with_hasher(mix),
             services: HashMap::with_hasher(mix),
@@ -224,9 +227,9 @@ impl Desk {
         self.fail(&job, why);
     }
 
-    /// When the next deadline is.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+    /// When to look for deadlines, if that is sooner than what was said before.
+    pub fn take_soonest(&mut self) -> Option<Moment> {
+        self.soonest.take()
     }
 
     /// Ends everything whose time has come.
@@ -247,6 +250,8 @@ impl Desk {
                 _ => self.overdue(id),
             }
         }
+        let next = self.timers.next().map(|at| at.saturating_duration_since(self.origin));
+        self.soonest = next.map(|at| Moment(at.as_millis() as u64 + 1));
     }
 
     /// The caller has gone, or has asked for something else: with a ticket that call alone, else all of them.
@@ -337,6 +342,7 @@ impl Desk {
             Place::Orphan(until) => until.min(job.deadline),
             _ => job.deadline,
         };
+        self.soonest = Some(self.soonest.map_or(until, |soonest| soonest.min(until)));
         let old = job.timer.replace(self.timers.arm(self.origin + Duration::from_millis(until.0 + 1), id.word()));
         if let Some(old) = old {
             self.timers.disarm(old);
