@@ -282,7 +282,7 @@ fn raise_descriptor_limit(max_conns: usize) {
 }
 
 const MOST_REACTORS: usize = 4;
-/// Listeners, epoll sets, wakers, the log.
-const OTHER_DESCRIPTORS: rlim_t = 64;
+/// Listeners, epoll sets, wakers, the log, and the guests of the control thread.
+const OTHER_DESCRIPTORS: rlim_t = 128;
 const REPORTS: usize = 1024;
 const ORDERS: usize = 1024;

@@ -203,7 +203,10 @@ impl Running {
             return Err(StillBusy(busy));
         }
         let threads = std::mem::take(&mut *self.threads());
-        threads.into_iter().for_each(|join| join());
+        // A link that is still trying to connect cannot be interrupted; it ends by itself when the attempt does.
+        if self.shared.pool.wait_unlinked(Instant::now() + SOON) {
+            threads.into_iter().for_each(|join| join());
+        }
         Ok(())
     }
 
@@ -298,3 +301,5 @@ fn far() -> Instant {
 }
 
 const A_MOMENT: Duration = Duration::from_millis(50);
+/// More than a thread needs to see that its connection was shut.
+const SOON: Duration = Duration::from_secs(1);
