@@ -265,4 +265,28 @@ mod tests {
         assert_eq!(f["latency"]["counts"][1], 1);
         assert_eq!(f["workers"][0]["jobs"], 1);
     }
+    #[test]
+    fn data_is_json_or_a_text_or_base64_and_always_in_one_line() {
+        let answer = |data: &[u8]| {
+            let mut ret = Vec::new();
+            RetStruct { code: -3, msg: b"a\"b", data }.append_map_to(&mut ret);
+            concluded(&Concluded::Ret(ret))
+        };
+        let head = r#"{"code":-3,"msg":"a\"b","data":"#;
+        assert_eq!(answer(b"{\"n\": 1.50}"), format!("{head}{{\"n\": 1.50}}}}"));
+        assert_eq!(answer(b"[1,\n2]"), format!("{head}\"[1,\\n2]\"}}"));
+        assert_eq!(answer(b"NMID"), format!("{head}\"NMID\"}}"));
+        assert_eq!(answer(b"\xff\0"), format!("{head}\"/wA=\",\"encoding\":\"base64\"}}"));
+        assert_eq!(concluded(&Concluded::Service(4, Vec::new())), r#"{"code":4,"msg":"","data":""}"#);
+        let failed = concluded(&Concluded::Failed(Failure::Busy));
+        assert_eq!(failed, r#"{"error":"too many calls wait for this function already","kind":"busy"}"#);
+    }
+
+    #[test]
+    fn bytes_are_shown_as_text_as_json_or_spelled_out() {
+        assert_eq!(shown_bytes(b"{\"n\":1}"), "{\"n\":1}");
+        assert_eq!(shown_bytes(b"\x81\xa1n\x01"), "{\"n\":1}");
+        assert_eq!(shown_bytes(b"\x81\xa1n"), "\\x81\\xa1n", "cut short");
+        assert_eq!(shown_bytes(b"a\x1b[2J"), "a\\x1b[2J");
+    }
 }
