@@ -80,14 +80,28 @@ pub struct Job {
     pub deadline: Moment,
     /// Where it is.
     pub place: Place,
-    /// How often it has been given to a worker that died.
-    pub attempts: u32,
-    /// How often it has been sent on to another desk.
-    pub hops: u8,
+    /// What it has been through.
+    pub past: Past,
     /// The arguments; kept while it waits, and while it may have to be given to another worker.
     pub params: Option<Kept>,
     /// What ends it at its deadline.
     pub timer: Option<TimerId>,
+}
+
+/// What a call has been through; it goes with it from desk to desk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// How often it has been given to a worker that died.
+    pub attempts: u32,
+    /// How often it has been sent on to another desk.
+    pub hops: u8,
+}
+
+impl Past {
+    /// The same, once it has been sent on.
+    pub fn sent_on(self) -> Past {
+        Past { hops: self.hops.saturating_add(1), ..self }
+    }
 }
 
 /// Where a job is.
@@ -234,8 +248,7 @@ mod tests {
             since: 0,
             deadline: Moment(9),
             place: Place::Queue(None),
-            attempts: 0,
-            hops: 0,
+            past: Past::default(),
             params: None,
             timer: None,
         }

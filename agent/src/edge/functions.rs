@@ -9,7 +9,7 @@ use super::note::{self, Submit};
 use super::session::{Protocol, Session};
 use crate::core::balance;
 use crate::core::desk::{Errand, Identity, Settled, Verdict};
-use crate::core::job::{Caller, JobId, Kept};
+use crate::core::job::{Caller, JobId, Kept, Past};
 use crate::core::message::{Address, Call, Failure, Moment, Outcome};
 use crate::core::routes::{Function, Routes};
 use crate::core::rules::Balance;
@@ -34,9 +34,10 @@ impl Broker {
             Some(function) => {
                 let (reactor, choice) = self.pick(function, caller, call);
                 if reactor == self.me {
-                    self.place(caller, call, choice, 0);
+                    self.place(caller, call, choice, Past::default());
                 } else {
-                    let note = self.submit_note(&Submit { ticket, hops: 1, choice, call: *call });
+                    let note =
+                        self.submit_note(&Submit { ticket, past: Past::default().sent_on(), choice, call: *call });
                     self.post(Address { reactor, session: 0 }, token, Kind::Submit, &note);
                     self.notes.push(note);
                 }
@@ -93,7 +94,7 @@ impl Broker {
             Kind::Submit => {
                 let Some(submit) = Submit::parse(record.body) else { return };
                 let caller = Caller { address: self.origin(there, record.receiver), ticket: submit.ticket };
-                self.place(caller, &submit.call, submit.choice, submit.hops);
+                self.place(caller, &submit.call, submit.choice, submit.past);
             }
             Kind::Outcome => {
                 if let Some((ticket, outcome)) = note::parse_outcome(record.body) {
@@ -199,21 +200,23 @@ impl Broker {
     }
 
     /// Hands a call in at this reactor's desk, or sends it on when nobody here has the function any more.
-    fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, hops: u8) {
-        match self.desk.submit(caller, call, choice, hops) {
+    fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) {
+        match self.desk.submit(caller, call, choice, past) {
             Verdict::Send(worker, id) => self.send_job(Token::from_bits(worker), id, call.function, &call.params),
             Verdict::Queued(id) => {
                 // Whoever looks last sees the other: we have shown that one waits before we look for who is free.
                 let routes = Arc::clone(self.dispatch.routes());
-                let function = routes.function(call.function).filter(|_| choice.is_none() && hops < MOST_HOPS);
+                let function = routes.function(call.function).filter(|_| choice.is_none() && past.hops < MOST_HOPS);
                 if let Some(reactor) = function.and_then(|function| self.desk.elsewhere(function)) {
                     self.forward(id, Some(reactor));
                 }
             }
             Verdict::Refused(Failure::NoWorker) => {
                 let routes = Arc::clone(self.dispatch.routes());
-                match self.other_reactor(&routes, call.function).filter(|_| hops < LOST) {
-                    Some(reactor) => self.send_on(reactor, caller, call, hops + 1),
+                match self.other_reactor(&routes, call.function).filter(|_| past.hops < LOST) {
+                    Some(reactor) => self.send_on(reactor, caller, call, past),
+                    // It may have been carried out: that nobody has the function is not the whole truth.
+                    None if past.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
                     None => self.submit_to_service(&routes, caller, call, None),
                 }
             }
@@ -226,18 +229,19 @@ impl Broker {
         let Some(job) = self.desk.take(id) else { return };
         let (Some(caller), Some(kept)) = (job.caller, &job.params) else { return };
         let routes = Arc::clone(self.dispatch.routes());
-        let target = reactor.or_else(|| self.other_reactor(&routes, &job.function).filter(|_| job.hops < LOST));
+        let target = reactor.or_else(|| self.other_reactor(&routes, &job.function).filter(|_| job.past.hops < LOST));
         let left = job.deadline.0.saturating_sub(self.now.0);
         let call = Call { function: &job.function, params: kept.params(), patience: Some(left as u32) };
         match target {
-            Some(reactor) => self.send_on(reactor, caller, &call, job.hops.saturating_add(1)),
-            None if job.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
+            Some(reactor) => self.send_on(reactor, caller, &call, job.past),
+            None if job.past.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
             None => self.refuse_call(caller, &job.function, Failure::NoWorker),
         }
     }
 
-    fn send_on(&mut self, reactor: u16, caller: Caller, call: &Call<'_>, hops: u8) {
-        let note = self.submit_note(&Submit { ticket: caller.ticket, hops, choice: None, call: *call });
+    fn send_on(&mut self, reactor: u16, caller: Caller, call: &Call<'_>, past: Past) {
+        let past = past.sent_on();
+        let note = self.submit_note(&Submit { ticket: caller.ticket, past, choice: None, call: *call });
         let Address { reactor: home, session } = caller.address;
         if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
             // The receiver's place says on which reactor the caller is, one more than its number; zero is ours.
@@ -270,7 +274,8 @@ impl Broker {
             }
             // It is asked for where it lives; a second time it is not sent on.
             (Some(service), Some(token)) => {
-                let note = self.submit_note(&Submit { ticket: caller.ticket, hops: LOST, choice: None, call: *call });
+                let past = Past { hops: LOST, ..Past::default() };
+                let note = self.submit_note(&Submit { ticket: caller.ticket, past, choice: None, call: *call });
                 self.post(Address { session: 0, ..service }, token, Kind::Submit, &note);
                 self.notes.push(note);
             }

@@ -2,7 +2,7 @@
 //! there is no version and no byte order.
 
 use crate::core::desk::Identity;
-use crate::core::job::JobId;
+use crate::core::job::{JobId, Past};
 use crate::core::message::{Call, Failure, Outcome, Params};
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ pub struct Submit<'a> {
     /// The caller's number for it.
     pub ticket: u32,
     /// How often it has been sent on.
-    pub hops: u8,
+    pub past: Past,
     /// The worker it must go to.
     pub choice: Option<u32>,
     /// The call.
@@ -26,7 +26,8 @@ impl<'a> Submit<'a> {
         let none = u32::MAX;
         let words = [
             self.ticket,
-            u32::from(self.hops),
+            u32::from(self.past.hops),
+            self.past.attempts,
             self.choice.unwrap_or(none),
             patience.unwrap_or(none),
             params.kind,
@@ -40,11 +41,12 @@ impl<'a> Submit<'a> {
 
     /// Reads it back.
     pub fn parse(note: &'a [u8]) -> Option<Submit<'a>> {
-        let ([ticket, hops, choice, patience, kind, handle, length], rest) = words::<7>(note)?;
+        let ([ticket, hops, attempts, choice, patience, kind, handle, length], rest) = words::<8>(note)?;
+        let past = Past { attempts, hops: hops as u8 };
         let (function, bytes) = rest.split_at_checked(length as usize)?;
         let some = |word: u32| (word != u32::MAX).then_some(word);
         let call = Call { function, params: Params { kind, handle, bytes }, patience: some(patience) };
-        Some(Submit { ticket, hops: hops as u8, choice: some(choice), call })
+        Some(Submit { ticket, past, choice: some(choice), call })
     }
 }
 
@@ -116,7 +118,7 @@ mod tests {
         let params = Params { kind: 6, handle: 11, bytes: b"{}" };
         for (choice, patience) in [(None, None), (Some(0), Some(0)), (Some(77), Some(30_000))] {
             let call = Call { function: b"ToUpper", params, patience };
-            let submit = Submit { ticket: 9, hops: 2, choice, call };
+            let submit = Submit { ticket: 9, past: Past { attempts: 3, hops: 2 }, choice, call };
             let mut note = Vec::new();
             submit.append_to(&mut note);
             assert_eq!(Submit::parse(&note), Some(submit));

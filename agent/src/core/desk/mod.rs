@@ -11,7 +11,7 @@ mod worker;
 
 use super::balance::Dice;
 use super::hash::Mix;
-use super::job::{Caller, Job, JobId, Jobs, Kept, Place};
+use super::job::{Caller, Job, JobId, Jobs, Kept, Past, Place};
 use super::message::{Address, Call, Failure, Moment};
 use super::routes::Routes;
 use super::rules::Rules;
@@ -150,7 +150,7 @@ impl Desk {
     }
 
     /// Takes a call in. `choice` is the worker it must go to, if somebody has chosen already.
-    pub fn submit(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, hops: u8) -> Verdict {
+    pub fn submit(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) -> Verdict {
         let Some((name, function)) = self.functions.get_key_value(call.function) else {
             return Verdict::Refused(Failure::NoWorker);
         };
@@ -172,8 +172,7 @@ impl Desk {
             since: self.micros,
             deadline: Moment(self.now.0 + u64::from(wait)),
             place: worker.map_or(Place::Queue(choice), Place::Worker),
-            attempts: 0,
-            hops,
+            past,
             params: keeps.then(|| Kept::new(&call.params)),
             timer: None,
             rules,

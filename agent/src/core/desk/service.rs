@@ -1,7 +1,7 @@
 //! Calls that a librpc service carries out: it takes as many as it likes, and answers by number.
 
 use super::super::hash::Mix;
-use super::super::job::{Caller, Job, JobId, Place};
+use super::super::job::{Caller, Job, JobId, Past, Place};
 use super::super::message::{Failure, Moment};
 use super::{Desk, Settled, millis};
 use std::collections::HashMap;
@@ -46,8 +46,7 @@ impl Desk {
             since,
             deadline: Moment(now.0 + u64::from(wait)),
             place: Place::Service(session, seq),
-            attempts: 0,
-            hops: 0,
+            past: Past::default(),
             params: None,
             timer: None,
             rules,

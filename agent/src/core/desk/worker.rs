@@ -309,14 +309,14 @@ impl Desk {
     /// The worker that was at it has died.
     fn bereave(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(id) else { return };
-        let may_repeat = job.rules.idempotent && job.attempts < job.rules.retries && job.params.is_some();
+        let may_repeat = job.rules.idempotent && job.past.attempts < job.rules.retries && job.params.is_some();
         let Some(caller) = job.caller.filter(|_| may_repeat) else {
             if let Some(job) = self.end(id) {
                 self.fail(&job, Failure::Lost);
             }
             return;
         };
-        job.attempts += 1;
+        job.past.attempts += 1;
         let name = Arc::clone(&job.function);
         if self.functions.get(&name).is_none_or(|function| function.workers.is_empty()) {
             // Nobody here will ever take it.

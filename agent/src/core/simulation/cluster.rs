@@ -5,7 +5,7 @@
 
 use crate::core::balance::{self, Dice};
 use crate::core::desk::{Desk, Errand, Identity, Settled, Verdict};
-use crate::core::job::{Caller, JobId};
+use crate::core::job::{Caller, JobId, Past};
 use crate::core::message::{Address, Call, Failure, Moment, Params};
 use crate::core::routes::{Function, Routes, Tables, Worker};
 use crate::core::rules::{Balance, Rulebook};
@@ -27,7 +27,7 @@ pub struct Asked {
 #[derive(Clone, Debug)]
 enum Note {
     /// A call, and how often it has been sent on.
-    Submit { asked: Asked, choice: Option<u32>, hops: u8 },
+    Submit { asked: Asked, choice: Option<u32>, past: Past },
     /// How one ended.
     Outcome { caller: Caller, end: End },
     /// A result for a job that another desk has.
@@ -133,9 +133,9 @@ impl Cluster {
         };
         let (reactor, choice) = self.pick(me, &function, &asked);
         if usize::from(reactor) == me {
-            self.place(me, asked, choice, 0);
+            self.place(me, asked, choice, Past::default());
         } else {
-            self.post(me, reactor, Note::Submit { asked, choice, hops: 1 });
+            self.post(me, reactor, Note::Submit { asked, choice, past: Past::default().sent_on() });
         }
         self.turn(me);
     }
@@ -290,7 +290,7 @@ impl Cluster {
 
     fn unpack(&mut self, from: usize, me: usize, note: Note) {
         match note {
-            Note::Submit { asked, choice, hops } => self.place(me, asked, choice, hops),
+            Note::Submit { asked, choice, past } => self.place(me, asked, choice, past),
             Note::Outcome { caller, end } => self.told(caller, end),
             Note::Return { id, from, request } => {
                 let settled = self.nodes[me].desk.complete(id, None, &from, true);
@@ -383,24 +383,25 @@ impl Cluster {
         (0..self.nodes.len() as u16).filter_map(crowd).min().map_or(me as u16, |(.., reactor)| reactor)
     }
 
-    fn place(&mut self, me: usize, asked: Asked, choice: Option<u32>, hops: u8) {
+    fn place(&mut self, me: usize, asked: Asked, choice: Option<u32>, past: Past) {
         let bytes = asked.request.to_be_bytes();
         let name = asked.name.as_bytes();
         let call = Call { function: name, params: Params::untyped(&bytes), patience: asked.patience };
-        match self.nodes[me].desk.submit(asked.caller, &call, choice, hops) {
+        match self.nodes[me].desk.submit(asked.caller, &call, choice, past) {
             Verdict::Send(worker, id) => {
                 let worker = Address { reactor: me as u16, session: worker };
                 self.events.push(Event::Job { worker, id, name: name.into(), request: asked.request });
             }
             Verdict::Queued(id) => {
                 let function = self.nodes[me].routes.function(name).cloned();
-                let function = function.filter(|_| choice.is_none() && hops < MOST_HOPS);
+                let function = function.filter(|_| choice.is_none() && past.hops < MOST_HOPS);
                 if let Some(reactor) = function.and_then(|function| self.nodes[me].desk.elsewhere(&function)) {
                     self.forward(me, id, Some(reactor));
                 }
             }
-            Verdict::Refused(Failure::NoWorker) => match self.other_reactor(me, name).filter(|_| hops < LOST) {
-                Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, hops: hops + 1 }),
+            Verdict::Refused(Failure::NoWorker) => match self.other_reactor(me, name).filter(|_| past.hops < LOST) {
+                Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: past.sent_on() }),
+                None if past.attempts > 0 => self.conclude(me, asked.caller, End::Failed(Failure::Lost)),
                 None => self.conclude(me, asked.caller, End::Failed(Failure::NoWorker)),
             },
             Verdict::Refused(why) => self.conclude(me, asked.caller, End::Failed(why)),
@@ -417,13 +418,10 @@ impl Cluster {
             request: number(kept.params().bytes),
             patience: Some(job.deadline.0.saturating_sub(self.now.0) as u32),
         };
-        let target = reactor.or_else(|| self.other_reactor(me, &job.function).filter(|_| job.hops < LOST));
+        let target = reactor.or_else(|| self.other_reactor(me, &job.function).filter(|_| job.past.hops < LOST));
         match target {
-            Some(reactor) => {
-                let hops = job.hops.saturating_add(1);
-                self.post(me, reactor, Note::Submit { asked, choice: None, hops });
-            }
-            None if job.attempts > 0 => self.conclude(me, caller, End::Failed(Failure::Lost)),
+            Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: job.past.sent_on() }),
+            None if job.past.attempts > 0 => self.conclude(me, caller, End::Failed(Failure::Lost)),
             None => self.conclude(me, caller, End::Failed(Failure::NoWorker)),
         }
     }
