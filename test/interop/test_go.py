@@ -13,6 +13,7 @@ from scene import Program, Scene
 
 PAIRS = [(worker, client) for worker in peers.VERSIONS for client in peers.VERSIONS]
 DEADLINE = 0.5                      # seconds, of the function that fails
+STARVED = 5                         # runs on a machine too busy to judge by
 
 
 class GoPeers(Scene):
@@ -106,10 +107,22 @@ class GoPeers(Scene):
         for client in peers.VERSIONS:
             with self.subTest(client=client):
                 program = self.go_worker(peers.NEW, "Sleep")
-                calls = self.go_calls(client, "Sleep", label="mine", calls=4, millis="1000,0000,0000,0000", patience="400ms")
+                calls = self.two_given_up(client)
                 self.assertEqual([call["Msg"] for call in calls[:2]], ["RESTIMEOUT"] * 2)
                 self.assert_upper(calls[2:], 2)
                 program.kill()
+
+    def two_given_up(self, client):
+        """Four calls, of which a client with a patience of 1 s gives up two: the first keeps the worker for 2.5 s.
+
+        A client that the machine lets wait too long finds the answer and its time-out at once and may take either: no
+        broker can help it, so such a run proves nothing and is made again.
+        """
+        for _ in range(STARVED):
+            calls = self.go_calls(client, "Sleep", label="mine", calls=4, millis="2500,0000,0000,0000", patience="1s")
+            if all(call["Millis"] < 1200 for call in calls):
+                break
+        return calls
 
     def test_a_worker_that_leaves_in_peace_takes_its_functions_with_it(self):
         for version in peers.VERSIONS:
