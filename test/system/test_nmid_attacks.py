@@ -178,6 +178,23 @@ class Dawdlers(Attack):
             self.served_well(good)
         self.ends_well()
 
+    def test_regress_a_deadline_passes_in_time_also_when_nothing_else_happens(self):
+        self.start("function.Long.deadline_ms=700\nfunction.Short.deadline_ms=200\n")
+        deaf = [self.peer() for _ in range(2)]
+        for worker, name in zip(deaf, (b"Long", b"Short")):
+            worker.register(name, name=name)
+        waits = {b"Long": 0.7, b"Short": 0.2}
+        for names in ((b"Long", b"Short", b"Short"), (b"Short", b"Long"), (b"Long",), (b"Short",)):
+            begun = time.monotonic()
+            asked = [(name, self.peer()) for name in names]
+            for name, client in asked:
+                client.raw(request(name, params(b"v")))
+            for name, client in sorted(asked, key=lambda each: waits[each[0]]):
+                self.assertEqual(client.get(), (ERROR, b""))
+                late = time.monotonic() - begun - waits[name]
+                self.assertTrue(-0.01 < late < 0.3, f"{name} ended {late:.3f} s after its deadline")
+        self.ends_well()
+
     def test_half_frames_and_a_sudden_end_leave_no_memory_behind(self):
         self.start()
         frames = (request(b"Good", params(b"v" * 3000)), result(b"Good", b"p", ret(b"r"), b"0" * 16),
