@@ -19,13 +19,15 @@ pub struct Nmid {
     pub settle: Duration,
     /// `nmid_order`: how the requests of one client's connection are answered.
     pub order: Order,
-    /// `nmid_gap_ms`: two requests that come closer to each other are no repetition: [`Order::Auto`] answers both.
+    /// `nmid_gap_ms`: two requests of one client that come closer to each other are no repetition: [`Order::Auto`]
+    /// answers both.
     pub gap: Duration,
-    /// `nmid_pace_ms`: the least time between two answers to one connection: Go's client loses what it reads together.
+    /// `nmid_pace_ms`: the pause between two answers to one connection in order: Go's client loses what it reads together.
     pub pace: Duration,
-    /// `nmid_probe`: ask a worker behind each job whether it has ended: Go's says nothing of a function that fails.
+    /// `nmid_probe`: ask a worker that runs one function after the other behind each job whether it is done: Go's says
+    /// nothing of a function that fails.
     pub probe: bool,
-    /// `nmid_rewrite`: for whose clients a result is brought into the form of their generation.
+    /// `nmid_rewrite`: for which clients a result is written in the form that they are known to read.
     pub rewrite: Rewrite,
     /// `nmid_legacy_workers`: workers from there are of the first generation, whatever they look like.
     pub legacy_workers: Networks,
