@@ -97,6 +97,8 @@ class Functions:
         worker.send_signal(signal.SIGKILL)
         worker.wait(LIMIT)
         say(f"kill -9 {worker.pid} ({name})")
+        # A call that is with a worker when it dies ends with an error, and rightly: here the next one is shown.
+        wait_until(lambda: name not in self.jobs(), LIMIT, f"msf_agent still lists {name}")
 
     def show_metrics(self):
         lines = self.said(*CURL, f"http://{self.metrics}/metrics").splitlines()
