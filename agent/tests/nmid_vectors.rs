@@ -36,7 +36,7 @@ fn worker_of(agent: &Agent) -> Worker {
     line.expect(&vector("V1.2"));
     line.send(&vector("V2"));
     line.expect(&vector("V1.2"));
-    Worker { line, dialect: Dialect::G2 }
+    Worker::over(line, Dialect::G2)
 }
 
 #[test]

@@ -52,13 +52,13 @@ impl Offers {
         let labels = labels(*address, &name, identity);
         session.ip.clone_from(&labels.worker_ip);
         let (tally, tallies) = catalog.enrol(labels);
-        let identity = match identity.name.as_slice() {
+        let lot = match identity.name.as_slice() {
             [] => balance::hash_of(&address.number().to_le_bytes()),
             // Two workers of one name are two; what their keys move to when one goes is the other's.
             given => balance::hash_of(given) ^ balance::hash_of(&address.number().to_le_bytes()),
         };
         let entry = self.functions.entry(name).or_insert_with(|| Entry { workers: Vec::new(), tallies, route: None });
-        entry.workers.push(Worker { address: *address, identity, tally });
+        entry.workers.push(Worker { address: *address, identity: lot, who: Arc::new(identity.clone()), tally });
         entry.route = None;
         self.changed = true;
         true

@@ -47,6 +47,16 @@ pub fn least<T>(candidates: impl Iterator<Item = (T, u64)>, dice: &mut Dice) -> 
     best.map(|(candidate, _)| candidate)
 }
 
+/// One of the candidates, by chance: twice the weight is twice the chance.
+pub fn by_weight<T>(candidates: impl Iterator<Item = (T, u64)> + Clone, dice: &mut Dice) -> Option<T> {
+    let total: u64 = candidates.clone().map(|(_, weight)| weight).sum();
+    let mut lot = dice.below(total);
+    let mut candidates = candidates;
+    candidates
+        .find(|(_, weight)| lot.checked_sub(*weight).inspect(|rest| lot = *rest).is_none())
+        .map(|(found, _)| found)
+}
+
 /// The candidate that `key` belongs to: of each pair of candidate and key the hash is a lot, and the highest lot wins.
 /// When a candidate goes, only its own keys get another one.
 pub fn by_key<T>(candidates: impl Iterator<Item = (T, u64)>, key: u64) -> Option<T> {
@@ -76,6 +86,20 @@ mod tests {
         assert_eq!(wins[0], 0);
         assert!(wins[1..].iter().all(|count| (12_500..14_200).contains(count)), "{wins:?}");
         assert_eq!(least(std::iter::empty::<(u8, u64)>(), &mut dice), None);
+    }
+
+    #[test]
+    fn twice_the_weight_is_twice_the_chance() {
+        let mut dice = Dice::new(7);
+        let mut wins = [0; 4];
+        for _ in 0..60_000 {
+            wins[by_weight([(0, 1), (1, 0), (2, 3), (3, 2)].into_iter(), &mut dice).unwrap()] += 1;
+        }
+        assert_eq!(wins[1], 0);
+        for (winner, weight) in [(0, 1), (2, 3), (3, 2)] {
+            assert!((9_500 * weight..10_500 * weight).contains(&wins[winner]), "{wins:?}");
+        }
+        assert_eq!(by_weight(std::iter::empty::<(u8, u64)>(), &mut dice), None);
     }
 
     #[test]

@@ -109,6 +109,8 @@ impl Past {
 pub enum Place {
     /// In its function's queue, or in that of the one worker it is meant for.
     Queue(Option<u32>),
+    /// In no queue: about to be taken to another desk.
+    Leaving,
     /// With the worker of this session.
     Worker(u32),
     /// With the librpc service of this session, under this number.

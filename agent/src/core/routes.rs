@@ -1,5 +1,6 @@
 //! Who serves what: an immutable snapshot, built by the control thread, looked up by every reactor without a lock.
 
+use super::desk::Identity;
 use super::hash::Mix;
 use super::message::Address;
 use super::rules::{Rulebook, Rules};
@@ -36,8 +37,10 @@ pub struct Function {
 pub struct Worker {
     /// Where it is.
     pub address: Address,
-    /// Its name as a number, or its address if it has none.
+    /// Its name and address as a number.
     pub identity: u64,
+    /// Who it is.
+    pub who: Arc<Identity>,
     /// What is counted for it; the reactor it lives on writes.
     pub tally: Arc<Tally>,
 }
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_function_is_found_by_its_name() {
-        let worker = Worker { address: ADDRESS, identity: 7, tally: Arc::default() };
+        let worker = Worker { address: ADDRESS, identity: 7, who: Arc::default(), tally: Arc::default() };
         let name = b"F".as_slice().into();
         let function = Function { name, rules: Arc::default(), workers: vec![worker], tallies: Arc::new([]) };
         let routes = Routes::none(1).succeed(Tables { functions: vec![Arc::new(function)], ..Tables::default() });

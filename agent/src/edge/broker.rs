@@ -268,7 +268,7 @@ impl Broker {
         if self.lanes.iter().flatten().all(Lane::is_empty)
             && !self.dispatch.is_awaited(self.now)
             && !self.desk.is_awaited()
-            && self.sessions.iter().all(|(_, session)| session.outbox.is_empty())
+            && self.sessions.iter().all(|(_, session)| session.outbox.is_empty() && session.is_answered())
         {
             self.phase = Phase::Reported;
             self.report(report);

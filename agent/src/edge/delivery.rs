@@ -112,6 +112,8 @@ impl Broker {
             && !session.doomed
         {
             session.doomed = true;
+            // What a worker would be given now it would never get.
+            self.desk.hold(token.bits(), true);
             self.doomed.push((token, ending));
         }
     }
@@ -137,6 +139,9 @@ impl Broker {
                     self.counts().cut_slow.count();
                     let limit = self.limits.outbox_hard;
                     self.complain(|| format!("{who}: cut: it does not read, and {limit} bytes wait for it"));
+                }
+                Ending::Silent if session.worker().is_some() => {
+                    self.complain(|| format!("{who}: closed: it sends PINGs no more, and does not answer"));
                 }
                 Ending::Silent => {
                     let limit = self.limits.login;

@@ -33,11 +33,11 @@ impl Broker {
         match routes.function(call.function) {
             Some(function) => {
                 let (reactor, choice) = self.pick(function, caller, call);
+                let past = Past::default();
                 if reactor == self.me {
-                    self.place(caller, call, choice, Past::default());
+                    self.place(caller, call, choice, past);
                 } else {
-                    let note =
-                        self.submit_note(&Submit { ticket, past: Past::default().sent_on(), choice, call: *call });
+                    let note = self.submit_note(&Submit { ticket, past: past.sent_on(), choice, call: *call });
                     self.post(Address { reactor, session: 0 }, token, Kind::Submit, &note);
                     self.notes.push(note);
                 }
@@ -68,6 +68,7 @@ impl Broker {
                     Errand::Send(worker, id) => self.send_kept(worker, id),
                     Errand::Fail(caller, why) => self.conclude(caller, &Outcome::Failed(why)),
                     Errand::Forward(id) => self.forward(id, None),
+                    Errand::Seek(id) => self.seek(id),
                 }
             }
         }
@@ -79,10 +80,15 @@ impl Broker {
             if !self.desk.is_free(&name) {
                 continue;
             }
-            let Some(reactor) = self.desk.in_need(&name) else { continue };
-            if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
-                lane.push(Kind::Need, 0, 0, &name, &mut self.spares);
-            }
+            self.ask_for_work(&name, self.me, 0);
+        }
+    }
+
+    /// Asks whichever reactor has most calls of `name` waiting for one, on behalf of `needy`.
+    fn ask_for_work(&mut self, name: &[u8], needy: u16, asked: u32) {
+        let Some(reactor) = self.desk.in_need(name).filter(|reactor| *reactor != needy) else { return };
+        if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
+            lane.push(Kind::Need, u32::from(needy), asked, name, &mut self.spares);
         }
     }
 
@@ -111,8 +117,12 @@ impl Broker {
                 self.desk.cancel(there, ticket);
             }
             Kind::Need => {
-                if let Some(id) = self.desk.give_away(record.body) {
-                    self.forward(id, Some(from));
+                let (needy, asked) = (record.receiver as u16, record.sender + 1);
+                match self.desk.give_away(record.body) {
+                    Some(id) => self.forward(id, Some(needy)),
+                    // Somebody else was faster; but where nothing waits here, something may wait there.
+                    None if (asked as usize) < self.lanes.len() => self.ask_for_work(record.body, needy, asked),
+                    None => {}
                 }
             }
         }
@@ -169,7 +179,8 @@ impl Broker {
     fn pick(&mut self, function: &Function, caller: Caller, call: &Call<'_>) -> (u16, Option<u32>) {
         let rules = &function.rules;
         let key = match rules.balance {
-            Balance::Least | Balance::Weighted => return (self.pick_reactor(function), None),
+            Balance::Least => return (self.pick_reactor(function), None),
+            Balance::Weighted => return (self.pick_by_weight(function), None),
             Balance::Sticky => caller.address.number(),
             Balance::Hash => {
                 let field = rules.hash_key.as_ref().and_then(|field| lookup(call.params, field.as_bytes()));
@@ -199,28 +210,39 @@ impl Broker {
         (0..self.lanes.len() as u16).filter_map(crowd).min().map_or(self.me, |(.., reactor)| reactor)
     }
 
+    /// The one of a worker picked by weight: to prefer those near would be another weight.
+    fn pick_by_weight(&mut self, function: &Function) -> u16 {
+        let rulebook = Arc::clone(self.dispatch.routes().rulebook());
+        let weight = |name: &[u8]| u64::from(rulebook.of_worker(name).weight.max(1));
+        let workers = function.workers.iter().map(|worker| (worker.address.reactor, weight(&worker.who.name)));
+        balance::by_weight(workers, self.desk.dice()).unwrap_or(self.me)
+    }
+
     /// Hands a call in at this reactor's desk, or sends it on when nobody here has the function any more.
     fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) {
         match self.desk.submit(caller, call, choice, past) {
             Verdict::Send(worker, id) => self.send_job(Token::from_bits(worker), id, call.function, &call.params),
-            Verdict::Queued(id) => {
-                // Whoever looks last sees the other: we have shown that one waits before we look for who is free.
-                let routes = Arc::clone(self.dispatch.routes());
-                let function = routes.function(call.function).filter(|_| choice.is_none() && past.hops < MOST_HOPS);
-                if let Some(reactor) = function.and_then(|function| self.desk.elsewhere(function)) {
-                    self.forward(id, Some(reactor));
-                }
-            }
+            // Whoever looks last sees the other: we have shown that one waits before we look for who is free.
+            Verdict::Queued(id) => self.seek(id),
             Verdict::Refused(Failure::NoWorker) => {
                 let routes = Arc::clone(self.dispatch.routes());
                 match self.other_reactor(&routes, call.function).filter(|_| past.hops < LOST) {
-                    Some(reactor) => self.send_on(reactor, caller, call, past),
+                    Some(reactor) => self.send_on(reactor, caller, call, past.sent_on()),
                     // It may have been carried out: that nobody has the function is not the whole truth.
                     None if past.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
                     None => self.submit_to_service(&routes, caller, call, None),
                 }
             }
             Verdict::Refused(why) => self.refuse_call(caller, call.function, why),
+        }
+    }
+
+    /// A job that waits here goes where a worker is free, if there is one.
+    fn seek(&mut self, id: JobId) {
+        let Some((name, past)) = self.desk.waiting(id) else { return };
+        let function = self.dispatch.routes().function(name).filter(|_| past.hops < MOST_HOPS);
+        if let Some(reactor) = function.and_then(|function| self.desk.elsewhere(function)) {
+            self.forward(id, Some(reactor));
         }
     }
 
@@ -233,14 +255,13 @@ impl Broker {
         let left = job.deadline.0.saturating_sub(self.now.0);
         let call = Call { function: &job.function, params: kept.params(), patience: Some(left as u32) };
         match target {
-            Some(reactor) => self.send_on(reactor, caller, &call, job.past),
+            Some(reactor) => self.send_on(reactor, caller, &call, job.past.sent_on()),
             None if job.past.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
             None => self.refuse_call(caller, &job.function, Failure::NoWorker),
         }
     }
 
     fn send_on(&mut self, reactor: u16, caller: Caller, call: &Call<'_>, past: Past) {
-        let past = past.sent_on();
         let note = self.submit_note(&Submit { ticket: caller.ticket, past, choice: None, call: *call });
         let Address { reactor: home, session } = caller.address;
         if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
@@ -258,9 +279,12 @@ impl Broker {
         }
     }
 
+    /// The next reactor that has a worker of `function`. The routes may be behind, and everybody goes the same way round:
+    /// a call comes by wherever one is left.
     fn other_reactor(&self, routes: &Routes, function: &[u8]) -> Option<u16> {
-        let workers = &routes.function(function)?.workers;
-        workers.iter().map(|worker| worker.address.reactor).find(|reactor| *reactor != self.me)
+        let count = self.lanes.len() as u16;
+        let reactors = routes.function(function)?.workers.iter().map(|worker| worker.address.reactor);
+        reactors.filter(|reactor| *reactor != self.me).min_by_key(|reactor| (reactor + count - self.me) % count)
     }
 
     /// `<login name or id>/<command>` is a librpc service's command.
@@ -274,7 +298,7 @@ impl Broker {
             }
             // It is asked for where it lives; a second time it is not sent on.
             (Some(service), Some(token)) => {
-                let past = Past { hops: LOST, ..Past::default() };
+                let past = Past { hops: LOST, attempts: 0 };
                 let note = self.submit_note(&Submit { ticket: caller.ticket, past, choice: None, call: *call });
                 self.post(Address { session: 0, ..service }, token, Kind::Submit, &note);
                 self.notes.push(note);
@@ -358,9 +382,10 @@ pub(super) fn is_success(ret: &[u8]) -> bool {
 const GO_SUCCESS: &[u8] = b"\x83\xa4Code\xd3\0\0\0\0\0\0\0\0";
 
 /// How often a call is sent from one reactor to another because it might be carried out sooner there.
-const MOST_HOPS: u8 = 3;
+const MOST_HOPS: u8 = 20;
 /// How often it is sent on because nobody here has the function, which the routes do not know yet.
 const LOST: u8 = 100;
-/// How long jobs wait for a worker that has said goodbye to come back with their results, in milliseconds. nmid's own
-/// workers do so when a job keeps them longer than they wait for a PONG.
-const GRACE: u64 = 120_000;
+/// How long jobs wait for a worker that has said goodbye to connect anew, in milliseconds. nmid's own workers do so at
+/// once when a job keeps them longer than they wait for a PONG, and five seconds later when that fails; then the job
+/// has its deadline to come back. A worker that has not done so by now has ended, and its callers need not wait.
+const GRACE: u64 = 6_000;

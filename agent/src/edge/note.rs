@@ -11,7 +11,7 @@ use std::net::IpAddr;
 pub struct Submit<'a> {
     /// The caller's number for it.
     pub ticket: u32,
-    /// How often it has been sent on.
+    /// What it has been through.
     pub past: Past,
     /// The worker it must go to.
     pub choice: Option<u32>,
@@ -42,10 +42,10 @@ impl<'a> Submit<'a> {
     /// Reads it back.
     pub fn parse(note: &'a [u8]) -> Option<Submit<'a>> {
         let ([ticket, hops, attempts, choice, patience, kind, handle, length], rest) = words::<8>(note)?;
-        let past = Past { attempts, hops: hops as u8 };
         let (function, bytes) = rest.split_at_checked(length as usize)?;
         let some = |word: u32| (word != u32::MAX).then_some(word);
         let call = Call { function, params: Params { kind, handle, bytes }, patience: some(patience) };
+        let past = Past { hops: hops as u8, attempts };
         Some(Submit { ticket, past, choice: some(choice), call })
     }
 }
@@ -118,7 +118,7 @@ mod tests {
         let params = Params { kind: 6, handle: 11, bytes: b"{}" };
         for (choice, patience) in [(None, None), (Some(0), Some(0)), (Some(77), Some(30_000))] {
             let call = Call { function: b"ToUpper", params, patience };
-            let submit = Submit { ticket: 9, past: Past { attempts: 3, hops: 2 }, choice, call };
+            let submit = Submit { ticket: 9, past: Past { hops: 2, attempts: 3 }, choice, call };
             let mut note = Vec::new();
             submit.append_to(&mut note);
             assert_eq!(Submit::parse(&note), Some(submit));

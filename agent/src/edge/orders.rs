@@ -127,7 +127,10 @@ impl Broker {
     /// Everything ends: the last bytes are written, as far as the peers take them at once.
     pub(super) fn close_all(&mut self) {
         let tokens: Vec<Token> = self.sessions.iter().map(|(token, _)| token).collect();
-        tokens.into_iter().for_each(|token| self.doom(token, Ending::Shutdown));
+        for token in tokens {
+            self.pause_is_over(token);
+            self.doom(token, Ending::Shutdown);
+        }
     }
 }
 

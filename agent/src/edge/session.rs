@@ -157,9 +157,23 @@ impl Session {
         }
     }
 
+    /// Whether each of its calls of functions has ended, and its peer been told.
+    pub fn is_answered(&self) -> bool {
+        match &self.protocol {
+            Protocol::Librpc(member) => member.calls.is_empty(),
+            Protocol::Nmid(peer) => !peer.waits(),
+            Protocol::Http(visitor) => !visitor.waits(),
+        }
+    }
+
     /// Whether anything is still to be given to its peer.
     pub fn is_owed(&self, now: Moment) -> bool {
         self.takes() && (self.waits(now) || !self.outbox.is_empty())
+    }
+
+    /// Whether all that was for its peer has reached the peer's kernel; where ours cannot say, it has.
+    pub fn has_sent_all(&self) -> bool {
+        self.outbox.is_empty() && msf_core::sys::unsent(&self.socket).unwrap_or(0) == 0
     }
 
     /// Whether frames may be put into its outbox.

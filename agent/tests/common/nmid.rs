@@ -4,6 +4,7 @@
 use super::{Agent, PATIENCE};
 use msf_wire::nmid::{Answer, Dialect, DoJob, Head, Job, Params, RetStruct, Return, Step, append_name, decode, empty};
 use msf_wire::nmid::{conn, pdt};
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ impl Agent {
 
     /// A worker of today that has been told OK for all of this.
     pub fn worker(&self, name: &str, functions: &[&str]) -> Worker {
-        let mut worker = Worker { line: self.nmid(), dialect: Dialect::G2 };
+        let mut worker = Worker::over(self.nmid(), Dialect::G2);
         worker.say(pdt::W_SET_NAME, name.as_bytes());
         worker.offer(functions);
         worker.expect_oks(1 + functions.len());
@@ -36,7 +37,7 @@ impl Agent {
 
     /// A worker of the first generation, as C's library is one.
     pub fn first_worker(&self, functions: &[&str]) -> Worker {
-        let mut worker = Worker { line: self.nmid(), dialect: Dialect::G0 };
+        let mut worker = Worker::over(self.nmid(), Dialect::G0);
         worker.offer(functions);
         worker.say(pdt::W_GRAB_JOB, b"1");
         worker.expect_oks(functions.len());
@@ -140,9 +141,15 @@ pub struct Given {
 pub struct Worker {
     pub line: Line,
     pub dialect: Dialect,
+    /// Jobs that came before it was told OK.
+    early: VecDeque<Given>,
 }
 
 impl Worker {
+    pub fn over(line: Line, dialect: Dialect) -> Worker {
+        Worker { line, dialect, early: VecDeque::new() }
+    }
+
     pub fn say(&mut self, kind: u32, text: &[u8]) {
         let mut frame = Vec::new();
         append_name(&mut frame, conn::WORKER, kind, text);
@@ -153,8 +160,17 @@ impl Worker {
         functions.iter().for_each(|function| self.say(pdt::W_ADD_FUNC, function.as_bytes()));
     }
 
+    /// So many OKs come; jobs that come before them are kept.
     pub fn expect_oks(&mut self, count: usize) {
-        (0..count).for_each(|_| self.line.expect(&empty(conn::SERVER, pdt::OK)));
+        let mut oks = 0;
+        while oks < count {
+            let heard = self.line.get();
+            if heard.kind == pdt::OK {
+                oks += 1;
+            } else {
+                self.early.push_back(self.read(&heard));
+            }
+        }
     }
 
     /// Nothing has come before the answer to a PING sent now.
@@ -165,17 +181,23 @@ impl Worker {
 
     /// The next frame, which is a job.
     pub fn job(&mut self) -> Given {
+        if let Some(job) = self.early.pop_front() {
+            return job;
+        }
         let heard = self.line.get();
         self.read(&heard)
     }
 
     /// A job, if one comes within `time`.
     pub fn job_within(&mut self, time: Duration) -> Option<Given> {
+        if let Some(job) = self.early.pop_front() {
+            return Some(job);
+        }
         let heard = self.line.next_within(time)?.expect("the agent has closed");
         Some(self.read(&heard))
     }
 
-    fn read(&self, heard: &Heard) -> Given {
+    pub fn read(&self, heard: &Heard) -> Given {
         assert_eq!(heard.kind, pdt::S_GET_DATA, "{heard:?}");
         let job = Job::parse(&heard.body, self.dialect).unwrap();
         Given {

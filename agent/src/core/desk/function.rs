@@ -2,7 +2,7 @@
 
 use super::super::balance;
 use super::super::hash::Mix;
-use super::super::job::{JobId, Place};
+use super::super::job::{JobId, Past, Place};
 use super::super::message::Address;
 use super::super::queue::FairQueue;
 use super::super::routes;
@@ -146,16 +146,38 @@ impl Desk {
         tally.free.set(workers.filter(|worker| worker.can_take(&function.rules)).count() as u64);
     }
 
+    /// Takes the call of `name` whose turn it is out of its line, for a reactor that has a worker free: it is to be
+    /// taken there.
+    pub fn give_away(&mut self, name: &[u8]) -> Option<JobId> {
+        let id = self.functions.get_mut(name)?.line.pop()?;
+        self.unqueued(name);
+        self.jobs.get_mut(id)?.place = Place::Leaving;
+        Some(id)
+    }
+
+    /// The function of a call that waits here for any worker, wherever that is.
+    pub fn waiting(&self, id: JobId) -> Option<(&Arc<[u8]>, Past)> {
+        let job = self.jobs.get(id).filter(|job| job.place == Place::Queue(None))?;
+        Some((&job.function, job.past))
+    }
+
+    /// Whoever is free here takes what waits for `name`; where nobody offers it any longer, that goes elsewhere.
+    pub(super) fn share_out(&mut self, name: &[u8]) {
+        let workers = self.functions.get(name).map(|function| function.workers.clone()).unwrap_or_default();
+        workers.into_iter().for_each(|worker| self.serve(worker));
+        self.show_free(name);
+        self.forsake(name);
+    }
+
     /// No worker here has the function any longer: its calls go elsewhere.
-    pub(super) fn forsake(&mut self, name: &[u8]) {
+    fn forsake(&mut self, name: &[u8]) {
         let Some(function) = self.functions.get_mut(name).filter(|function| function.workers.is_empty()) else {
             return;
         };
         while let Some(id) = function.line.pop() {
             self.errands.push(super::Errand::Forward(id));
             if let Some(job) = self.jobs.get_mut(id) {
-                // In no line any more.
-                job.place = Place::Orphan(job.deadline);
+                job.place = Place::Leaving;
             }
         }
         function.waiting = 0;

@@ -84,6 +84,8 @@ pub enum Errand {
     Fail(Caller, Failure),
     /// Nobody here can carry it out any longer: take it to another reactor, or fail it.
     Forward(JobId),
+    /// It waits again: take it to another reactor if a worker is free there.
+    Seek(JobId),
 }
 
 /// Who a worker is beyond its connection.
@@ -144,6 +146,7 @@ impl Desk {
             worker.rules = routes.rulebook().of_worker(&worker.identity.name);
         }
         self.adopt_tallies(routes);
+        self.recognise(routes);
         // Limits may have grown.
         let sessions: Vec<u32> = self.workers.keys().copied().collect();
         sessions.into_iter().for_each(|session| self.serve(session));
@@ -202,15 +205,16 @@ impl Desk {
         };
         match job.place {
             Place::Worker(worker) if Some(worker) == session => {}
-            Place::Orphan(_) if self.orphans.get(&id).is_some_and(|owner| owner.may_be(somebody)) => {
-                self.orphans.remove(&id);
-            }
+            // It has connected anew, and we have not heard of the end of its old connection yet.
+            Place::Worker(worker) if self.has_moved(worker, somebody) => {}
+            Place::Orphan(_) if self.orphans.get(&id).is_some_and(|owner| owner.may_be(somebody)) => {}
             _ => return Settled::Foreign,
         }
         let Some(job) = self.end(id) else { return Settled::Foreign };
         if let Place::Worker(worker) = job.place {
             let micros = self.micros.saturating_sub(job.since);
             self.release(worker, id, &job.function, |tally| tally.finished(ok, micros));
+            self.in_time(worker);
             self.serve(worker);
         }
         job.caller.map_or(Settled::Unwanted, Settled::Due)
@@ -221,6 +225,7 @@ impl Desk {
         let Some(job) = self.end(id) else { return };
         if let Place::Worker(worker) = job.place {
             self.release(worker, id, &job.function, |tally| tally.lost());
+            self.note_overdue(worker, id);
             self.serve(worker);
         }
         self.fail(&job, why);
@@ -239,12 +244,11 @@ impl Desk {
             let Some(job) = self.jobs.get_mut(id) else { continue };
             job.timer = None;
             match job.place {
-                Place::Orphan(_) => {
+                Place::Orphan(_) if job.deadline > self.now => {
+                    let name = Arc::clone(&job.function);
                     self.orphans.remove(&id);
-                    if let Some(job) = self.end(id) {
-                        let why = if job.deadline <= self.now { Failure::Deadline } else { Failure::Lost };
-                        self.fail(&job, why);
-                    }
+                    self.bereave(id);
+                    self.share_out(&name);
                 }
                 _ => self.overdue(id),
             }
@@ -277,22 +281,17 @@ impl Desk {
         self.end(id)
     }
 
-    /// The longest-waiting call of `function`, for a reactor that has a worker free.
-    pub fn give_away(&mut self, function: &[u8]) -> Option<JobId> {
-        let line = &mut self.functions.get_mut(function)?.line;
-        let id = line.pop()?;
-        // Back where it was: whoever takes it out does so by its id.
-        let caller = self.jobs.get(id)?.caller?.address;
-        self.functions.get_mut(function)?.line.push_first(caller, id);
-        Some(id)
-    }
-
     /// The arguments of a job that is to be sent; kept further only where it may have to be sent again.
     pub fn params(&mut self, id: JobId) -> Option<(Arc<[u8]>, Kept)> {
         let job = self.jobs.get(id)?;
         let function = Arc::clone(&job.function);
         let params = if job.rules.idempotent { job.params.clone() } else { self.jobs.take_params(id) };
         Some((function, params?))
+    }
+
+    /// What decides where nothing else does.
+    pub fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
     }
 
     /// What has to be done now.
@@ -353,6 +352,9 @@ impl Desk {
         let job = self.jobs.remove(id)?;
         if let Some(timer) = job.timer {
             self.timers.disarm(timer);
+        }
+        if let Place::Orphan(_) = job.place {
+            self.orphans.remove(&id);
         }
         if let Place::Service(session, seq) = job.place
             && let Some(service) = self.services.get_mut(&session)

@@ -26,8 +26,10 @@ pub struct Worker {
     worked: bool,
     offers: Vec<Offer>,
     jobs: Vec<JobId>,
-    /// Jobs whose deadline passed before it answered: it may be at them still.
+    /// Jobs that were ended before it answered: it may be at them still.
     overdue: Vec<JobId>,
+    /// How many of them there were since it last returned one in time.
+    slips: u64,
     /// Its generation is known, so that it can be sent jobs.
     ready: bool,
     /// Its results do not say which job they are of, so it never has more than one.
@@ -55,6 +57,7 @@ impl Worker {
             offers: Vec::new(),
             jobs: Vec::new(),
             overdue: Vec::new(),
+            slips: 0,
             ready: false,
             serial: false,
             held: false,
@@ -64,13 +67,17 @@ impl Worker {
 
     /// Whether a job under these rules may be given to it now.
     pub fn can_take(&self, rules: &Rules) -> bool {
-        let most = if self.serial { 1 } else { self.rules.in_flight.unwrap_or(rules.in_flight) };
-        self.ready && !self.held && self.jobs.len() < most as usize
+        self.ready && !self.held && self.jobs.len() < self.limit(rules)
+    }
+
+    /// How many jobs under these rules it may have at a time.
+    fn limit(&self, rules: &Rules) -> usize {
+        if self.serial { 1 } else { self.rules.in_flight.unwrap_or(rules.in_flight) as usize }
     }
 
     /// What it has to do. One that has let a deadline pass comes after those that have not.
     pub fn load(&self) -> u64 {
-        (self.jobs.len() + self.overdue.len()) as u64
+        self.jobs.len() as u64 + self.slips
     }
 
     fn tally(&self, name: &[u8]) -> Option<&Arc<Tally>> {
@@ -129,6 +136,34 @@ impl Desk {
         }
     }
 
+    /// Whether the worker may have several jobs at a time.
+    pub fn may_have_several(&self, session: u32) -> bool {
+        let Some(worker) = self.workers.get(&session) else { return false };
+        let functions = worker.offers.iter().filter_map(|offer| self.functions.get(&offer.name));
+        functions.into_iter().any(|function| worker.limit(&function.rules) > 1)
+    }
+
+    /// Whether the worker of `session` has said goodbye, and `somebody` may be what has become of it.
+    pub(super) fn has_moved(&self, session: u32, somebody: &Identity) -> bool {
+        let worker = self.workers.get(&session);
+        worker.is_some_and(|worker| worker.offers.is_empty() && worker.identity.may_be(somebody))
+    }
+
+    /// Workers that have connected anew have until the deadlines of what they are at.
+    pub(super) fn recognise(&mut self, routes: &Routes) {
+        let is_back = |(id, owner): (&JobId, &Identity)| {
+            let function = routes.function(&self.jobs.get(*id)?.function)?;
+            function.workers.iter().any(|worker| owner.may_be(&worker.who)).then_some(*id)
+        };
+        let back: Vec<JobId> = self.orphans.iter().filter_map(is_back).collect();
+        for id in back {
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.place = Place::Orphan(job.deadline);
+                self.arm(id);
+            }
+        }
+    }
+
     /// The worker may be given jobs; one at a time, whatever the rules say, if it is `serial`.
     pub fn ready(&mut self, session: u32, serial: bool) {
         let Some(worker) = self.workers.get_mut(&session) else { return };
@@ -157,15 +192,14 @@ impl Desk {
             function.workers.retain(|each| *each != session);
         }
         self.unchoose(session, Some(name));
-        self.show_free(name);
-        self.forsake(name);
+        self.share_out(name);
         self.tidy(name);
         true
     }
 
     /// The worker's connection has ended. Jobs it was at are failed, or given to others where that does no harm; a
-    /// worker that has withdrawn everything before may only have connected anew, and its jobs wait for it until
-    /// `grace`.
+    /// worker that has withdrawn everything before may only be about to connect anew, and its jobs wait for it until
+    /// `grace`, and once it has done so until their deadlines.
     pub fn leave(&mut self, session: u32, grace: Moment) {
         let Some(worker) = self.workers.get_mut(&session) else { return };
         let jobs = std::mem::take(&mut worker.jobs);
@@ -185,8 +219,7 @@ impl Desk {
         self.unchoose(session, None);
         self.workers.remove(&session);
         for name in &names {
-            self.show_free(name);
-            self.forsake(name);
+            self.share_out(name);
             self.tidy(name);
         }
     }
@@ -204,9 +237,14 @@ impl Desk {
         self.serve(session);
     }
 
-    /// The oldest job the worker is at: with a limit of one, the only one.
+    /// The latest job the worker is at: with a limit of one, the only one.
     pub fn at(&self, session: u32) -> Option<JobId> {
-        self.workers.get(&session)?.jobs.first().copied()
+        self.workers.get(&session)?.jobs.last().copied()
+    }
+
+    /// Whether the worker is at this job.
+    pub fn is_at(&self, session: u32, id: JobId) -> bool {
+        self.workers.get(&session).is_some_and(|worker| worker.jobs.contains(&id))
     }
 
     /// Jobs the worker is at.
@@ -283,6 +321,7 @@ impl Desk {
 
     pub(super) fn note_overdue(&mut self, session: u32, id: JobId) {
         if let Some(worker) = self.workers.get_mut(&session) {
+            worker.slips += 1;
             if worker.overdue.len() >= MOST_OVERDUE {
                 worker.overdue.remove(0);
             }
@@ -290,7 +329,14 @@ impl Desk {
         }
     }
 
-    /// Whether this is the result of a job whose deadline has passed; it is forgotten then.
+    /// It has returned a job in time: what it has let slip before no longer counts against it.
+    pub(super) fn in_time(&mut self, session: u32) {
+        if let Some(worker) = self.workers.get_mut(&session) {
+            worker.slips = 0;
+        }
+    }
+
+    /// Whether this is the result of a job that was ended before; it is forgotten then.
     pub(super) fn was_overdue(&mut self, session: u32, id: JobId) -> bool {
         let Some(worker) = self.workers.get_mut(&session) else { return false };
         let before = worker.overdue.len();
@@ -306,8 +352,8 @@ impl Desk {
         }
     }
 
-    /// The worker that was at it has died.
-    fn bereave(&mut self, id: JobId) {
+    /// The worker that was at it has died: it waits for another one, or has failed.
+    pub(super) fn bereave(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let may_repeat = job.rules.idempotent && job.past.attempts < job.rules.retries && job.params.is_some();
         let Some(caller) = job.caller.filter(|_| may_repeat) else {
@@ -318,17 +364,18 @@ impl Desk {
         };
         job.past.attempts += 1;
         let name = Arc::clone(&job.function);
-        if self.functions.get(&name).is_none_or(|function| function.workers.is_empty()) {
-            // Nobody here will ever take it.
-            job.place = Place::Orphan(job.deadline);
-            self.errands.push(Errand::Forward(id));
-            return self.count(&name, |tally| tally.retried.count());
-        }
-        job.place = Place::Queue(None);
         self.count(&name, |tally| tally.retried.count());
-        self.enqueue(id, caller.address, &name, None, true);
-        let workers = self.functions.get(&name).map(|function| function.workers.clone()).unwrap_or_default();
-        workers.into_iter().for_each(|worker| self.serve(worker));
+        self.arm(id);
+        let somebody = self.functions.get(&name).is_some_and(|function| !function.workers.is_empty());
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if somebody {
+            job.place = Place::Queue(None);
+            self.enqueue(id, caller.address, &name, None, true);
+            self.errands.push(Errand::Seek(id));
+        } else {
+            job.place = Place::Leaving;
+            self.errands.push(Errand::Forward(id));
+        }
     }
 
     /// Calls that were to go to this worker may go to any other; with a name only those.
@@ -344,6 +391,7 @@ impl Desk {
             let function = Arc::clone(&job.function);
             self.unqueued(&function);
             self.enqueue(id, caller.address, &function, choice, false);
+            self.errands.push(Errand::Seek(id));
         }
     }
 

@@ -6,7 +6,7 @@
 //! library loses its step, and its process, when it finds two answers in its buffer, so between two of them there is a
 //! pause.
 
-use super::super::broker::{Alarm, Broker};
+use super::super::broker::{Alarm, Broker, Phase};
 use super::super::session::Session;
 use crate::core::admit::{AnswerOrder, Rewrite};
 use crate::core::message::{Call, Failure, Outcome, Params};
@@ -201,7 +201,7 @@ impl Broker {
 
     /// The end of a request.
     pub(in super::super) fn answer_client(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
-        let (micros, nmid) = (self.micros, self.limits.nmid);
+        let (micros, nmid, pace) = (self.micros, self.limits.nmid, self.pace());
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
         let Some(client) = self.sessions.get_mut(token).and_then(Session::client) else { return };
@@ -216,13 +216,14 @@ impl Broker {
             client.take(place);
             self.frame = frame;
             self.counts().dropped_stale.count();
+            if was_crowded {
+                self.more.push(token);
+            }
+            self.weigh_client(token);
             return self.next_answer(token);
         }
         append_answer(&mut frame, asked, outcome, nmid.rewrite);
-        let needs_pause = client.ordered && nmid.order != AnswerOrder::Pipelined;
-        let pause = if needs_pause { u64::from(nmid.pace) * 1000 } else { 0 };
-        let is_next = place == 0 && !client.paused && micros >= client.last_answered + pause;
-        if is_next {
+        if place == 0 && !client.paused && (pace == 0 || !client.ordered) {
             client.last_answered = micros;
             if let Some(asked) = client.take(0) {
                 client.spare = asked.text;
@@ -246,22 +247,21 @@ impl Broker {
 
     /// Sends the answers that are next, with the pause between them that the client needs.
     pub(in super::super) fn next_answer(&mut self, token: Token) {
-        let (micros, nmid) = (self.micros, self.limits.nmid);
+        let (micros, pace) = (self.micros, self.pace());
         loop {
             let Some(session) = self.sessions.get_mut(token) else { return };
-            let is_written = session.outbox.is_empty();
             let Some(client) = session.client() else { return };
             let was_crowded = client.is_crowded();
             if client.paused || client.asked.front().is_none_or(|asked| asked.ready.is_none()) {
                 return;
             }
-            if client.ordered && nmid.order != AnswerOrder::Pipelined && nmid.pace > 0 {
-                let over = client.last_answered + u64::from(nmid.pace) * 1000;
-                if !is_written || micros < over {
-                    client.paused = true;
-                    let wait = over.saturating_sub(micros).max(u64::from(nmid.pace) * 500);
-                    return self.alarms.push((Duration::from_micros(wait), Alarm::Pause, token));
-                }
+            let (is_paced, over) = (client.ordered && pace > 0, client.last_answered + pace);
+            let must_wait = is_paced && (micros < over || !session.has_sent_all());
+            let Some(client) = session.client() else { return };
+            if must_wait {
+                client.paused = true;
+                let wait = over.saturating_sub(micros).max(pace / 2);
+                return self.alarms.push((Duration::from_micros(wait), Alarm::Pause, token));
             }
             client.last_answered = micros;
             let frame = client.take(0).and_then(|asked| asked.ready).unwrap_or_default();
@@ -271,6 +271,14 @@ impl Broker {
                 self.more.push(token);
             }
         }
+    }
+
+    /// Microseconds between two answers to a client that has shown that it wants each of them. At the end there is no
+    /// time for it.
+    fn pace(&self) -> u64 {
+        let nmid = &self.limits.nmid;
+        let is_paced = nmid.order != AnswerOrder::Pipelined && matches!(self.phase, Phase::Serving | Phase::Draining);
+        if is_paced { u64::from(nmid.pace) * 1000 } else { 0 }
     }
 
     /// The pause between two answers is over.

@@ -4,6 +4,7 @@
 //! is known not to survive: see [`worker`] and [`client`] for the rules of each side.
 
 pub mod client;
+mod probe;
 pub mod worker;
 
 use super::broker::Broker;

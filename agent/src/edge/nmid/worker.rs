@@ -8,6 +8,7 @@
 
 use super::super::broker::{Alarm, Broker, LOG};
 use super::super::session::{Ending, Session};
+use super::probe::Probe;
 use crate::core::balance;
 use crate::core::desk::{Identity, Settled};
 use crate::core::job::JobId;
@@ -26,13 +27,19 @@ pub struct Worker {
     /// Who it is.
     pub identity: Identity,
     dialect: Option<Dialect>,
+    /// The operator has said which one; nothing it does says otherwise.
+    is_settled: bool,
     functions: usize,
+    /// Those of them that not all reactors know yet, and how many OKs wait for that.
+    unknown: usize,
+    owed: usize,
     /// Counts its functions, so that only the last one's alarm settles its generation.
     settling: u32,
     /// The job it was sent last; with its echo, if it is a worker that returns no ids.
     current: Option<(JobId, Option<u64>)>,
-    /// Its last job was large: until then nothing else is sent, and what was to be sent waits here.
-    quiet: bool,
+    /// A large job has been sent: until its result comes, or until then, in microseconds, nothing else is sent, and
+    /// what was to be sent waits here.
+    quiet: Option<(JobId, u64)>,
     held: Vec<u8>,
     /// So much waits to be written to it that it gets no more jobs for the moment.
     is_stuffed: bool,
@@ -40,9 +47,7 @@ pub struct Worker {
     pings: u32,
     heard: Moment,
     prodded: bool,
-    /// The job it has been asked about, and whether it ever answered too soon to be believed.
-    probed: Option<JobId>,
-    is_concurrent: bool,
+    probe: Probe,
 }
 
 impl Worker {
@@ -81,6 +86,7 @@ impl Broker {
         if let Some(worker) = session.worker() {
             worker.identity.host = host;
             worker.dialect = is_first.then_some(Dialect::G0);
+            worker.is_settled = is_first;
         }
     }
 
@@ -89,11 +95,12 @@ impl Broker {
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
         worker.heard = now;
         worker.prodded = false;
+        let behind_ping = worker.probe.heard(frame.kind == pdt::W_HEARTBEAT_PING);
         match FromWorker::parse(frame) {
             Ok(FromWorker::SetName(name)) => self.set_name(token, name),
             Ok(FromWorker::AddFunction(name)) => self.add_function(token, name),
             Ok(FromWorker::DelFunction(name)) => self.del_function(token, name),
-            Ok(FromWorker::Grab(body)) => self.grab(token, body),
+            Ok(FromWorker::Grab(body)) => self.grab(token, body, behind_ping),
             Ok(FromWorker::Wakeup) => {}
             Ok(FromWorker::Ping) => {
                 worker.pings = worker.pings.saturating_add(1);
@@ -126,7 +133,7 @@ impl Broker {
         }
         let dialect = if rules.dialect == Some(rules::Dialect::G0) { Dialect::G0 } else { Dialect::G2 };
         self.classify(token, dialect, true);
-        self.say(token, &empty(conn::SERVER, pdt::OK));
+        self.say_ok(token);
     }
 
     fn add_function(&mut self, token: Token, name: &[u8]) {
@@ -134,7 +141,7 @@ impl Broker {
         let routes = std::sync::Arc::clone(self.dispatch.routes());
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
         if name.is_empty() {
-            return self.say(token, &empty(conn::SERVER, pdt::OK));
+            return self.say_ok(token);
         }
         if name.len() > LONGEST_NAME {
             return self.bad_name(token, "function's", name.len());
@@ -146,9 +153,15 @@ impl Broker {
         }
         let identity = worker.identity.clone();
         if !self.desk.offer(token.bits(), &identity, name, &routes) {
-            return self.say(token, &empty(conn::SERVER, pdt::OK));
+            if worker.unknown == 0 {
+                return self.say_ok(token);
+            }
+            // It may be one of those: OK says that everybody knows.
+            worker.owed += 1;
+            return;
         }
         worker.functions += 1;
+        worker.unknown += 1;
         worker.settling += 1;
         match worker.dialect {
             Some(dialect) => self.desk.ready(token.bits(), dialect == Dialect::G0),
@@ -165,7 +178,18 @@ impl Broker {
         {
             msf_core::log!(Level::Info, LOG, "{} has registered", session.who());
         }
-        self.say(token, &empty(conn::SERVER, pdt::OK));
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        worker.unknown = worker.unknown.saturating_sub(1);
+        let owed = if worker.unknown == 0 { std::mem::take(&mut worker.owed) } else { 0 };
+        (0..=owed).for_each(|_| self.say_ok(token));
+    }
+
+    fn say_ok(&mut self, token: Token) {
+        let micros = self.micros;
+        if let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) {
+            worker.probe.greeted(micros);
+            self.say(token, &empty(conn::SERVER, pdt::OK));
+        }
     }
 
     fn del_function(&mut self, token: Token, name: &[u8]) {
@@ -179,24 +203,42 @@ impl Broker {
 
     /// A vestige that shows what the worker is: C's has a byte in it. Where it has been asked whether its function has
     /// failed, it is the answer.
-    fn grab(&mut self, token: Token, body: &[u8]) {
+    fn grab(&mut self, token: Token, body: &[u8], behind_ping: bool) {
         let dialect = if body.len() == 1 { Dialect::G0 } else { Dialect::G2 };
         self.classify(token, dialect, false);
-        let at = self.desk.at(token.bits());
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if let Some(id) = worker.probed.take()
-            && at == Some(id)
-            && !worker.is_concurrent
+        if behind_ping {
+            return;
+        }
+        if let Some(id) = worker.probe.grabbed()
+            && self.desk.is_at(token.bits(), id)
         {
             worker.current = None;
             self.desk.give_up(id, Failure::Error);
+        } else if let Some(id) = self.desk.at(token.bits()) {
+            // A job it has got meanwhile has not been asked about.
+            self.ask(token, id);
+        }
+    }
+
+    /// Asks a worker whether it is done with a job.
+    fn ask(&mut self, token: Token, id: JobId) {
+        let (micros, is_probing) = (self.micros, self.limits.nmid.probe);
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
+        if is_probing
+            && worker.quiet.is_none()
+            && worker.dialect == Some(Dialect::G2)
+            && worker.probe.may_ask(id, micros)
+        {
+            worker.probe.ask(id, micros);
+            self.put_whole(token, &empty(conn::SERVER, pdt::NO_JOB));
         }
     }
 
     /// Something shows the worker's generation; the first evidence counts, unless this is `certain`.
     fn classify(&mut self, token: Token, dialect: Dialect, certain: bool) {
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if worker.dialect.is_none() || (certain && worker.dialect != Some(dialect)) {
+        if worker.dialect.is_none() || (certain && !worker.is_settled) {
             worker.dialect = Some(dialect);
         }
         let is_first = worker.dialect == Some(Dialect::G0);
@@ -214,7 +256,7 @@ impl Broker {
 
     /// A job for it.
     pub(in super::super) fn send_job(&mut self, token: Token, id: JobId, function: &[u8], params: &Params<'_>) {
-        let is_probing = self.limits.nmid.probe;
+        let until = self.micros + QUIET.as_micros() as u64;
         let name = id.encode();
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
@@ -240,19 +282,17 @@ impl Broker {
             return self.desk.give_up(id, Failure::Unfit);
         }
         let is_large = frame.len() > LARGE;
-        let probes = is_probing && !is_large && worker.dialect == Some(Dialect::G2) && !worker.is_concurrent;
-        if probes {
-            worker.probed = Some(id);
+        if is_large {
+            worker.quiet = Some((id, until));
         }
-        worker.quiet |= is_large;
         self.put_whole(token, &frame);
         self.frame = frame;
         self.burden(token);
         if is_large {
             self.desk.hold(token.bits(), true);
             self.alarms.push((QUIET, Alarm::Quiet, token));
-        } else if probes {
-            self.put_whole(token, &empty(conn::SERVER, pdt::NO_JOB));
+        } else {
+            self.ask(token, id);
         }
     }
 
@@ -270,17 +310,14 @@ impl Broker {
     /// It has read what there was.
     pub(in super::super) fn unburden(&mut self, token: Token) {
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if std::mem::take(&mut worker.is_stuffed) && !worker.quiet {
+        if std::mem::take(&mut worker.is_stuffed) && worker.quiet.is_none() {
             self.desk.hold(token.bits(), false);
         }
     }
 
     fn returned(&mut self, token: Token, result: &Return<'_>) {
-        self.be_loud(token);
+        let micros = self.micros;
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if worker.probed.is_some() {
-            worker.probed = None;
-        }
         let ok = super::super::functions::is_success(result.ret);
         let id = match result.id {
             Some(id) => JobId::decode(id),
@@ -296,6 +333,11 @@ impl Broker {
         if worker.current.is_some_and(|(current, _)| current == id) {
             worker.current = None;
         }
+        worker.probe.returned(id, micros);
+        if worker.quiet.is_some_and(|(large, _)| large == id) {
+            self.be_loud(token);
+        }
+        let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
         if u16::from(id.reactor) != self.me {
             // It was given this job on another connection, which another reactor had.
             let identity = worker.identity.clone();
@@ -310,7 +352,7 @@ impl Broker {
     /// A result that belongs to nothing. With several jobs at a time that is how a worker shows that it mixes them up.
     fn foreign(&mut self, token: Token) {
         self.counts().dropped_unknown.count();
-        if self.desk.in_flight(token.bits()) < 2 {
+        if !self.desk.may_have_several(token.bits()) || self.desk.in_flight(token.bits()) == 0 {
             return;
         }
         self.counts().corrupt.count();
@@ -324,7 +366,7 @@ impl Broker {
     /// Something short to a worker; behind a large job it waits.
     fn say(&mut self, token: Token, frame: &[u8]) {
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if worker.quiet {
+        if worker.quiet.is_some() {
             if worker.held.len() < MOST_HELD {
                 worker.held.extend_from_slice(frame);
             }
@@ -336,7 +378,7 @@ impl Broker {
     /// The worker has read its large job, or has had the time to.
     pub(in super::super) fn be_loud(&mut self, token: Token) {
         let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) else { return };
-        if !std::mem::take(&mut worker.quiet) {
+        if worker.quiet.take().is_none() {
             return;
         }
         let held = std::mem::take(&mut worker.held);
@@ -349,11 +391,15 @@ impl Broker {
 
     /// The moment after a large job has passed; while the kernel still has some of it, another one.
     pub(in super::super) fn quiet_is_over(&mut self, token: Token) {
+        let micros = self.micros;
         let Some(session) = self.sessions.get_mut(token) else { return };
-        if session.outbox.is_empty() && msf_core::sys::unsent(&session.socket).unwrap_or(0) == 0 {
-            self.be_loud(token);
-        } else {
-            self.alarms.push((QUIET, Alarm::Quiet, token));
+        let is_read = session.has_sent_all();
+        match session.worker().and_then(|worker| worker.quiet) {
+            // The moment of a job whose result has come; that of another job ends with an alarm of its own.
+            None => {}
+            Some((_, until)) if micros < until => {}
+            Some(_) if is_read => self.be_loud(token),
+            Some(_) => self.alarms.push((QUIET, Alarm::Quiet, token)),
         }
     }
 
