@@ -26,7 +26,7 @@ pub struct Asked {
 /// What goes from one reactor to another.
 #[derive(Clone, Debug)]
 enum Note {
-    /// A call, and what it has been through.
+    /// A call, and how often it has been sent on.
     Submit { asked: Asked, choice: Option<u32>, past: Past },
     /// How one ended.
     Outcome { caller: Caller, end: End },
@@ -63,7 +63,6 @@ pub enum Event {
 struct Registered {
     address: Address,
     identity: u64,
-    who: Arc<Identity>,
     tally: Arc<Tally>,
     /// Since this version.
     version: u64,
@@ -73,6 +72,8 @@ struct Registered {
 #[derive(Debug)]
 struct Node {
     desk: Desk,
+    /// When its timer for deadlines fires.
+    wakes_at: Moment,
     routes: Arc<Routes>,
     /// Routes on their way to it.
     coming: VecDeque<Arc<Routes>>,
@@ -100,6 +101,7 @@ impl Cluster {
         let tallies = |_: &&'static str| (0..reactors).map(|_| FunctionTally::default()).collect::<Arc<[_]>>();
         let node = |me: usize| Node {
             desk: Desk::new(me as u16, reactors, seed, origin),
+            wakes_at: Moment(u64::MAX),
             routes: Arc::new(latest.clone()),
             coming: VecDeque::new(),
         };
@@ -121,7 +123,10 @@ impl Cluster {
         self.now.0 += millis;
         for me in 0..self.nodes.len() {
             self.nodes[me].desk.tell_time(self.now.0 * 1000);
-            self.nodes[me].desk.expire();
+            if self.nodes[me].wakes_at <= self.now {
+                self.nodes[me].wakes_at = Moment(u64::MAX);
+                self.nodes[me].desk.expire();
+            }
             self.turn(me);
         }
     }
@@ -160,9 +165,8 @@ impl Cluster {
         }
         node.desk.ready(worker.session, serial);
         let version = self.latest.version() + 1;
-        let who = Arc::new(identity.clone());
         let identity = balance::hash_of(&identity.name);
-        let entry = Registered { address: worker, identity, who, tally: Arc::default(), version };
+        let entry = Registered { address: worker, identity, tally: Arc::default(), version };
         self.registry.entry(name).or_default().push(entry);
         self.is_stale = true;
         self.turn(usize::from(worker.reactor));
@@ -264,7 +268,6 @@ impl Cluster {
             let worker = |entry: &Registered| Worker {
                 address: entry.address,
                 identity: entry.identity,
-                who: Arc::clone(&entry.who),
                 tally: Arc::clone(&entry.tally),
             };
             let workers: Vec<Worker> = entries.iter().map(worker).collect();
@@ -321,7 +324,6 @@ impl Cluster {
                     Errand::Send(worker, id) => self.send(me, worker, id),
                     Errand::Fail(caller, why) => self.conclude(me, caller, End::Failed(why)),
                     Errand::Forward(id) => self.forward(me, id, None),
-                    Errand::Seek(id) => self.seek(me, id),
                 }
             }
         }
@@ -333,6 +335,9 @@ impl Cluster {
                 self.post(me, other, Note::Need { name });
             }
         }
+        let node = &mut self.nodes[me];
+        let soonest = node.desk.take_soonest().filter(|soonest| *soonest < node.wakes_at);
+        node.wakes_at = soonest.unwrap_or(node.wakes_at);
     }
 
     fn send(&mut self, me: usize, worker: u32, id: JobId) {
@@ -396,24 +401,19 @@ impl Cluster {
                 let worker = Address { reactor: me as u16, session: worker };
                 self.events.push(Event::Job { worker, id, name: name.into(), request: asked.request });
             }
-            Verdict::Queued(id) => self.seek(me, id),
-            Verdict::Refused(Failure::NoWorker) => match self.other_reactor(me, name).filter(|_| past.hops < LOST) {
-                Some(reactor) => {
-                    self.post(me, reactor, Note::Submit { asked, choice: None, past: past.sent_on() });
+            Verdict::Queued(id) => {
+                let function = self.nodes[me].routes.function(name).cloned();
+                let function = function.filter(|_| choice.is_none() && past.hops < MOST_HOPS);
+                if let Some(reactor) = function.and_then(|function| self.nodes[me].desk.elsewhere(&function)) {
+                    self.forward(me, id, Some(reactor));
                 }
+            }
+            Verdict::Refused(Failure::NoWorker) => match self.other_reactor(me, name).filter(|_| past.hops < LOST) {
+                Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: past.sent_on() }),
                 None if past.attempts > 0 => self.conclude(me, asked.caller, End::Failed(Failure::Lost)),
                 None => self.conclude(me, asked.caller, End::Failed(Failure::NoWorker)),
             },
             Verdict::Refused(why) => self.conclude(me, asked.caller, End::Failed(why)),
-        }
-    }
-
-    fn seek(&mut self, me: usize, id: JobId) {
-        let node = &self.nodes[me];
-        let Some((name, past)) = node.desk.waiting(id) else { return };
-        let function = node.routes.function(name).filter(|_| past.hops < MOST_HOPS);
-        if let Some(reactor) = function.and_then(|function| node.desk.elsewhere(function)) {
-            self.forward(me, id, Some(reactor));
         }
     }
 
@@ -429,19 +429,15 @@ impl Cluster {
         };
         let target = reactor.or_else(|| self.other_reactor(me, &job.function).filter(|_| job.past.hops < LOST));
         match target {
-            Some(reactor) => {
-                self.post(me, reactor, Note::Submit { asked, choice: None, past: job.past.sent_on() });
-            }
+            Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: job.past.sent_on() }),
             None if job.past.attempts > 0 => self.conclude(me, caller, End::Failed(Failure::Lost)),
             None => self.conclude(me, caller, End::Failed(Failure::NoWorker)),
         }
     }
 
     fn other_reactor(&self, me: usize, name: &[u8]) -> Option<u16> {
-        let (me, count) = (me as u16, self.nodes.len() as u16);
-        let workers = self.nodes[usize::from(me)].routes.function(name)?.workers.iter();
-        let others = workers.map(|worker| worker.address.reactor).filter(|reactor| *reactor != me);
-        others.min_by_key(|reactor| (reactor + count - me) % count)
+        let workers = &self.nodes[me].routes.function(name)?.workers;
+        workers.iter().map(|worker| worker.address.reactor).find(|reactor| usize::from(*reactor) != me)
     }
 }
 
@@ -451,6 +447,6 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// As in `edge`, but for the time a worker has to come back: a run has no two minutes.
-const MOST_HOPS: u8 = 20;
+const MOST_HOPS: u8 = 3;
 const LOST: u8 = 100;
 const GRACE: u64 = 300;
