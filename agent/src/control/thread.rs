@@ -250,37 +250,34 @@ impl<E: Errands> Control<E> {
                 let effects = self.registry.probed(address, lives);
                 self.apply(effects);
             }
-            Report::Routes(reactor, version) => {
-                for grant in self.publisher.seen(reactor, version) {
-                    match grant {
-                        Grant::Login(Address { reactor, session }) => self.order(reactor, Order::Joined(session)),
-                        Grant::Offer(Address { reactor, session }) => self.order(reactor, Order::Offered(session)),
-                    }
-                }
+            Report::Routes(reactor, version) => self.tell_granted(reactor, version),
+            Report::Described(described) => self.tell_admin(|admin, house| admin.described(reactor, described, house)),
+            Report::Concluded(number, end) => {
+                self.tell_admin(|admin, house| admin.concluded(reactor, number, &end, house));
             }
-            Report::Described(described) => {
-                if let Some(admin) = &mut self.admin {
-                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
-                    admin.described(reactor, described, house);
-                }
-            }
-            Report::Concluded(number, concluded) => {
-                if let Some(admin) = &mut self.admin {
-                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
-                    admin.concluded(reactor, number, &concluded, house);
-                }
-            }
-            Report::Tapped(tapped) => {
-                if let Some(admin) = &mut self.admin {
-                    let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
-                    admin.tapped(reactor, &tapped, house);
-                }
-            }
+            Report::Tapped(tapped) => self.tell_admin(|admin, house| admin.tapped(reactor, &tapped, house)),
             // What was still under way when a phase was cut short says nothing about the next one.
             Report::Drained if self.phase == Phase::Draining => self.one_less(reactor),
             Report::Failed if self.phase == Phase::Failing => self.one_less(reactor),
             Report::Drained | Report::Failed => {}
             Report::Ended(as_told) => self.ended(reactor, as_told),
+        }
+    }
+
+    /// A reactor has the routes of this version: whoever waited for the last one to have them is told.
+    fn tell_granted(&mut self, reactor: u16, version: u64) {
+        for grant in self.publisher.seen(reactor, version) {
+            match grant {
+                Grant::Login(Address { reactor, session }) => self.order(reactor, Order::Joined(session)),
+                Grant::Offer(Address { reactor, session }) => self.order(reactor, Order::Offered(session)),
+            }
+        }
+    }
+
+    /// Something an operator has asked for has come, if one can ask at all.
+    fn tell_admin(&mut self, tell: impl FnOnce(&mut Admin, House<'_>)) {
+        if let Some(admin) = &mut self.admin {
+            tell(admin, House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines });
         }
     }
 
