@@ -352,28 +352,25 @@ impl Desk {
         }
     }
 
-    /// The worker that was at it has died: it waits for another one, or has failed.
+    /// The worker that was at it has died: it waits for another one, or has failed. Another attempt has another id, so
+    /// that no result of the first one can be taken for its own.
     pub(super) fn bereave(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(mut job) = self.end(id) else { return };
         let may_repeat = job.rules.idempotent && job.past.attempts < job.rules.retries && job.params.is_some();
-        let Some(caller) = job.caller.filter(|_| may_repeat) else {
-            if let Some(job) = self.end(id) {
-                self.fail(&job, Failure::Lost);
-            }
-            return;
-        };
-        job.past.attempts += 1;
+        let Some(caller) = job.caller.filter(|_| may_repeat) else { return self.fail(&job, Failure::Lost) };
         let name = Arc::clone(&job.function);
+        let may_wait = self.functions.get(&name).is_some_and(|function| !function.workers.is_empty());
+        job.past.attempts += 1;
+        job.place = if may_wait { Place::Queue(None) } else { Place::Leaving };
+        job.timer = None;
         self.count(&name, |tally| tally.retried.count());
+        // There is room: its last life has just ended.
+        let Some(id) = self.jobs.insert(job) else { return };
         self.arm(id);
-        let somebody = self.functions.get(&name).is_some_and(|function| !function.workers.is_empty());
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        if somebody {
-            job.place = Place::Queue(None);
+        if may_wait {
             self.enqueue(id, caller.address, &name, None, true);
             self.errands.push(Errand::Seek(id));
         } else {
-            job.place = Place::Leaving;
             self.errands.push(Errand::Forward(id));
         }
     }
