@@ -26,7 +26,7 @@ pub struct Asked {
 /// What goes from one reactor to another.
 #[derive(Clone, Debug)]
 enum Note {
-    /// A call, and how often it has been sent on.
+    /// A call, and what it has been through.
     Submit { asked: Asked, choice: Option<u32>, past: Past },
     /// How one ended.
     Outcome { caller: Caller, end: End },
@@ -63,6 +63,7 @@ pub enum Event {
 struct Registered {
     address: Address,
     identity: u64,
+    who: Arc<Identity>,
     tally: Arc<Tally>,
     /// Since this version.
     version: u64,
@@ -165,8 +166,9 @@ impl Cluster {
         }
         node.desk.ready(worker.session, serial);
         let version = self.latest.version() + 1;
+        let who = Arc::new(identity.clone());
         let identity = balance::hash_of(&identity.name);
-        let entry = Registered { address: worker, identity, tally: Arc::default(), version };
+        let entry = Registered { address: worker, identity, who, tally: Arc::default(), version };
         self.registry.entry(name).or_default().push(entry);
         self.is_stale = true;
         self.turn(usize::from(worker.reactor));
@@ -268,6 +270,7 @@ impl Cluster {
             let worker = |entry: &Registered| Worker {
                 address: entry.address,
                 identity: entry.identity,
+                who: Arc::clone(&entry.who),
                 tally: Arc::clone(&entry.tally),
             };
             let workers: Vec<Worker> = entries.iter().map(worker).collect();
@@ -324,6 +327,7 @@ impl Cluster {
                     Errand::Send(worker, id) => self.send(me, worker, id),
                     Errand::Fail(caller, why) => self.conclude(me, caller, End::Failed(why)),
                     Errand::Forward(id) => self.forward(me, id, None),
+                    Errand::Seek(id) => self.seek(me, id),
                 }
             }
         }
@@ -401,19 +405,24 @@ impl Cluster {
                 let worker = Address { reactor: me as u16, session: worker };
                 self.events.push(Event::Job { worker, id, name: name.into(), request: asked.request });
             }
-            Verdict::Queued(id) => {
-                let function = self.nodes[me].routes.function(name).cloned();
-                let function = function.filter(|_| choice.is_none() && past.hops < MOST_HOPS);
-                if let Some(reactor) = function.and_then(|function| self.nodes[me].desk.elsewhere(&function)) {
-                    self.forward(me, id, Some(reactor));
-                }
-            }
+            Verdict::Queued(id) => self.seek(me, id),
             Verdict::Refused(Failure::NoWorker) => match self.other_reactor(me, name).filter(|_| past.hops < LOST) {
-                Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: past.sent_on() }),
+                Some(reactor) => {
+                    self.post(me, reactor, Note::Submit { asked, choice: None, past: past.sent_on() });
+                }
                 None if past.attempts > 0 => self.conclude(me, asked.caller, End::Failed(Failure::Lost)),
                 None => self.conclude(me, asked.caller, End::Failed(Failure::NoWorker)),
             },
             Verdict::Refused(why) => self.conclude(me, asked.caller, End::Failed(why)),
+        }
+    }
+
+    fn seek(&mut self, me: usize, id: JobId) {
+        let node = &self.nodes[me];
+        let Some((name, past)) = node.desk.waiting(id) else { return };
+        let function = node.routes.function(name).filter(|_| past.hops < MOST_HOPS);
+        if let Some(reactor) = function.and_then(|function| node.desk.elsewhere(function)) {
+            self.forward(me, id, Some(reactor));
         }
     }
 
@@ -429,15 +438,19 @@ impl Cluster {
         };
         let target = reactor.or_else(|| self.other_reactor(me, &job.function).filter(|_| job.past.hops < LOST));
         match target {
-            Some(reactor) => self.post(me, reactor, Note::Submit { asked, choice: None, past: job.past.sent_on() }),
+            Some(reactor) => {
+                self.post(me, reactor, Note::Submit { asked, choice: None, past: job.past.sent_on() });
+            }
             None if job.past.attempts > 0 => self.conclude(me, caller, End::Failed(Failure::Lost)),
             None => self.conclude(me, caller, End::Failed(Failure::NoWorker)),
         }
     }
 
     fn other_reactor(&self, me: usize, name: &[u8]) -> Option<u16> {
-        let workers = &self.nodes[me].routes.function(name)?.workers;
-        workers.iter().map(|worker| worker.address.reactor).find(|reactor| usize::from(*reactor) != me)
+        let (me, count) = (me as u16, self.nodes.len() as u16);
+        let workers = self.nodes[usize::from(me)].routes.function(name)?.workers.iter();
+        let others = workers.map(|worker| worker.address.reactor).filter(|reactor| *reactor != me);
+        others.min_by_key(|reactor| (reactor + count - me) % count)
     }
 }
 
@@ -447,6 +460,6 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// As in `edge`, but for the time a worker has to come back: a run has no two minutes.
-const MOST_HOPS: u8 = 3;
+const MOST_HOPS: u8 = 20;
 const LOST: u8 = 100;
 const GRACE: u64 = 300;
