@@ -402,3 +402,6 @@ impl Desk {
 fn millis(rules: &Rules) -> u32 {
     rules.deadline.as_millis() as u32
 }
+
+#[cfg(test)]
+mod tests;
