@@ -4,11 +4,11 @@
 
 use super::broker::{Broker, Phase};
 use super::inspect::OPERATOR;
-use super::lane::{Kind, Record};
+use super::lane::Kind;
 use super::note::{self, Submit};
 use super::session::{Protocol, Session};
 use crate::core::balance;
-use crate::core::desk::{Errand, Identity, Settled, Verdict};
+use crate::core::desk::{Errand, Settled, Verdict};
 use crate::core::job::{Caller, JobId, Kept, Past};
 use crate::core::message::{Address, Call, Failure, Moment, Outcome};
 use crate::core::routes::{Function, Routes};
@@ -74,60 +74,6 @@ impl Broker {
         }
     }
 
-    /// Asks the siblings for work that a worker here is free for.
-    pub(super) fn look_for_work(&mut self) {
-        for name in self.desk.idle() {
-            if !self.desk.is_free(&name) {
-                continue;
-            }
-            self.ask_for_work(&name, self.me, 0);
-        }
-    }
-
-    /// Asks whichever reactor has most calls of `name` waiting for one, on behalf of `needy`.
-    fn ask_for_work(&mut self, name: &[u8], needy: u16, asked: u32) {
-        let Some(reactor) = self.desk.in_need(name).filter(|reactor| *reactor != needy) else { return };
-        if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
-            lane.push(Kind::Need, u32::from(needy), asked, name, &mut self.spares);
-        }
-    }
-
-    /// A note from another reactor.
-    pub(super) fn unpack_note(&mut self, from: u16, record: &Record<'_>) {
-        let there = Address { reactor: from, session: record.sender };
-        match record.kind {
-            Kind::Frame => {}
-            Kind::Submit => {
-                let Some(submit) = Submit::parse(record.body) else { return };
-                let caller = Caller { address: self.origin(there, record.receiver), ticket: submit.ticket };
-                self.place(caller, &submit.call, submit.choice, submit.past);
-            }
-            Kind::Outcome => {
-                if let Some((ticket, outcome)) = note::parse_outcome(record.body) {
-                    self.hand_over(Token::from_bits(record.receiver), ticket, &outcome);
-                }
-            }
-            Kind::Return => {
-                let Some((id, who, ret)) = note::parse_return(record.body) else { return };
-                let settled = self.desk.complete(id, None, &who, is_success(ret));
-                self.settle(settled, ret);
-            }
-            Kind::Cancel => {
-                let ticket = record.body.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes));
-                self.desk.cancel(there, ticket);
-            }
-            Kind::Need => {
-                let (needy, asked) = (record.receiver as u16, record.sender + 1);
-                match self.desk.give_away(record.body) {
-                    Some(id) => self.forward(id, Some(needy)),
-                    // Somebody else was faster; but where nothing waits here, something may wait there.
-                    None if (asked as usize) < self.lanes.len() => self.ask_for_work(record.body, needy, asked),
-                    None => {}
-                }
-            }
-        }
-    }
-
     /// What became of a result.
     pub(super) fn settle(&mut self, settled: Settled, ret: &[u8]) {
         match settled {
@@ -154,7 +100,7 @@ impl Broker {
     }
 
     /// An end to the session that asked, in its own words.
-    fn hand_over(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
+    pub(super) fn hand_over(&mut self, token: Token, ticket: u32, outcome: &Outcome<'_>) {
         if let Outcome::Failed(why) = outcome {
             match why {
                 Failure::NoWorker => self.counts().no_worker.count(),
@@ -219,7 +165,7 @@ impl Broker {
     }
 
     /// Hands a call in at this reactor's desk, or sends it on when nobody here has the function any more.
-    fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) {
+    pub(super) fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) {
         match self.desk.submit(caller, call, choice, past) {
             Verdict::Send(worker, id) => self.send_job(Token::from_bits(worker), id, call.function, &call.params),
             // Whoever looks last sees the other: we have shown that one waits before we look for who is free.
@@ -235,56 +181,6 @@ impl Broker {
             }
             Verdict::Refused(why) => self.refuse_call(caller, call.function, why),
         }
-    }
-
-    /// A job that waits here goes where a worker is free, if there is one.
-    fn seek(&mut self, id: JobId) {
-        let Some((name, past)) = self.desk.waiting(id) else { return };
-        let function = self.dispatch.routes().function(name).filter(|_| past.hops < MOST_HOPS);
-        if let Some(reactor) = function.and_then(|function| self.desk.elsewhere(function)) {
-            self.forward(id, Some(reactor));
-        }
-    }
-
-    /// A job that waits here goes to `reactor`, or to whichever still has a worker for it.
-    fn forward(&mut self, id: JobId, reactor: Option<u16>) {
-        let Some(job) = self.desk.take(id) else { return };
-        let (Some(caller), Some(kept)) = (job.caller, &job.params) else { return };
-        let routes = Arc::clone(self.dispatch.routes());
-        let target = reactor.or_else(|| self.other_reactor(&routes, &job.function).filter(|_| job.past.hops < LOST));
-        let left = job.deadline.0.saturating_sub(self.now.0);
-        let call = Call { function: &job.function, params: kept.params(), patience: Some(left as u32) };
-        match target {
-            Some(reactor) => self.send_on(reactor, caller, &call, job.past.sent_on()),
-            None if job.past.attempts > 0 => self.conclude(caller, &Outcome::Failed(Failure::Lost)),
-            None => self.refuse_call(caller, &job.function, Failure::NoWorker),
-        }
-    }
-
-    fn send_on(&mut self, reactor: u16, caller: Caller, call: &Call<'_>, past: Past) {
-        let note = self.submit_note(&Submit { ticket: caller.ticket, past, choice: None, call: *call });
-        let Address { reactor: home, session } = caller.address;
-        if let Some(lane) = self.lanes.get_mut(usize::from(reactor)).and_then(Option::as_mut) {
-            // The receiver's place says on which reactor the caller is, one more than its number; zero is ours.
-            lane.push(Kind::Submit, u32::from(home) + 1, session, &note, &mut self.spares);
-        }
-        self.notes.push(note);
-    }
-
-    /// Who asked: the sender of the note, unless it was sent on for somebody else.
-    fn origin(&self, there: Address, home: u32) -> Address {
-        match home.checked_sub(1) {
-            Some(reactor) => Address { reactor: reactor as u16, ..there },
-            None => there,
-        }
-    }
-
-    /// The next reactor that has a worker of `function`. The routes may be behind, and everybody goes the same way round:
-    /// a call comes by wherever one is left.
-    fn other_reactor(&self, routes: &Routes, function: &[u8]) -> Option<u16> {
-        let count = self.lanes.len() as u16;
-        let reactors = routes.function(function)?.workers.iter().map(|worker| worker.address.reactor);
-        reactors.filter(|reactor| *reactor != self.me).min_by_key(|reactor| (reactor + count - self.me) % count)
     }
 
     /// `<login name or id>/<command>` is a librpc service's command.
@@ -322,24 +218,6 @@ impl Broker {
             let kept: Kept = kept;
             self.send_job(Token::from_bits(worker), id, &function, &kept.params());
         }
-    }
-
-    fn submit_note(&mut self, submit: &Submit<'_>) -> Vec<u8> {
-        let mut note = self.notes.pop().unwrap_or_default();
-        note.clear();
-        submit.append_to(&mut note);
-        note
-    }
-
-    /// A result for a job that another reactor has.
-    pub(super) fn send_return(&mut self, id: JobId, from: &Identity, ret: &[u8]) {
-        let mut note = self.notes.pop().unwrap_or_default();
-        note.clear();
-        note::append_return(&mut note, id, from, ret);
-        if let Some(lane) = self.lanes.get_mut(usize::from(id.reactor)).and_then(Option::as_mut) {
-            lane.push(Kind::Return, 0, 0, &note, &mut self.spares);
-        }
-        self.notes.push(note);
     }
 
     /// A session ends: its calls are called off, and whatever it was at as a worker or a service is told to the desk.
@@ -381,10 +259,8 @@ pub(super) fn is_success(ret: &[u8]) -> bool {
 /// A map of three that begins with the code zero, in nine bytes.
 const GO_SUCCESS: &[u8] = b"\x83\xa4Code\xd3\0\0\0\0\0\0\0\0";
 
-/// How often a call is sent from one reactor to another because it might be carried out sooner there.
-const MOST_HOPS: u8 = 20;
 /// How often it is sent on because nobody here has the function, which the routes do not know yet.
-const LOST: u8 = 100;
+pub(super) const LOST: u8 = 100;
 /// How long jobs wait for a worker that has said goodbye to connect anew, in milliseconds. nmid's own workers do so at
 /// once when a job keeps them longer than they wait for a PONG, and five seconds later when that fails; then the job
 /// has its deadline to come back. A worker that has not done so by now has ended, and its callers need not wait.

@@ -16,6 +16,7 @@ mod nmid;
 mod note;
 mod orders;
 mod outbox;
+mod relay;
 mod session;
 
 #[cfg(test)]
