@@ -150,6 +150,30 @@ fn above_the_memory_ceiling_calls_are_refused_and_the_pages_still_answer() {
 }
 
 #[test]
+fn above_the_memory_ceiling_no_message_of_a_websocket_goes_on_growing() {
+    let house = House::open("memory_limit=1M\noutbox_hard=1M\noutbox_soft=1M\npayload_limit=64K");
+    let mut clients = [house.client(), house.client()];
+    for client in &mut clients {
+        client.send(UPGRADE);
+        assert_eq!(client.answer().status(), 101);
+    }
+    // Two messages of 900000 bytes of which the last ones do not come.
+    for client in &mut clients {
+        client.send(b"\x81\xff\0\0\0\0\0\x0d\xbb\xa0\0\0\0\0");
+        let _ = client.stream.write_all(&[b' '; 800_000]);
+    }
+    let closed = loop {
+        if let Some(client) = clients.iter_mut().find(|client| is_answered(client)) {
+            break client;
+        }
+        std::thread::yield_now();
+    };
+    closed.fill(4);
+    assert_eq!(closed.bytes[0], 0x88);
+    assert_eq!(closed.bytes[2..4], 1013_u16.to_be_bytes());
+}
+
+#[test]
 fn what_is_answered_and_what_is_refused_is_counted() {
     let house = House::open("http_header_ms=300\nmetrics_enable=true\nmetrics_port=0");
     let mut worker = house.worker(&["F"]);
@@ -167,8 +191,7 @@ fn what_is_answered_and_what_is_refused_is_counted() {
     slow.send("GET");
     assert_eq!(slow.answer().status(), 408);
     let mut socket = house.client();
-    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    socket.send(format!("GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n{key}\r\n"));
+    socket.send(UPGRADE);
     assert_eq!(socket.answer().status(), 101);
     socket.send(b"\x81\x80\0\0\0\0");
     socket.fill(2);
@@ -192,6 +215,9 @@ fn what_is_answered_and_what_is_refused_is_counted() {
         assert!(page.lines().any(|line| line.strip_prefix("msf_agent_") == Some(series)), "{series} in\n{page}");
     }
 }
+
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Whether something has come for a client.
 fn is_answered(client: &Client) -> bool {

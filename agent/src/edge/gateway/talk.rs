@@ -33,7 +33,15 @@ impl Broker {
     fn read_message(&mut self, token: Token, decoder: &mut Decoder, bytes: &[u8]) -> usize {
         let mut reply = Vec::new();
         let used = match decoder.step(bytes, self.limits.http.body) {
-            Ok(Step::NeedMore(used)) => used,
+            Ok(Step::NeedMore(used)) => {
+                // As for a body: many messages that never end must not hold more than the agent may.
+                if decoder.is_within() && self.is_full(bytes.len()) {
+                    self.hang_up(token, ws::code::TRY_LATER, "the agent's memory ceiling is reached");
+                    *decoder = Decoder::default();
+                    return bytes.len();
+                }
+                used
+            }
             Ok(Step::Event(event, used)) => {
                 match event {
                     Event::Text(text) => self.message(token, text),

@@ -193,7 +193,7 @@ impl Broker {
     }
 
     /// Whether so many bytes more would be too many.
-    fn is_full(&self, bytes: usize) -> bool {
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
         self.load() + bytes as u64 > self.limits.memory
     }
 

@@ -16,6 +16,8 @@ pub mod code {
     pub const NOT_UTF8: u16 = 1007;
     /// A message beyond the limit.
     pub const TOO_LONG: u16 = 1009;
+    /// The server has too much to do at the moment.
+    pub const TRY_LATER: u16 = 1013;
 }
 
 /// What a client sent instead of frames we can go on behind. Each ends the connection.
