@@ -4,7 +4,7 @@ use super::Failure;
 use super::operator::{Connection, Misused, PATIENCE, printable, show, understood};
 use msf_conf::args::Args;
 use msf_wire::{base64, json};
-use std::io::{Write, stdout};
+use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         None => json::unquoted(member("data")).unwrap_or_else(|| member("data").to_owned()).into_bytes(),
     };
     let mut out = stdout().lock();
+    // A pipe gets what the function returned; a terminal must not obey it.
+    let data = if out.is_terminal() { readable(&data).into_bytes() } else { data };
     // One write, so that the end of the line does not come alone.
     out.write_all(&[data.as_slice(), b"\n"].concat())?;
     if member("code") == "0" {
@@ -38,6 +40,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let said = json::unquoted(member("msg")).unwrap_or_default();
     eprintln!("msf_agent: {}: code {}: {}", printable(function), member("code"), printable(&said));
     Ok(ExitCode::FAILURE)
+}
+
+/// Data for a terminal: its lines stay lines.
+fn readable(data: &[u8]) -> String {
+    let lines: Vec<String> = String::from_utf8_lossy(data).split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 /// The line for the agent. `params` go into it as they are, so they must be JSON, in one line.
@@ -73,6 +81,11 @@ mod tests {
         let line = request("To\"Upper", "{\"name\":\n  1.50}", Some(9)).unwrap();
         assert_eq!(line, r#"{"verb":"call","function":"To\"Upper","params":{"name":   1.50},"deadline":9}"#);
         assert!(request("f", "[1]", None).unwrap().ends_with("\"params\":[1]}"));
+    }
+
+    #[test]
+    fn what_a_function_returns_moves_no_cursor() {
+        assert_eq!(readable(b"{\n \"a\": \"\x1b[2J\xc2\x9b1m\xff\"\n}"), "{\n \"a\": \"?[2J?1m\u{fffd}\"\n}");
     }
 
     #[test]
