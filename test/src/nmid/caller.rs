@@ -5,7 +5,7 @@
 use super::connection::{Connection, Received};
 use super::plan::{Plan, Role};
 use super::tally::{Asked, Tally, Told};
-use super::task::{Form, Task, Work, padding};
+use super::task::{Form, Task, Work, padding, wall_clock};
 use crate::dice::Dice;
 use msf_wire::nmid::{Dialect, DoJob, Params, ToClient, handle_type, params_type};
 use std::collections::VecDeque;
@@ -50,6 +50,7 @@ impl Source {
             nonce: self.plan.nonce,
             client: self.client,
             seq: self.seq,
+            asked: wall_clock(),
             work: self.work(),
             code: if self.dice.once_in(16) { 7 } else { 0 },
             padding: padding(&mut self.dice, length),

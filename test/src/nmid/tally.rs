@@ -188,7 +188,15 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(1);
 
     fn asked(seq: u64) -> Asked {
-        let task = Task { nonce: 5, client: 3, seq, work: Work::For(Duration::ZERO), code: 0, padding: "p".to_owned() };
+        let task = Task {
+            nonce: 5,
+            client: 3,
+            seq,
+            asked: 0,
+            work: Work::For(Duration::ZERO),
+            code: 0,
+            padding: "p".to_owned(),
+        };
         Asked { params: task.params(Form::Map), function: "Soak", at: Instant::now(), task }
     }
 

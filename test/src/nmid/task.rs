@@ -7,7 +7,7 @@
 
 use crate::dice::Dice;
 use std::fmt::{self, Write as _};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the worker is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Task {
     pub client: u32,
     /// The how-manieth request of that client.
     pub seq: u64,
+    /// When it was asked, in milliseconds since 1970: no broker's deadline for it begins sooner.
+    pub asked: u64,
     /// What is to be done.
     pub work: Work,
     /// What the answer's Code is to be.
@@ -57,6 +59,12 @@ pub struct Outcome {
     pub data: Vec<u8>,
 }
 
+/// Now, as tasks say it.
+pub fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
 impl Task {
     /// The task's text.
     pub fn text(&self) -> String {
@@ -64,16 +72,18 @@ impl Task {
             Work::For(time) => time.as_micros().to_string(),
             Work::Swallow => "never".to_owned(),
         };
-        format!("{:x}.{}.{}.{work}.{}.{}", self.nonce, self.client, self.seq, self.code, self.padding)
+        let Task { nonce, client, seq, asked, code, padding, .. } = self;
+        format!("{nonce:x}.{client}.{seq}.{asked}.{work}.{code}.{padding}")
     }
 
     /// The task a text says.
     pub fn of(text: &str) -> Option<Task> {
-        let mut words = text.splitn(6, '.');
+        let mut words = text.splitn(7, '.');
         Some(Task {
             nonce: u64::from_str_radix(words.next()?, 16).ok()?,
             client: words.next()?.parse().ok()?,
             seq: words.next()?.parse().ok()?,
+            asked: words.next()?.parse().ok()?,
             work: match words.next()? {
                 "never" => Work::Swallow,
                 micros => Work::For(Duration::from_micros(micros.parse().ok()?)),
@@ -260,6 +270,7 @@ mod tests {
             nonce: dice.roll(),
             client: place as u32,
             seq: dice.roll(),
+            asked: dice.roll(),
             work: if place % 3 == 0 { Work::Swallow } else { Work::For(Duration::from_micros(place as u64)) },
             code: [0, 7, 200][place % 3],
             padding: padding(&mut dice, length),

@@ -2,7 +2,7 @@
 //! protocol: no more jobs at once than it may be given, only what it has asked for, every PING answered.
 
 use super::connection::Connection;
-use super::task::{Task, Work};
+use super::task::{Task, Work, wall_clock};
 use crate::dice::Dice;
 use msf_wire::nmid::{Dialect, HEADER_LEN, Job, Return, ToWorker, append_name, conn, empty, params_type, pdt};
 use std::io;
@@ -55,7 +55,8 @@ pub struct Shift {
 /// A job being done.
 struct Held {
     id: Vec<u8>,
-    since: Instant,
+    /// See [`Task::asked`].
+    asked: u64,
     /// Brought along from an earlier connection.
     brought: bool,
     due: Instant,
@@ -181,13 +182,16 @@ impl Worker {
         if !job.id.is_empty() && self.held.iter().any(|held| held.id == job.id) {
             self.complain(format!("the id {} for two jobs at once", String::from_utf8_lossy(job.id)));
         }
-        let alive = self.held.iter().filter(|held| !held.brought && held.since.elapsed() < self.offer.deadline).count();
+        // A job whose deadline has passed, which may be as soon as it comes when it has waited for long, is no job any more
+        // for the broker.
+        let over = wall_clock().saturating_sub(self.offer.deadline.as_millis() as u64);
+        let alive = self.held.iter().filter(|held| !held.brought && held.asked > over).count();
         if alive >= self.offer.in_flight {
             self.complain(format!("{} jobs at once", alive + 1));
         }
         if let Work::For(time) = task.work {
             let reply = self.reply(job, &task);
-            self.held.push(Held { id: job.id.to_vec(), since: now, brought: false, due: now + time, reply });
+            self.held.push(Held { id: job.id.to_vec(), asked: task.asked, brought: false, due: now + time, reply });
         }
     }
 
