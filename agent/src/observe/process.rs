@@ -1,6 +1,6 @@
 //! What the kernel says about this process: the `process_*` numbers that every Prometheus client library has.
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
 use nix::unistd::{SysconfVar, sysconf};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +21,7 @@ pub struct Process {
     /// Open descriptors.
     pub open_fds: u64,
     /// How many there may be.
-    pub max_fds: u64,
+    pub max_fds: rlim_t,
 }
 
 impl Process {
@@ -93,7 +93,7 @@ mod tests {
         let process = Process::now().unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!(process.start_time < now + 2.0 && process.start_time > now - 86_400.0, "{process:?}");
-        assert!(process.open_fds >= 3 && process.open_fds <= process.max_fds, "{process:?}");
+        assert!(process.open_fds >= 3 && process.open_fds as f64 <= process.max_fds as f64, "{process:?}");
         assert!(process.resident_bytes > 100_000 && process.virtual_bytes >= process.resident_bytes, "{process:?}");
     }
 }
