@@ -166,6 +166,8 @@ impl Broker {
 
     /// Hands a call in at this reactor's desk, or sends it on when nobody here has the function any more.
     pub(super) fn place(&mut self, caller: Caller, call: &Call<'_>, choice: Option<u32>, past: Past) {
+        // Calls that have left the queue are on their way before one that never was in it.
+        self.run_errands();
         match self.desk.submit(caller, call, choice, past) {
             Verdict::Send(worker, id) => self.send_job(Token::from_bits(worker), id, call.function, &call.params),
             // Whoever looks last sees the other: we have shown that one waits before we look for who is free.
