@@ -12,16 +12,23 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rustc-link-search=native={}", out.display());
     for (library, wanted) in [("msf", true), ("ipc", env::var_os("CARGO_FEATURE_IPC").is_some())] {
-        let mirror = format!("src/ffi/{library}.rs");
+        let mirror = format!("src/ffi/{library}");
         println!("cargo:rerun-if-changed={mirror}");
         let source = out.join(format!("{library}_link_stub.c"));
-        let text = fs::read_to_string(&mirror).unwrap_or_else(|e| panic!("cannot read {mirror}: {e}"));
+        let text = read(Path::new(&mirror)).unwrap_or_else(|e| panic!("cannot read {mirror}: {e}"));
         fs::write(&source, stub(&text, &mirror)).unwrap_or_else(|e| panic!("cannot write {}: {e}", source.display()));
         link(&source, &out.join(format!("lib{library}_link_stub.so")), &format!("lib{library}.so.1"));
         if wanted {
             println!("cargo:rustc-link-lib=dylib={library}_link_stub");
         }
     }
+}
+
+/// The text of every file of one mirror.
+fn read(folder: &Path) -> std::io::Result<String> {
+    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    files.iter().map(fs::read_to_string).collect()
 }
 
 /// The C text of a stub: an empty body per function, a pointer per variable (all of ours are pointers, and

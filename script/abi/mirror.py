@@ -1,4 +1,4 @@
-"""The Rust mirror (lib/sys/src/ffi/*.rs), read as text and written as C.
+"""The Rust mirror (lib/sys/src/ffi), read as text and written as C.
 
 It knows exactly the Rust the mirror is written in and refuses what it does not know, so nothing is passed over.
 """
@@ -8,10 +8,14 @@ from pathlib import Path
 
 # Rust -> the name the headers have for it.
 NAMES = {
-    "c_char": "s8", "c_int": "s32", "c_void": "void", "u8": "u8", "u16": "u16", "u32": "u32", "u64": "u64",
-    "i32": "s32", "i64": "s64", "usize": "size_t", "size_t": "size_t", "pid_t": "pid_t", "uid_t": "uid_t", "gid_t": "gid_t",
-    "pthread_t": "pthread_t", "process_state": "u8",
+    "c_char": "s8", "c_short": "s16", "c_int": "s32", "c_uint": "u32", "c_void": "void", "u8": "u8", "u16": "u16", "u32": "u32",
+    "u64": "u64", "i16": "s16", "i32": "s32", "i64": "s64", "usize": "size_t", "process_state": "u8",
 }
+# Types of the C library have one name in both languages; its structs take a word more in C.
+NAMES |= {name: name for name in ("size_t", "ssize_t", "pid_t", "uid_t", "gid_t", "pthread_t", "mode_t", "off_t", "time_t",
+                                  "socklen_t", "sem_t", "cpu_set_t")}
+NAMES |= {name: f"struct {name}" for name in ("timespec", "timeval", "sockaddr", "sockaddr_storage", "in_addr", "iovec",
+                                              "msghdr", "stat", "rusage", "rlimit", "epoll_event")}
 # Numbers in Rust, enums in C: compared by size, the language has no closer relation between them.
 ENUMS = {"process_state"}
 
@@ -21,21 +25,24 @@ class Unknown(Exception):
 
 
 class Mirror:
-    """One file of the mirror."""
+    """The files of one library's mirror."""
 
     def __init__(self, path):
         self.path = Path(path)
-        text = re.sub(r"//[^\n]*", "", self.path.read_text())
+        text = "".join(file.read_text() for file in sorted(self.path.glob("*.rs")))
+        text = re.sub(r"//[^\n]*", "", text)
         self.constants = {}      # name -> (rust type, value)
         self.types = {}          # name -> rust type
         self.structs = {}        # name -> (packed, [(field, rust type)]); no fields: opaque
         self.functions = {}      # name -> (argument types, variadic, result type)
         self.variables = {}      # name -> rust type
-        block = re.search(r'unsafe extern "C" \{\n(.*?)^\}', text, re.S | re.M)
-        if not block:
+        extern = re.compile(r'unsafe extern "C" \{\n(.*?)^\}', re.S | re.M)
+        blocks = extern.findall(text)
+        if not blocks:
             raise Unknown(f"{self.path}: no `unsafe extern \"C\"` block")
-        self.read_block(block[1])
-        self.read_items(text[:block.start()] + text[block.end():])
+        for block in blocks:
+            self.read_block(block)
+        self.read_items(extern.sub("", text))
 
     def read_block(self, text):
         for statement in filter(None, (part.strip() for part in split(text, ";"))):
@@ -50,7 +57,7 @@ class Mirror:
                 raise Unknown(f"{self.path}: in the extern block: {statement}")
 
     def read_items(self, text):
-        text = re.sub(r"^#!?\[(?:allow|derive)\(.*\)\]$|^use .*;$", "", text, flags=re.M)
+        text = re.sub(r"^#!?\[(?:allow|derive)\(.*\)\]$|^(?:pub )?use .*;$|^mod \w+;$", "", text, flags=re.M)
         while text.strip():
             text = text.strip()
             if match := re.match(r"pub const (\w+): ([^=]+) = (.+?);", text):
@@ -78,7 +85,7 @@ class Mirror:
         return set(self.functions), set(self.variables)
 
     def as_c(self, known):
-        """Lines of C that compile only if the headers agree; `known` are the structs of all mirrors."""
+        """Lines of C that compile only if the headers agree; `known` maps each struct and type of all mirrors to its C name."""
         c = Writer(self, known)
         yield from c.typedefs()
         yield from c.structs()
@@ -148,9 +155,7 @@ class Writer:
         if kind in NAMES:
             return NAMES[kind]
         if kind in self.known:
-            return f"struct {kind}"
-        if kind in ("svc_func", "srvcb", "pfn_msf_thrd", "msf_atomic_t", "nmid_answer_cb", "nmid_function"):
-            return kind
+            return self.known[kind]
         raise Unknown(f"{self.mirror.path}: no C name for the Rust type `{kind}`")
 
 

@@ -95,8 +95,7 @@ class Probe:
         """Applies `change` for one name at a time and wants a complaint that has the name in it."""
         def unseen(name):
             with tempfile.TemporaryDirectory(dir=self.folder) as copy:
-                for path in Path(original).iterdir():
-                    shutil.copy(path, copy)
+                shutil.copytree(original, copy, dirs_exist_ok=True)
                 if not changed(Path(copy), name, change):
                     return f"{name}: nothing to change was found"
                 wrong = judge(copy)
@@ -129,7 +128,7 @@ def empty(names):
 def changed(folder, name, change):
     """Changes the first file the pattern is found in."""
     pattern, replacement = change(name)
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.M | re.S)
         if count:
             path.write_text(text)

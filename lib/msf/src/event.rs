@@ -11,6 +11,11 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
 
+as_declared! {
+    msf_event_base_new msf_event_base_free msf_event_base_dispatch msf_event_base_wait msf_event_base_signal
+    msf_event_base_loopexit msf_event_new msf_event_add msf_event_del msf_event_free
+}
+
 type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// The callbacks of one event, and the argument they all get.

@@ -13,6 +13,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::slice;
 
+as_declared! {
+    msf_log_init msf_log_init_default msf_log_reopen msf_log_limit msf_log_level msf_log_free
+}
+
 unsafe extern "C" {
     fn msf_log_write_c(
         level: c_int,

@@ -7,6 +7,10 @@ use nix::errno::Errno;
 use std::ffi::{CString, c_int};
 use std::ptr;
 
+as_declared! {
+    msf_mempool_create_prv msf_mempool_alloc msf_mempool_free msf_mempool_dump msf_mempool_destroy
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_mempool_create_prv(nodeid: c_int, flags: u32) -> *mut msf_mempool {
     guard_ptr(|| mem::create(nodeid, Flags::from_bits(flags)).map(ptr::without_provenance_mut))

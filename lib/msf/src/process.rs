@@ -12,6 +12,10 @@ use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+as_declared! {
+    msf_run_dir msf_log_dir msf_process_claim msf_process_release msf_process_holder msf_process_title
+}
+
 /// Points at a zeroed description from the first moment on; the program fills it in, or points elsewhere.
 #[unsafe(no_mangle)]
 pub static mut g_proc: *mut header::process = (&raw mut DESCRIPTION).cast();

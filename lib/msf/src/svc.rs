@@ -8,6 +8,10 @@ use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
+as_declared! {
+    msf_svcinst_init msf_svcinst_deinit
+}
+
 /// # Safety
 /// `svc` is null or points to an instance no other thread uses; its libraries may run their constructors.
 #[unsafe(no_mangle)]

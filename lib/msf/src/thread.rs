@@ -5,6 +5,10 @@ use msf_core::thread;
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
 
+as_declared! {
+    msf_pthread_spawn
+}
+
 /// # Safety
 /// `tid` is null or may be written; `func` may run with `arg` on another thread.
 #[unsafe(no_mangle)]

@@ -6,6 +6,10 @@ use msf_core::process::daemonize as into_background;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 
+as_declared! {
+    msf_version daemonize
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_version() -> *const c_char {
     guard_or(ptr::null(), || Ok(VERSION.as_ptr()))

@@ -1,0 +1,1 @@
+//! msf_channel.h: commands, data and descriptors over a socket.

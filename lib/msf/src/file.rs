@@ -1,0 +1,1 @@
+//! msf_file.h: files, pid files, mappings.

@@ -1,0 +1,1 @@
+//! msf_loop.h: loops with a thread of their own.

@@ -1,0 +1,1 @@
+//! msf_mem.h: memory by alignment, page size and node.

@@ -1,0 +1,1 @@
+//! msf_network.h: sockets and addresses.

@@ -1,0 +1,1 @@
+//! msf_os.h: the machine, its processors, priorities.

@@ -1,0 +1,1 @@
+//! msf_ringbuff.h: a ring of bytes.

@@ -1,0 +1,1 @@
+//! msf_sem.h: semaphores with exact timeouts.

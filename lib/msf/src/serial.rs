@@ -1,0 +1,1 @@
+//! msf_serial.h: serial lines.

@@ -1,0 +1,1 @@
+//! msf_shmem.h: shared memory and message rings.

@@ -1,0 +1,1 @@
+//! msf_sysinfo.h: what the machine and its processes use.

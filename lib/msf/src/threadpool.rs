@@ -1,0 +1,1 @@
+//! msf_threadpool.h: threads that carry out what is queued.

@@ -1,0 +1,1 @@
+//! msf_event.h: timers, the global ones and those of a base.

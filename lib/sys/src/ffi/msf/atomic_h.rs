@@ -1,0 +1,3 @@
+//! `include/msf_atomic.h`.
+
+pub type msf_atomic_t = u32;

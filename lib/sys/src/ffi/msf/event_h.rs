@@ -1,0 +1,37 @@
+//! `include/msf_event.h`.
+
+use core::ffi::{c_int, c_void};
+use core::marker::{PhantomData, PhantomPinned};
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct msf_event_base {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct msf_event {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+unsafe extern "C" {
+    pub fn msf_event_base_new() -> *mut msf_event_base;
+    pub fn msf_event_base_free(base: *mut msf_event_base);
+    pub fn msf_event_base_dispatch(base: *mut msf_event_base) -> c_int;
+    pub fn msf_event_base_wait(base: *mut msf_event_base) -> c_int;
+    pub fn msf_event_base_signal(base: *mut msf_event_base);
+    pub fn msf_event_base_loopexit(base: *mut msf_event_base);
+    pub fn msf_event_new(
+        fd: c_int,
+        read_cb: Option<unsafe extern "C" fn(args: *mut c_void)>,
+        write_cb: Option<unsafe extern "C" fn(args: *mut c_void)>,
+        error_cb: Option<unsafe extern "C" fn(args: *mut c_void)>,
+        args: *mut c_void,
+    ) -> *mut msf_event;
+    pub fn msf_event_add(base: *mut msf_event_base, ev: *mut msf_event) -> c_int;
+    pub fn msf_event_del(base: *mut msf_event_base, ev: *mut msf_event) -> c_int;
+    pub fn msf_event_free(ev: *mut msf_event);
+}
