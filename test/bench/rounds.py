@@ -4,8 +4,12 @@ Every round runs each broker once, in turn, under the same load; what is compare
 ratio within a round, so that a slow minute of the machine hits all of them.
 """
 
+import json
+import os
 import statistics
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 def interleaved(names, measure, rounds):
@@ -106,4 +110,10 @@ class Verdicts:
             print(line.rstrip())
         for line in self.missed:
             print(f"MISSED {line}")
+        self.keep()
         return 1 if self.missed else 0
+
+    def keep(self):
+        """For the one table that `build.py bench` makes of all benchmarks."""
+        if folder := os.environ.get("MSF_BENCH_ROWS"):
+            Path(folder, f"{Path(sys.argv[0]).resolve().parent.name}.json").write_text(json.dumps(self.rows))

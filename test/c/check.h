@@ -45,6 +45,20 @@ static int check_failures;
         }                                                                               \
     } while (0)
 
+/* The call gives NULL and exactly this errno. */
+#define CHECK_NULL(call, wanted_errno)                                                  \
+    do {                                                                                \
+        errno = 0;                                                                      \
+        const void *check_pointer = (call);                                             \
+        int check_errno = errno;                                                        \
+        if (check_pointer != NULL || check_errno != (wanted_errno)) {                   \
+            fprintf(stderr, "%s:%d: %s is %p with errno %d (%s), not NULL with %s\n",   \
+                    __FILE__, __LINE__, #call, check_pointer, check_errno,              \
+                    strerror(check_errno), #wanted_errno);                              \
+            check_failures++;                                                           \
+        }                                                                               \
+    } while (0)
+
 /* Waits until the expression is true, at most ms milliseconds. */
 #define CHECK_WITHIN(ms, expr)                                                          \
     do {                                                                                \

@@ -2,15 +2,21 @@
 //! links it statically and hosts no plugins (`msf_agent`, `msf_daemon`).
 //!
 //! The rooms, each using only those before it:
-//! `sys, error < log, mem < timer < event < thread, process < svc`.
+//! `sys, error, crypto < log, mem < timer < event < net, shm, serial, file, thread, process, sysinfo < svc`.
 
+pub mod crypto;
 pub mod error;
 pub mod event;
+pub mod file;
 pub mod log;
 pub mod mem;
+pub mod net;
 pub mod process;
+pub mod serial;
+pub mod shm;
 pub mod svc;
 pub mod sys;
+pub mod sysinfo;
 pub mod thread;
 pub mod timer;
 

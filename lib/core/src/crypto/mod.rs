@@ -1,0 +1,1 @@
+//! Digests, checks and encodings, from crates that do nothing else.

@@ -1,0 +1,1 @@
+//! Files: reading and writing whole, locking, mapping, watching who has them.

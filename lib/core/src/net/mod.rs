@@ -1,0 +1,1 @@
+//! Sockets: made, tuned, asked; channels that pass descriptors; links and addresses.

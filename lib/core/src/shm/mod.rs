@@ -1,0 +1,1 @@
+//! Shared memory: segments, and a ring of messages in one.
