@@ -1,8 +1,9 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, NUMA nodes.
 
 mod map;
+pub mod names;
 pub mod place;
-mod socket;
+pub(crate) mod socket;
 
 pub use map::Map;
 pub use socket::unsent;
@@ -12,6 +13,7 @@ pub(crate) mod node;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;
+pub(crate) mod tty;
 pub(crate) mod wall;
 
 pub use wall::timestamp;
