@@ -117,7 +117,7 @@ MSF_EXPORT s32 msf_multicast_leave(s32 fd, const s8 *group, const s8 *interf);
  * network), and whether listeners on this machine get it. 0; -1 and errno: EINVAL hops above 255, ENODEV no such interface,
  * EAFNOSUPPORT no IP socket.
  */
-MSF_EXPORT s32 msf_multicast_send(s32 fd, const s8 *interf, u32 hops, u32 loop);
+MSF_EXPORT s32 msf_multicast_send(s32 fd, const s8 *interf, u32 hops, u32 loopback);
 
 /* ---- Made, bound, listened on, connected. ---- */
 
@@ -199,7 +199,7 @@ MSF_EXPORT void msf_drain_fd(s32 fd, u32 n);
 /* A counter in a descriptor; flags are EFD_NONBLOCK and EFD_SEMAPHORE. -1 and errno: EINVAL other flags. */
 MSF_EXPORT s32 msf_eventfd(u32 initval, s32 flags);
 
-/* Makes it readable; makes it unreadable. Neither waits, and neither fails when it is so already. 0; -1 and errno: EBADF, EINVAL. */
+/* Makes it readable; makes it unreadable. Neither waits, and neither fails when it is so already. 0; -1 and errno: EBADF. */
 MSF_EXPORT s32 msf_eventfd_notify(s32 efd);
 MSF_EXPORT s32 msf_eventfd_clear(s32 efd);
 

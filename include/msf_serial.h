@@ -34,7 +34,7 @@ struct msf_serial_settings {
     u8 stop_bits;   /* 1 or 2; 0: 1 */
     u8 flow;        /* MSF_SERIAL_FLOW_... */
     u8 read_least;  /* a read waits for so many bytes (VMIN)... */
-    u8 read_wait;   /* ...and for so many tenths of a second (VTIME); both 0: a read never waits */
+    u8 read_wait;   /* ...and for so many tenths of a second (VTIME); both 0: for one byte */
     u8 nonblocking; /* 1: O_NONBLOCK, as an event source wants it */
     u8 shared;      /* 1: others may open the line too; heeded by msf_serial_open */
 };

@@ -6,6 +6,7 @@
 
 mod channel;
 mod connect;
+mod drain;
 mod host;
 mod interest;
 mod interface;
@@ -19,6 +20,7 @@ pub mod unix;
 
 pub use channel::Channel;
 pub use connect::{connect, connect_udp};
+pub use drain::{clear, drain, notify};
 pub use host::{Family, hostname, name_servers, resolve};
 pub use interest::registered;
 pub use interface::{Interface, InterfaceAddress, interface_addresses, interface_index, interfaces};
