@@ -27,7 +27,7 @@ from builder.suite import Step                                          # noqa: 
 ACTIONS = {
     "build": "build the stage tree (the default)",
     "demo": "build, then run agent, shell, daemon and workers together and watch them survive",
-    "test": "build, then run every check and test",
+    "test": "build, then run every check and test; with --target, what runs under qemu-user",
     "check": "formatting, clippy, layers and the C ABI only",
     "bench": "the benchmarks: event loop, brokers, gateway, idle connections",
     "soak": "the long load tests",
@@ -96,6 +96,8 @@ def check(options):
 
 
 def test(options):
+    if not target.named(options.target).native:
+        return test_abroad(options)
     machine.prepare("build", "demo", "test")
     if not options.only or "interop" in options.only:
         machine.prepare("interop")
@@ -105,6 +107,17 @@ def test(options):
     return suite.run_all(chosen(check_steps(stage) + test_steps(stage), options))
 
 
+def test_abroad(options):
+    """What can be tested of another machine's tree under qemu-user: the pair of programs, and every C test."""
+    stage = built(options)
+    stage.report()
+    runner = stage.target.runner()
+    return suite.run_all(chosen([
+        Step("pair", [sys.executable, "script/demo_pair.py", stage.root, *runner]),
+        Step("c", [sys.executable, "test/c/run.py", "--target", stage.target.triple], env=staged(stage), limit=1500),
+    ], options))
+
+
 def check_steps(stage):
     python = sys.executable
     return [
@@ -112,6 +125,7 @@ def check_steps(stage):
         Step("layers", [python, "script/check_layers.py"]),
         Step("licences", [python, "script/check_licences.py"]),
         Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
+        Step("rows", [python, "script/check_rows.py"]),
         Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
         Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),
     ]
@@ -120,6 +134,7 @@ def check_steps(stage):
 def test_steps(stage):
     python, env = sys.executable, staged(stage)
     return [
+        Step("sizes", [python, "script/check_sizes.py", stage.root]),
         # Test programs of the crates that use libmsf.so find the staged one.
         Step("cargo", ["cargo", "test", "--workspace"], env={**env, "LD_LIBRARY_PATH": str(stage.lib)}, limit=1200),
         # A million calls; `cargo test` has had a tenth of them. Not optimised at all they take a minute.
