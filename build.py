@@ -13,13 +13,14 @@ import argparse
 import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "script"))
 
-from builder import machine, suite, target                              # noqa: E402
-from builder.command import BuildError, fail, run, say                  # noqa: E402
+from builder import machine, report, suite, target                              # noqa: E402
+from builder.command import BuildError, fail, output, run, say                  # noqa: E402
 from builder.installation import LICENCES, Installation                           # noqa: E402
 from builder.stage import Stage, version                                # noqa: E402
 from builder.suite import Step                                          # noqa: E402
@@ -29,7 +30,7 @@ ACTIONS = {
     "demo": "build, then run agent, shell, daemon and workers together and watch them survive",
     "test": "build, then run every check and test; with --target, what runs under qemu-user",
     "check": "formatting, clippy, layers and the C ABI only",
-    "bench": "the benchmarks: event loop, brokers, gateway, idle connections",
+    "bench": "the benchmarks, each beside its peers; rewrites test/bench/report.md",
     "soak": "the long load tests",
     "pair": "agent, msf_upnp and msf_dlna together; with --target under qemu-user",
     "install": "install the stage tree under --prefix",
@@ -62,7 +63,7 @@ def arguments():
     parser.add_argument("--debug", action="store_true", help="unoptimised, with assertions")
     parser.add_argument("--prefix", default="/usr/local", help="where install puts things (default /usr/local)")
     parser.add_argument("--destdir", default="", help="install into this root folder instead of /")
-    parser.add_argument("--only", action="append", metavar="STEP", help="test, check: run this step only; may repeat")
+    parser.add_argument("--only", action="append", metavar="STEP", help="test, check, bench: run this step only; may repeat")
     return parser
 
 
@@ -168,9 +169,21 @@ def chosen(steps, options):
 
 def bench(options):
     machine.prepare("build", "test", "bench")
-    stage = native(options)
-    for script in sorted((ROOT / "test/bench").glob("*/run.py")):
-        run([sys.executable, script], env=staged(stage))
+    scripts = {script.parent.name: script for script in sorted((ROOT / "test/bench").glob("*/run.py"))}
+    if unknown := set(options.only or ()) - set(scripts):
+        raise BuildError(f"no benchmark named {', '.join(unknown)}; there are {', '.join(scripts)}")
+    stage, missed = native(options), []
+    with tempfile.TemporaryDirectory(prefix="msf-bench-") as rows:
+        for name in options.only or scripts:
+            try:
+                run([sys.executable, scripts[name]], env={**staged(stage), "MSF_BENCH_ROWS": rows})
+            except BuildError as error:
+                missed.append(f"{name}: {error}")
+        report.write(rows, (output(["git", "describe", "--always", "--dirty"]) or "no commit").strip())
+    say(f"the table is in {report.REPORT.relative_to(ROOT)}")
+    for line in missed:
+        say(f"MISSED {line}")
+    return 1 if missed else 0
 
 
 def soak(options):
