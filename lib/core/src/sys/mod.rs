@@ -12,6 +12,7 @@ pub(crate) mod node;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;
+pub(crate) mod volume;
 pub(crate) mod wall;
 
 pub use wall::timestamp;
