@@ -17,6 +17,7 @@ pub(crate) mod fork;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;
+pub(crate) mod volume;
 pub(crate) mod wall;
 
 pub use wall::timestamp;
