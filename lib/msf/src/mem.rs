@@ -2,7 +2,7 @@
 
 use crate::guard::{guard, guard_or, guard_ptr};
 use crate::header::msf_reg_mem;
-use msf_core::mem::{Pages, page_size, unmap};
+use msf_core::mem::{HugePages, page_size, unmap};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn msf_memalign(memory_out: *mut *mut c_void, align: usize
 
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_mem_mmap(size: usize) -> *mut c_void {
-    guard_or(libc::MAP_FAILED, || Ok(Pages::present(size).map_err(errno)?.into_raw().as_ptr().cast()))
+    guard_or(libc::MAP_FAILED, || Ok(HugePages::present(size).map_err(errno)?.into_raw().as_ptr().cast()))
 }
 
 /// # Safety
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn msf_mem_munmap(memory: *mut c_void, size: usize) -> c_i
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_malloc_huge_pages(size: usize) -> *mut c_void {
     guard_ptr(|| {
-        let pages = Pages::huge(size).map_err(errno)?;
+        let pages = HugePages::new(size).map_err(errno)?;
         let start = pages.start().as_ptr();
         HUGE.lock().unwrap_or_else(PoisonError::into_inner).insert(start.addr(), pages);
         Ok(start.cast())
@@ -113,7 +113,7 @@ fn errno(error: io::Error) -> Errno {
 }
 
 /// What `msf_malloc_huge_pages` gave, by address: its counterpart is told no size.
-static HUGE: Mutex<BTreeMap<usize, Pages>> = Mutex::new(BTreeMap::new());
+static HUGE: Mutex<BTreeMap<usize, HugePages>> = Mutex::new(BTreeMap::new());
 pub(crate) const NOTHING: msf_reg_mem =
     msf_reg_mem { addr: ptr::null_mut(), length: 0, mr: ptr::null_mut(), r#priv: ptr::null_mut() };
 /// The mark of what `msf_mem_alloc` gave: no ticket of a pool is this word.

@@ -1,6 +1,6 @@
 //! Anonymous memory from the kernel, on huge pages or near a NUMA node where that can be had.
 
-use super::pages::HUGE_PAGE;
+use super::huge::HUGE_PAGE;
 use crate::sys::node;
 use nix::errno::Errno;
 use std::io;

@@ -15,43 +15,43 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// Zeroed memory of the process's own that begins at a page; unmapped when dropped.
 ///
 /// ```
-/// use msf_core::mem::Pages;
+/// use msf_core::mem::HugePages;
 ///
-/// let mut table = Pages::huge(1 << 20)?;
+/// let mut table = HugePages::new(1 << 20)?;
 /// table[4711] = 1;
 /// assert_eq!(table.iter().map(|byte| u32::from(*byte)).sum::<u32>(), 1);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Pages {
+pub struct HugePages {
     region: Region,
     length: usize,
 }
 
-impl Pages {
+impl HugePages {
     /// `length` bytes on huge pages. Where the system has none reserved they are normal ones, with the wish that the
-    /// kernel join them, and the log says so once. Pages cost nothing until they are touched.
+    /// kernel join them, and the log says so once. HugePages cost nothing until they are touched.
     ///
     /// Fails with EINVAL for a length of 0, ENOMEM.
-    pub fn huge(length: usize) -> io::Result<Pages> {
+    pub fn new(length: usize) -> io::Result<HugePages> {
         if length == 0 {
             return Err(Errno::EINVAL.into());
         }
         let (region, unfulfilled) = Region::map(length, Wish::Huge)?;
         tell(unfulfilled);
-        Ok(Pages { region, length })
+        Ok(HugePages { region, length })
     }
 
     /// `length` bytes that are all there already: no page of them is missing later. Huge pages are tried when the length is a
     /// multiple of their size, quietly.
     ///
     /// Fails with EINVAL for a length of 0, ENOMEM.
-    pub fn present(length: usize) -> io::Result<Pages> {
+    pub fn present(length: usize) -> io::Result<HugePages> {
         if length == 0 {
             return Err(Errno::EINVAL.into());
         }
         let region = Region::present(length, length.is_multiple_of(HUGE_PAGE))?;
-        Ok(Pages { region, length })
+        Ok(HugePages { region, length })
     }
 
     /// Where they begin.
@@ -67,7 +67,7 @@ impl Pages {
     }
 }
 
-impl Deref for Pages {
+impl Deref for HugePages {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -76,7 +76,7 @@ impl Deref for Pages {
     }
 }
 
-impl DerefMut for Pages {
+impl DerefMut for HugePages {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and nobody else has the mapping.
         unsafe { slice::from_raw_parts_mut(self.start().as_ptr(), self.length) }
@@ -90,7 +90,7 @@ pub fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// Unmaps `length` bytes from `start`, as [`Pages::into_raw`] left them.
+/// Unmaps `length` bytes from `start`, as [`HugePages::into_raw`] left them.
 ///
 /// # Safety
 /// Nobody uses any of these bytes any more.
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn pages_are_zeroed_and_have_the_length_that_was_asked_for() {
-        for mut pages in [Pages::huge(5000).unwrap(), Pages::present(5000).unwrap(), Pages::present(HUGE_PAGE).unwrap()]
+        for mut pages in
+            [HugePages::new(5000).unwrap(), HugePages::present(5000).unwrap(), HugePages::present(HUGE_PAGE).unwrap()]
         {
             assert!(pages.len() == 5000 || pages.len() == HUGE_PAGE);
             assert!(pages.iter().all(|byte| *byte == 0));
@@ -127,15 +128,15 @@ mod tests {
 
     #[test]
     fn no_pages_and_more_than_there_are_is_refused() {
-        assert_eq!(Pages::huge(0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
-        assert_eq!(Pages::present(0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
-        assert_eq!(Pages::huge(usize::MAX).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
-        assert_eq!(Pages::present(usize::MAX - 4096).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        assert_eq!(HugePages::new(0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(HugePages::present(0).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(HugePages::new(usize::MAX).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        assert_eq!(HugePages::present(usize::MAX - 4096).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
     }
 
     #[test]
     fn what_is_left_to_the_caller_is_unmapped_by_him() {
-        let start = Pages::present(8192).unwrap().into_raw();
+        let start = HugePages::present(8192).unwrap().into_raw();
         // SAFETY: these are the 8192 bytes of the line above.
         unsafe { unmap(start, 8192) }.unwrap();
         // SAFETY: an address that is at no page is refused before anything is unmapped.
