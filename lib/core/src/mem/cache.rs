@@ -42,7 +42,7 @@ impl Cache {
         is_ours
     }
 
-    /// Fills `out` with blocks, or fails as [`Cache::get`] does and takes none.
+    /// Fills `out` with blocks, or with nulls when it fails as [`Cache::get`] does.
     pub fn get_many(&self, out: &mut [*mut u8]) -> Result<(), Errno> {
         self.tray.get_many(out)
     }

@@ -40,7 +40,7 @@ pub fn put(handle: usize, block: NonNull<u8>) -> Result<(), Errno> {
     with_local(handle, |local| local.put(block))
 }
 
-/// Fills `out` with blocks of at least `length` bytes, or fails as [`get`] does and hands out none.
+/// Fills `out` with blocks of at least `length` bytes, or with nulls when it fails as [`get`] does.
 pub fn get_many(handle: usize, length: usize, out: &mut [*mut u8]) -> Result<(), Errno> {
     with_local(handle, |local| local.get_many(length, out))
 }
@@ -102,8 +102,8 @@ impl Local {
             match (self.get(length), out.get_mut(place)) {
                 (Ok(block), Some(out)) => *out = block.as_ptr(),
                 (outcome, _) => {
-                    let taken = out.get(..place).unwrap_or_default().iter().filter_map(|block| NonNull::new(*block));
-                    taken.for_each(|block| _ = self.put(block));
+                    let taken = out.iter_mut().take(place).map(|out| std::mem::replace(out, ptr::null_mut()));
+                    taken.filter_map(NonNull::new).for_each(|block| _ = self.put(block));
                     outcome?;
                 }
             }

@@ -152,7 +152,9 @@ mod tests {
         let pool = pool();
         for _ in 0..20 {
             std::thread::scope(|scope| {
-                scope.spawn(|| drop((0..100).map(|_| pool.get(64).unwrap()).collect::<Vec<_>>()));
+                let use_it = || drop((0..100).map(|_| pool.get(64).unwrap()).collect::<Vec<_>>());
+                // Joined by hand: a scope does not wait for what a thread does at its very end.
+                scope.spawn(use_it).join().unwrap();
             });
         }
         let all = figures(&pool, 64);

@@ -111,7 +111,7 @@ impl Tray {
         self.shelf.is_block(block.as_ptr().addr())
     }
 
-    /// Fills `out` with blocks, or fails as [`Tray::get`] does and keeps all.
+    /// Fills `out` with blocks, or with nulls when it fails as [`Tray::get`] does.
     pub fn get_many(&self, out: &mut [*mut u8]) -> Result<(), Errno> {
         let mut filled = 0;
         while let Some(rest) = out.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -124,8 +124,8 @@ impl Tray {
                 self.hand.count.store((count - some) as u32, Relaxed);
                 filled += some;
             } else if let Err(errno) = self.reload() {
-                let taken = out.get(..filled).unwrap_or_default();
-                self.put_many(taken);
+                self.put_many(out.get(..filled).unwrap_or_default());
+                out.fill(ptr::null_mut());
                 return Err(errno);
             }
         }
