@@ -31,6 +31,7 @@ mod ringbuff;
 mod sem;
 mod serial;
 mod shmem;
+mod sized;
 mod svc;
 mod sysinfo;
 mod thread;

@@ -2,6 +2,7 @@
 
 use crate::guard::{guard, guard_or, guard_ptr};
 use crate::header::{msf_mempool, msf_mr, msf_reg_mem};
+use crate::mem::NOTHING;
 use msf_core::mem::{self, Block, Flags, Ticket};
 use nix::errno::Errno;
 use std::ffi::{CString, c_int};
@@ -76,6 +77,4 @@ fn described(block: &Block, length: usize) -> msf_reg_mem {
     msf_reg_mem { addr, length, mr, r#priv: ptr::without_provenance_mut(block.ticket.to_word()) }
 }
 
-const NOTHING: msf_reg_mem =
-    msf_reg_mem { addr: ptr::null_mut(), length: 0, mr: ptr::null_mut(), r#priv: ptr::null_mut() };
 static REGISTRATION: u8 = 0;

@@ -1,5 +1,6 @@
 //! Anonymous memory from the kernel, on huge pages or near a NUMA node where that can be had.
 
+use super::huge::HUGE_PAGE;
 use crate::sys::node;
 use nix::errno::Errno;
 use std::io;
@@ -33,18 +34,22 @@ impl Region {
     pub fn map(length: usize, wish: Wish) -> Result<(Region, Option<String>), Errno> {
         match wish {
             Wish::Plain => Ok((Region::anonymous(length, LAZY)?, None)),
-            Wish::Huge => match Region::anonymous(length, libc::MAP_HUGETLB) {
-                Ok(region) => Ok((region, None)),
-                Err(errno) => {
-                    let region = Region::anonymous(length, LAZY)?;
-                    region.advise_huge();
-                    let why = format!(
-                        "no huge pages for {length} bytes ({}), using transparent ones",
-                        io::Error::from(errno)
-                    );
-                    Ok((region, Some(why)))
+            Wish::Huge => {
+                // Where there are any, huge pages are mapped and unmapped whole.
+                let length = length.checked_next_multiple_of(HUGE_PAGE).ok_or(Errno::ENOMEM)?;
+                match Region::anonymous(length, libc::MAP_HUGETLB | MEGABYTES_2) {
+                    Ok(region) => Ok((region, None)),
+                    Err(errno) => {
+                        let region = Region::anonymous(length, LAZY)?;
+                        region.advise_huge();
+                        let why = format!(
+                            "no huge pages for {length} bytes ({}), using transparent ones",
+                            io::Error::from(errno)
+                        );
+                        Ok((region, Some(why)))
+                    }
                 }
-            },
+            }
             Wish::Node(number) => {
                 let region = Region::anonymous(length, LAZY)?;
                 let told = node::prefer(region.start, region.length, number);
@@ -53,6 +58,14 @@ impl Region {
                 Ok((region, why))
             }
         }
+    }
+
+    /// Maps `length` zeroed bytes and has the kernel provide all of them now, on huge pages if `huge` and there are any.
+    pub fn present(length: usize, huge: bool) -> Result<Region, Errno> {
+        if huge && let Ok(region) = Region::anonymous(length, libc::MAP_HUGETLB | MEGABYTES_2 | libc::MAP_POPULATE) {
+            return Ok(region);
+        }
+        Region::anonymous(length, libc::MAP_POPULATE)
     }
 
     /// The address `offset` bytes into the region.
@@ -89,3 +102,5 @@ impl Drop for Region {
 
 /// Swap is not reserved for blocks nobody has touched: a pool may be far larger than what is used of it.
 const LAZY: libc::c_int = libc::MAP_NORESERVE;
+/// Of all huge pages the size every architecture of ours has: lengths are multiples of it.
+const MEGABYTES_2: libc::c_int = 21 << libc::MAP_HUGE_SHIFT;
