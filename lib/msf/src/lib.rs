@@ -32,6 +32,7 @@ mod sem;
 mod serial;
 mod shmem;
 mod sized;
+mod spawn;
 mod svc;
 mod sysinfo;
 mod thread;

@@ -16,7 +16,7 @@ pub use claim::{Claim, Held, claim, holder};
 pub use daemon::{Ready, daemonize};
 pub use identity::Identity;
 pub use limits::{NO_LIMIT, allow_core_dumps, limit, set_limit, set_soft_limit};
-pub use plan::{Plan, Resource, Stdio};
+pub use plan::{Plan, Resource, Stdio, in_path};
 pub use spawn::SpawnError;
 pub use starter::Starter;
 pub use title::title;

@@ -4,11 +4,12 @@ use super::identity::Identity;
 use super::image::{Handed, Image, Limit, Place, highest_fd};
 use libc::{c_char, c_int};
 pub use nix::sys::resource::Resource;
+use nix::unistd::{AccessFlags, access};
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::AtomicI32;
 
@@ -17,7 +18,7 @@ use std::sync::atomic::AtomicI32;
 /// ```
 /// use msf_core::process::{Exit, Plan, Stdio};
 /// use std::io::Read;
-/// use std::path::Path;
+/// use std::path::{Path, PathBuf};
 ///
 /// let (mut answer, theirs) = std::io::pipe()?;
 /// let plan = Plan::new(Path::new("/bin/sh"), ["sh", "-c", "echo $WHO"], [("WHO", "me")])?;
@@ -198,6 +199,14 @@ impl Plan {
             errno: AtomicI32::new(0),
         }
     }
+}
+
+/// The first file of that name in the folders of `PATH` that may be executed.
+pub fn in_path(name: &OsStr) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|file| file.metadata().is_ok_and(|about| about.is_file()) && access(file, AccessFlags::X_OK).is_ok())
 }
 
 /// The words' addresses, ended by a null. They hold as long as `words`.
