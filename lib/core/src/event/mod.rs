@@ -1,7 +1,7 @@
 //! The reactor: one loop, one thread, one owner per object.
 //!
 //! [`Reactor`] serves Rust programs (edge-triggered, the handler drains). The C event base stands beside it on the
-//! same [`poller`]: level-triggered, and callable from other threads.
+//! same poller: level-triggered, and callable from other threads.
 
 mod base;
 mod call;
