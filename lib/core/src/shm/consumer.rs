@@ -271,7 +271,7 @@ fn advanced(end: &End, before: u64, tail: u64) -> Result<u64, Refusal> {
 #[inline]
 fn found(end: &End, tail: &mut u64, head: u64, kept: &Kept) -> Result<Option<Seen>, Refusal> {
     while *tail != head {
-        let (start, to_end) = (*tail, end.layout.to_end(*tail));
+        let (start, to_end) = (*tail, end.layout.before_end(*tail));
         let there = to_end.min(head - start);
         let first = word(end, start);
         let (length, kind) = (first as u32 as usize, (first >> 32) as u32);

@@ -219,7 +219,7 @@ impl End {
     fn vacant(&self) -> bool {
         let mut lock = lock_of(self.theirs);
         let asked = fcntl(&self.lock, FcntlArg::F_OFD_GETLK(&mut lock));
-        asked.is_ok() && i32::from(lock.l_type) == libc::F_UNLCK as i32
+        asked.is_ok() && i32::from(lock.l_type) == libc::F_UNLCK
     }
 
     fn arrive(&self) {

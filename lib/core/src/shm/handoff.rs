@@ -118,10 +118,15 @@ mod models {
         }
     }
 
-    fn exchange(messages: u64, preemptions: usize) {
+    /// Every order with at most so many preemptions; without a limit a model runs for hours.
+    fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(preemptions);
-        model.check(move || {
+        model.check(body);
+    }
+
+    fn exchange(messages: u64, preemptions: usize) {
+        model(preemptions, move || {
             let ring = Ring::new();
             let theirs = ring.clone();
             let producer = loom::thread::spawn(move || (0..messages).for_each(|at| theirs.send(at, at + 100)));
@@ -146,7 +151,7 @@ mod models {
     /// A block's owner word goes from the producer to the consumer with a message, and comes back without one.
     #[test]
     fn loom_a_block_that_came_back_is_the_producers_alone() {
-        loom::model(|| {
+        model(3, || {
             let ring = Ring::new();
             let block = Arc::new((AtomicU64::new(0), UnsafeCell::new(0u64)));
             let (theirs, lent) = (ring.clone(), block.clone());

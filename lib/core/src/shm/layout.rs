@@ -135,7 +135,7 @@ impl Layout {
 
     /// How many bytes there are from a position to where the message area begins again.
     #[inline]
-    pub fn to_end(&self, position: u64) -> u64 {
+    pub fn before_end(&self, position: u64) -> u64 {
         u64::from(self.capacity) - (position & u64::from(self.capacity - 1))
     }
 }

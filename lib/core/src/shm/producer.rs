@@ -192,7 +192,7 @@ impl Producer {
             return Err(Refusal::TooLong);
         }
         let (head, capacity) = (self.head, u64::from(self.end.layout.capacity));
-        let to_end = self.end.layout.to_end(head);
+        let to_end = self.end.layout.before_end(head);
         let padding = if room(length) > to_end { to_end } else { 0 };
         let needed = padding + room(length);
         if head + needed - self.tail > capacity {

@@ -79,10 +79,11 @@ fn the_longest_message_fits_wherever_the_ring_stands() {
 fn what_was_reserved_is_seen_when_it_is_committed_and_shorter_if_so_wished() {
     let (_segment, mut producer, mut consumer) = ring(&SMALL);
     assert_eq!(producer.commit(0), Err(Refusal::NotHeld));
-    let mut reservation = producer.reserve(1000, Wait::Try).unwrap();
-    reservation.write(0, b"never sent").unwrap();
-    assert_eq!(reservation.write(995, b"too far"), Err(Refusal::TooLong));
-    drop(reservation);
+    {
+        let mut reservation = producer.reserve(1000, Wait::Try).unwrap();
+        reservation.write(0, b"never sent").unwrap();
+        assert_eq!(reservation.write(995, b"too far"), Err(Refusal::TooLong));
+    }
     assert_eq!(consumer.recv(Wait::Try), Err(Refusal::Later));
     let mut reservation = producer.reserve(1000, Wait::Try).unwrap();
     reservation.write(0, b"sent").unwrap();
@@ -291,12 +292,12 @@ fn nonsense_in_the_header_is_refused_and_never_followed() {
 fn nonsense_in_a_message_is_refused_whatever_it_is() {
     let config = Config { blocks: 2, block_size: 64, ..SMALL };
     let headers = [
-        1u64 << 32 | 0xffff_ffff, // longer than the ring
-        1 << 32 | 17,             // longer than what was sent
-        2 << 32 | 65,             // longer than a block
-        3 << 32,                  // a padding that ends too early
-        3 << 32 | 4080,           // or too late
-        0,                        // no kind
+        (1u64 << 32) | 0xffff_ffff, // longer than the ring
+        (1 << 32) | 17,             // longer than what was sent
+        (2 << 32) | 65,             // longer than a block
+        3 << 32,                    // a padding that ends too early
+        (3 << 32) | 4080,           // or too late
+        0,                          // no kind
         9 << 32,
     ];
     for header in headers {
@@ -340,8 +341,8 @@ fn a_consumer_survives_any_bytes_at_all() {
             let offset = 8 * (roll() as usize % ((1024 + 256) / 8));
             let value = match roll() % 3 {
                 0 => roll(),
-                1 => roll() % 10_000 & !15,
-                _ => (roll() % 4) << 32 | roll() % 300,
+                1 => (roll() % 10_000) & !15,
+                _ => ((roll() % 4) << 32) | (roll() % 300),
             };
             long(&map, offset).store(value, Ordering::Relaxed);
         }
