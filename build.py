@@ -126,6 +126,7 @@ def check_steps(stage):
         Step("layers", [python, "script/check_layers.py"]),
         Step("licences", [python, "script/check_licences.py"]),
         Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
+        Step("doc", ["cargo", "doc", "--package", "msf-core", "--no-deps"], env={"RUSTDOCFLAGS": "-D warnings"}),
         Step("rows", [python, "script/check_rows.py"]),
         Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
         Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),

@@ -23,6 +23,7 @@ mod instance;
 mod log;
 mod loops;
 mod mem;
+mod memcache;
 mod mempool;
 mod network;
 mod os;

@@ -1,14 +1,19 @@
-//! The operating system as the other rooms see it: places, the clock on the wall, fork, NUMA nodes.
+//! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
+pub mod cpus;
 mod map;
+pub mod node;
 pub mod place;
+pub mod sched;
 mod socket;
+mod topology;
 
+pub use cpus::CpuSet;
 pub use map::Map;
 pub use socket::unsent;
+pub use topology::{Cpu, Topology};
 
 pub(crate) mod fork;
-pub(crate) mod node;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;

@@ -1,8 +1,10 @@
 //! `include/msf_mem.h`.
 
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::marker::{PhantomData, PhantomPinned};
 use libc::size_t;
+
+pub const HUGE_PAGE_SZ: c_int = 2097152;
 
 /// Opaque: only ever behind a pointer.
 #[repr(C)]
@@ -19,3 +21,15 @@ pub struct msf_reg_mem {
     pub mr: *mut msf_mr,
     pub r#priv: *mut c_void,
 }
+
+unsafe extern "C" {
+    pub fn msf_mem_alloc(size: size_t, mem: *mut msf_reg_mem) -> c_int;
+    pub fn msf_mem_free(mem: *mut msf_reg_mem) -> c_int;
+    pub fn msf_memalign(memory_out: *mut *mut c_void, align: size_t, size: size_t) -> c_int;
+    pub fn msf_mem_mmap(size: size_t) -> *mut c_void;
+    pub fn msf_mem_munmap(memory: *mut c_void, size: size_t) -> c_int;
+    pub fn msf_malloc_huge_pages(size: size_t) -> *mut c_void;
+    pub fn msf_free_huge_pages(memory: *mut c_void);
+}
+
+// NUMA nodes.
