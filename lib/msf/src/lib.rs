@@ -27,6 +27,7 @@ mod memcache;
 mod mempool;
 mod network;
 mod os;
+mod pidfile;
 mod process;
 mod ringbuff;
 mod sem;
