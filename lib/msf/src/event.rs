@@ -6,6 +6,7 @@
 use crate::cancel::Uncancelled;
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
+use crate::loops::Post;
 use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
@@ -43,6 +44,8 @@ impl Callbacks {
 }
 
 impl Handler for Callbacks {
+    type Job = Post;
+
     #[inline]
     fn wants(&self, call: Call) -> bool {
         self.of(call).is_some()
