@@ -94,9 +94,11 @@ MSF_EXPORT s32 msf_get_meminfo(void);
 MSF_EXPORT s32 msf_get_hdinfo(void);
 MSF_EXPORT s32 msf_get_cpuinfo(void);
 
-/* A first look at the processors' time, and a further one: after it the k_ members of the later snapshot are
- * about the time between the two. 0, or -1 with errno (ENOENT /proc is not mounted; EAGAIN a further one without a first). */
+/* A first look at the processors' time. 0, or -1 with errno (ENOENT /proc is not mounted). */
 MSF_EXPORT s32 msf_cpu_perf_init(void);
+
+/* A further look: after it the k_ members of the later snapshot are about the time since the look before. 0, or -1 with
+ * errno (EAGAIN there was no first look, ENOENT /proc is not mounted). */
 MSF_EXPORT s32 msf_cpu_perf_collect(void);
 
 /* The processor that runs the calling thread at this moment. */
