@@ -274,7 +274,7 @@ mod tests {
         let worker: Loop = Loop::spawn(settings).unwrap();
         let name = ask(&worker, || thread::current().name().map(str::to_owned));
         assert_eq!(name.as_deref(), Some("seven"));
-        assert!(ask(&worker, || Loop::<TasksOnly>::current()).is_some_and(|current| current.same(&worker)));
+        assert!(ask(&worker, Loop::<TasksOnly>::current).is_some_and(|current| current.same(&worker)));
         assert_eq!(ask(&worker, || ours().unwrap().len()), 1);
         assert!(Loop::<TasksOnly>::current().is_none());
         worker.stop();
