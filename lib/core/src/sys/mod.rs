@@ -1,6 +1,7 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
 pub mod cpus;
+mod machine;
 mod map;
 pub mod node;
 pub mod place;
@@ -9,6 +10,7 @@ mod socket;
 mod topology;
 
 pub use cpus::CpuSet;
+pub use machine::Machine;
 pub use map::Map;
 pub use socket::unsent;
 pub use topology::{Cpu, Topology};
