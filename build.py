@@ -13,13 +13,14 @@ import argparse
 import shutil
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "script"))
 
-from builder import machine, suite, target                              # noqa: E402
-from builder.command import BuildError, fail, run, say                  # noqa: E402
+from builder import machine, report, suite, target                              # noqa: E402
+from builder.command import BuildError, fail, output, run, say                  # noqa: E402
 from builder.installation import LICENCES, Installation                           # noqa: E402
 from builder.stage import Stage, version                                # noqa: E402
 from builder.suite import Step                                          # noqa: E402
@@ -27,9 +28,9 @@ from builder.suite import Step                                          # noqa: 
 ACTIONS = {
     "build": "build the stage tree (the default)",
     "demo": "build, then run agent, shell, daemon and workers together and watch them survive",
-    "test": "build, then run every check and test",
+    "test": "build, then run every check and test; with --target, what runs under qemu-user",
     "check": "formatting, clippy, layers and the C ABI only",
-    "bench": "the benchmarks: event loop, brokers, gateway, idle connections",
+    "bench": "the benchmarks, each beside its peers; rewrites test/bench/report.md",
     "soak": "the long load tests",
     "pair": "agent, msf_upnp and msf_dlna together; with --target under qemu-user",
     "install": "install the stage tree under --prefix",
@@ -62,7 +63,7 @@ def arguments():
     parser.add_argument("--debug", action="store_true", help="unoptimised, with assertions")
     parser.add_argument("--prefix", default="/usr/local", help="where install puts things (default /usr/local)")
     parser.add_argument("--destdir", default="", help="install into this root folder instead of /")
-    parser.add_argument("--only", action="append", metavar="STEP", help="test, check: run this step only; may repeat")
+    parser.add_argument("--only", action="append", metavar="STEP", help="test, check, bench: run this step only; may repeat")
     return parser
 
 
@@ -96,6 +97,8 @@ def check(options):
 
 
 def test(options):
+    if not target.named(options.target).native:
+        return test_abroad(options)
     machine.prepare("build", "demo", "test")
     if not options.only or "interop" in options.only:
         machine.prepare("interop")
@@ -105,6 +108,17 @@ def test(options):
     return suite.run_all(chosen(check_steps(stage) + test_steps(stage), options))
 
 
+def test_abroad(options):
+    """What can be tested of another machine's tree under qemu-user: the pair of programs, and every C test."""
+    stage = built(options)
+    stage.report()
+    runner = stage.target.runner()
+    return suite.run_all(chosen([
+        Step("pair", [sys.executable, "script/demo_pair.py", stage.root, *runner]),
+        Step("c", [sys.executable, "test/c/run.py", "--target", stage.target.triple], env=staged(stage), limit=1500),
+    ], options))
+
+
 def check_steps(stage):
     python = sys.executable
     return [
@@ -112,6 +126,8 @@ def check_steps(stage):
         Step("layers", [python, "script/check_layers.py"]),
         Step("licences", [python, "script/check_licences.py"]),
         Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
+        Step("doc", ["cargo", "doc", "--package", "msf-core", "--no-deps"], env={"RUSTDOCFLAGS": "-D warnings"}),
+        Step("rows", [python, "script/check_rows.py"]),
         Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
         Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),
     ]
@@ -120,6 +136,7 @@ def check_steps(stage):
 def test_steps(stage):
     python, env = sys.executable, staged(stage)
     return [
+        Step("sizes", [python, "script/check_sizes.py", stage.root]),
         # Test programs of the crates that use libmsf.so find the staged one.
         Step("cargo", ["cargo", "test", "--workspace"], env={**env, "LD_LIBRARY_PATH": str(stage.lib)}, limit=1200),
         # A million calls; `cargo test` has had a tenth of them. Not optimised at all they take a minute.
@@ -153,9 +170,21 @@ def chosen(steps, options):
 
 def bench(options):
     machine.prepare("build", "test", "bench")
-    stage = native(options)
-    for script in sorted((ROOT / "test/bench").glob("*/run.py")):
-        run([sys.executable, script], env=staged(stage))
+    scripts = {script.parent.name: script for script in sorted((ROOT / "test/bench").glob("*/run.py"))}
+    if unknown := set(options.only or ()) - set(scripts):
+        raise BuildError(f"no benchmark named {', '.join(unknown)}; there are {', '.join(scripts)}")
+    stage, missed = native(options), []
+    with tempfile.TemporaryDirectory(prefix="msf-bench-") as rows:
+        for name in options.only or scripts:
+            try:
+                run([sys.executable, scripts[name]], env={**staged(stage), "MSF_BENCH_ROWS": rows})
+            except BuildError as error:
+                missed.append(f"{name}: {error}")
+        report.write(rows, (output(["git", "describe", "--always", "--dirty"]) or "no commit").strip())
+    say(f"the table is in {report.REPORT.relative_to(ROOT)}")
+    for line in missed:
+        say(f"MISSED {line}")
+    return 1 if missed else 0
 
 
 def soak(options):

@@ -155,7 +155,17 @@ class Rust:
         sysroot = Path((output(["rustc", "--print", "sysroot"]) or "").strip())
         if (sysroot / "lib/rustlib" / triple / "lib").is_dir():
             return [], {}
+        return self.own_standard_library()
+
+    def own_standard_library(self, features=""):
+        """The same for a std that is compiled with the program: a stable cargo does so when told to take unstable flags."""
+        sysroot = Path((output(["rustc", "--print", "sysroot"]) or "").strip())
         if not (sysroot / "lib/rustlib/src/rust/library").exists():
-            install(["rust-web-src"], f"missing: the standard library's source, to build it for {triple}")
-        # Debian ships no foreign std; a stable cargo builds one when told to take unstable flags.
-        return ["-Zbuild-std=std,panic_unwind"], {"RUSTC_BOOTSTRAP": "1"}
+            if self.rustup:
+                run(["rustup", "component", "add", "rust-src"])
+            else:
+                install(["rust-web-src"], "missing: the source of the standard library")
+        flags = ["-Zbuild-std=std,panic_unwind"]
+        if features:
+            flags.append(f"-Zbuild-std-features={features}")
+        return flags, {"RUSTC_BOOTSTRAP": "1"}

@@ -40,8 +40,13 @@ class Stage:
         self.etc = self.root / "etc"
         self.stamp = self.root / ".stamp"
 
+    @property
+    def small(self):
+        """Whether std is built with it, for size."""
+        return self.profile == "gateway"
+
     def build(self, rust):
-        flags, env = self.target.prepare(rust)
+        flags, env = self.target.prepare(rust, self.small)
         command = ["cargo", "build", "--profile", self.profile, *flags]
         for package in PACKAGES:
             command += ["-p", package]
@@ -94,7 +99,8 @@ class Stage:
     def cargo_folder(self):
         base = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
         base = base if base.is_absolute() else ROOT / base
-        return base / ("" if self.target.native else self.target.triple) / PROFILES[self.profile]
+        with_target = self.small or not self.target.native
+        return base / (self.target.triple if with_target else "") / PROFILES[self.profile]
 
     def compile_services(self):
         for name, sources in services():

@@ -36,6 +36,17 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// The dynamic loader has refused.
+    Loader {
+        /// "load", "find".
+        doing: &'static str,
+        /// The library or the symbol.
+        what: String,
+        /// What the loader said.
+        reason: String,
+        /// ENOENT, ELIBBAD or ESRCH.
+        errno: Errno,
+    },
     /// A service could not be loaded from its library.
     Service {
         /// The library.
@@ -76,7 +87,7 @@ impl Error {
             Error::Unsafe { .. } => Errno::EPERM,
             Error::NoPlace { .. } => Errno::EACCES,
             Error::Argument { .. } => Errno::EINVAL,
-            Error::Service { errno, .. } => *errno,
+            Error::Service { errno, .. } | Error::Loader { errno, .. } => *errno,
             Error::Reentered => Errno::EDEADLK,
             Error::System { source, .. } | Error::Place { source, .. } => *source,
         }
@@ -109,6 +120,7 @@ impl fmt::Display for Error {
             Error::Service { file, service, reason, .. } => {
                 write!(f, "cannot load the service {service} from {}: {reason}", file.display())
             }
+            Error::Loader { doing, what, reason, .. } => write!(f, "cannot {doing} {what}: {reason}"),
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
             Error::Place { doing, place, source } => write!(f, "cannot {doing} {place}: {}", io::Error::from(*source)),
             Error::System { doing, source } => write!(f, "cannot {doing}: {}", io::Error::from(*source)),
@@ -127,6 +139,7 @@ impl std::error::Error for Error {
             | Error::NoPlace { .. }
             | Error::Argument { .. }
             | Error::Service { .. }
+            | Error::Loader { .. }
             | Error::Reentered => None,
         }
     }

@@ -22,6 +22,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from rounds import Verdicts                                             # noqa: E402
+
 PEERS = {"libmsf": ("msf.c", "-lmsf"), "libevent": ("libevent.c", "-levent_core"), "libuv": ("libuv.c", "-luv"),
          "libev": ("libev.c", "-lev")}
 
@@ -131,10 +135,15 @@ def main():
     if options.json:
         with open(options.json, "w", encoding="utf-8") as out:
             json.dump({"loops": results, "system_calls_equal": equal}, out, indent=2)
-    ratio = results["libmsf"]["cpu_ratio"]
-    print(f"libmsf takes {ratio:.3f} times bare epoll's processor time (limit {options.limit}); system calls per event "
-          f"{ {True: 'equal', False: 'NOT equal', None: 'not counted'}[equal]}")
-    return 0 if ratio <= options.limit and equal is not False else 1
+    verdicts = Verdicts()
+    case = f"chain of {options.pairs} sockets, {options.active} active"
+    for name, result in results.items():
+        ratio, ours = result["cpu_ratio"], name == "libmsf"
+        verdicts.note(case, f"processor time {name} / bare epoll", f"{ratio:.3f}", f"<= {options.limit}" if ours else "-",
+                      not ours or ratio <= options.limit)
+    verdicts.note(case, "system calls per event, libmsf and bare epoll",
+                  {True: "equal", False: "not equal", None: "not counted"}[equal], "equal", equal is not False)
+    return verdicts.print()
 
 
 if __name__ == "__main__":

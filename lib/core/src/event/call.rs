@@ -20,6 +20,8 @@ pub enum Call {
 
 /// What a loop calls when a descriptor is ready. A copy is called, so the original may be freed meanwhile.
 pub trait Handler: Copy + Send + 'static {
+    /// What may be posted to the loop; [`Task`](super::Task) where nothing special is needed.
+    type Job: super::Job;
     /// Whether this kind of call is wanted; the answer never changes.
     fn wants(&self, call: Call) -> bool;
     /// Called on the thread that turns the loop, with no lock held.
@@ -91,6 +93,7 @@ mod tests {
     struct Wants(&'static [Call]);
 
     impl Handler for Wants {
+        type Job = super::super::Task;
         fn wants(&self, call: Call) -> bool {
             self.0.contains(&call)
         }

@@ -1,6 +1,6 @@
 //! One live process per name: a lock file that the kernel gives back when its holder dies, and a pid file for people.
 //!
-//! R/<name>.lock is locked with flock: that is the claim. R/<name>.pid holds the number, and is locked as well from the
+//! `R/<name>.lock` is locked with flock: that is the claim. `R/<name>.pid` holds the number, and is locked as well from the
 //! moment it has its name: a number without a lock was left by a crash, and whoever has that number now is a stranger
 //! whom nobody must name or signal. Both files are removed when the claim is dropped.
 

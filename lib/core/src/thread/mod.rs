@@ -1,5 +1,13 @@
-//! Threads as C programs start them.
+//! Threads: how they are started, where they run, who does what is queued, who waits for whom.
 
+mod builder;
+mod pin;
+mod pool;
+mod semaphore;
 mod spawn;
 
-pub use spawn::{Main, spawn};
+pub use builder::Builder;
+pub use pin::{Pin, node_of, prefer_node};
+pub use pool::{Job, Pool, PoolBuilder, Queued, Refused, Statistics};
+pub use semaphore::Semaphore;
+pub use spawn::{Likeness, Main, spawn, spawn_like};

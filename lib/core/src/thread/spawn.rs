@@ -1,9 +1,14 @@
-//! A joinable thread with SIGPIPE blocked: writing to a peer that is gone is an error there, not the end of the process.
+//! A thread of C with SIGPIPE blocked: writing to a peer that is gone is an error there, not the end of the process.
 
+use super::Pin;
+use super::builder::{Answer, Settings};
 use crate::error::Error;
+use crate::sys::sched::Class;
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
+use std::io;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
 
@@ -18,6 +23,110 @@ pub type Main = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 /// # Safety
 /// `main` may be called with `argument` on another thread, and what both refer to lives until it returns.
 pub unsafe fn spawn(main: Main, argument: *mut c_void) -> Result<libc::pthread_t, Error> {
+    // SAFETY: the contract is our caller's.
+    unsafe { create(main, argument, None) }
+}
+
+/// How a thread of C is to be. Whatever is not said is as in the thread that starts it.
+#[derive(Clone, Debug, Default)]
+pub struct Likeness {
+    /// What `ps` and `top` show: at most 15 bytes.
+    pub name: Option<CString>,
+    /// Bytes of its stack.
+    pub stack: Option<usize>,
+    /// Where it runs.
+    pub pin: Option<Pin>,
+    /// How urgent it is.
+    pub class: Option<Class>,
+    /// Nobody joins it.
+    pub detached: bool,
+}
+
+/// As [`spawn`], and waits until the thread is as it should be; only then `main` begins.
+///
+/// Fails, without `main` having run, with ERANGE for a name that is too long, EINVAL for a stack that is too small or a
+/// place or priority that does not exist, EPERM or EACCES when the user may not have the class, EAGAIN when there may be
+/// no more threads.
+///
+/// # Safety
+/// As for [`spawn`].
+pub unsafe fn spawn_like(main: Main, argument: *mut c_void, likeness: &Likeness) -> Result<libc::pthread_t, Error> {
+    if likeness.name.as_ref().is_some_and(|name| name.count_bytes() > NAME_MOST) {
+        return Err(Error::System { doing: "name a thread", source: Errno::ERANGE });
+    }
+    let answer = Answer::new();
+    let settings = Settings { pin: likeness.pin.clone(), class: likeness.class };
+    let start = Start { main, argument, name: likeness.name.clone(), settings, answer: answer.clone() };
+    let start = Box::into_raw(Box::new(start));
+    let first = first as unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+    // SAFETY: the two ABIs differ in what the compiler assumes of the caller only, and that is the C library.
+    let first = unsafe { mem::transmute::<unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void, Main>(first) };
+    // SAFETY: `first` takes what `start` points to, once; our caller vouches for the rest.
+    let thread = unsafe { create(first, start.cast(), likeness.stack) };
+    let thread = thread.inspect_err(|_| {
+        // SAFETY: there is no thread, so the box is still ours.
+        drop(unsafe { Box::from_raw(start) });
+    })?;
+    let told = answer.wait();
+    let result = if told.is_err() {
+        // SAFETY: the thread was just started, is ending, and nobody else knows of it.
+        unsafe { libc::pthread_join(thread, ptr::null_mut()) }
+    } else if likeness.detached {
+        // SAFETY: the thread is joinable, and nobody else knows of it.
+        unsafe { libc::pthread_detach(thread) }
+    } else {
+        0
+    };
+    debug_assert_eq!(result, 0);
+    let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    told.map_err(errno).map_err(Error::system("make a thread as it was to be"))?;
+    Ok(thread)
+}
+
+/// What a new thread needs before it begins.
+struct Start {
+    main: Main,
+    argument: *mut c_void,
+    name: Option<CString>,
+    settings: Settings,
+    answer: Answer,
+}
+
+/// The first function of the new thread. When `main` leaves by `pthread_exit` or is cancelled, this frame is unwound: it
+/// owns nothing by then.
+///
+/// # Safety
+/// `start` is a box of [`Start`], and is ours.
+unsafe extern "C-unwind" fn first(start: *mut c_void) -> *mut c_void {
+    // SAFETY: our caller's promise is the callee's.
+    let Some((main, argument)) = (unsafe { prepared(start) }) else { return ptr::null_mut() };
+    // SAFETY: only the promise not to unwind is dropped from the type.
+    let main = unsafe { mem::transmute::<Main, unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void>(main) };
+    // SAFETY: whoever called `spawn_like` vouched for function and argument.
+    unsafe { main(argument) }
+}
+
+/// Makes this thread what it is to be, tells the starter, and says what is to run.
+///
+/// # Safety
+/// As [`first`].
+#[inline(never)]
+unsafe fn prepared(start: *mut c_void) -> Option<(Main, *mut c_void)> {
+    // SAFETY: it came from `Box::into_raw` in `spawn_like`, which gave it to us alone.
+    let start = unsafe { Box::from_raw(start.cast::<Start>()) };
+    let mut applied = start.settings.apply();
+    if let (Ok(()), Some(name)) = (&applied, &start.name) {
+        applied = prctl::set_name(name).map_err(io::Error::from);
+    }
+    let ready = applied.is_ok();
+    start.answer.give(applied);
+    ready.then_some((start.main, start.argument))
+}
+
+/// # Safety
+/// As for [`spawn`].
+unsafe fn create(main: Main, argument: *mut c_void, stack: Option<usize>) -> Result<libc::pthread_t, Error> {
+    let attributes = stack.map(Attributes::with_stack).transpose()?;
     let mut sigpipe = SigSet::empty();
     sigpipe.add(Signal::SIGPIPE);
     // A thread begins with its creator's mask, so the creator wears it for a moment. The C library knows an attribute
@@ -29,9 +138,10 @@ pub unsafe fn spawn(main: Main, argument: *mut c_void) -> Result<libc::pthread_t
     // SAFETY: only the word `unsafe` is dropped from the type, because libc's declaration has none; our caller vouches.
     let main = unsafe { mem::transmute::<Main, extern "C" fn(*mut c_void) -> *mut c_void>(main) };
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
-    // SAFETY: the out-parameter is valid, null attributes mean the defaults (joinable), and our caller vouches for
-    // function and argument.
-    let status = unsafe { libc::pthread_create(thread.as_mut_ptr(), ptr::null(), main, argument) };
+    let attributes = attributes.as_ref().map_or(ptr::null(), |attributes| &raw const attributes.0);
+    // SAFETY: the out-parameter is valid, the attributes are null (the defaults: joinable) or initialised, and our caller
+    // vouches for function and argument.
+    let status = unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes, main, argument) };
     let restored = before.thread_set_mask();
     if status != 0 {
         return Err(Error::System { doing: "start a thread", source: Errno::from_raw(status) });
@@ -40,6 +150,39 @@ pub unsafe fn spawn(main: Main, argument: *mut c_void) -> Result<libc::pthread_t
     // SAFETY: pthread_create returned 0, so it has written the id.
     Ok(unsafe { thread.assume_init() })
 }
+
+/// The C library's attributes of a new thread.
+struct Attributes(libc::pthread_attr_t);
+
+impl Attributes {
+    fn with_stack(bytes: usize) -> Result<Attributes, Error> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: the out-parameter is valid.
+        checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: it was initialised on the line above.
+        let mut attributes = Attributes(unsafe { attributes.assume_init() });
+        // SAFETY: they are initialised.
+        checked(unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, bytes) })?;
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: they are initialised, and nobody uses them afterwards.
+        unsafe { libc::pthread_attr_destroy(&raw mut self.0) };
+    }
+}
+
+fn checked(status: libc::c_int) -> Result<(), Error> {
+    match status {
+        0 => Ok(()),
+        errno => Err(Error::System { doing: "set a thread's stack", source: Errno::from_raw(errno) }),
+    }
+}
+
+/// What the kernel has room for.
+const NAME_MOST: usize = 15;
 
 #[cfg(test)]
 mod tests {
@@ -62,5 +205,36 @@ mod tests {
         assert_eq!(unsafe { libc::pthread_join(thread, &raw mut result) }, 0);
         assert_eq!(result, expected);
         assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+
+    fn joined(thread: libc::pthread_t) -> *mut c_void {
+        let mut result = ptr::null_mut();
+        // SAFETY: the callers have just started the thread, and nobody else joins it.
+        assert_eq!(unsafe { libc::pthread_join(thread, &raw mut result) }, 0);
+        result
+    }
+
+    #[test]
+    fn a_thread_with_a_likeness_has_sigpipe_blocked_too() {
+        let likeness = Likeness { name: Some(c"fifteen letters".into()), stack: Some(1 << 18), ..Likeness::default() };
+        let argument = ptr::without_provenance_mut(7);
+        // SAFETY: the function only looks at the pointer.
+        let thread = unsafe { spawn_like(tells_whether_sigpipe_is_blocked, argument, &likeness) }.unwrap();
+        assert_eq!(joined(thread), argument);
+    }
+
+    #[test]
+    fn a_thread_with_a_likeness_that_cannot_be_does_not_begin() {
+        let plain = Likeness::default;
+        for (likeness, errno) in [
+            (Likeness { name: Some(c"sixteen letters!".into()), ..plain() }, Errno::ERANGE),
+            (Likeness { stack: Some(1), ..plain() }, Errno::EINVAL),
+            (Likeness { pin: Some(Pin::Cpu(60_000)), ..plain() }, Errno::EINVAL),
+            (Likeness { class: Some(Class::Other(20)), detached: true, ..plain() }, Errno::EINVAL),
+        ] {
+            // SAFETY: the function takes any pointer.
+            let failed = unsafe { spawn_like(tells_whether_sigpipe_is_blocked, ptr::null_mut(), &likeness) };
+            assert_eq!(failed.unwrap_err().errno(), errno, "{likeness:?}");
+        }
     }
 }
