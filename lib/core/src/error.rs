@@ -60,6 +60,15 @@ pub enum Error {
     },
     /// A log record was written from inside the writing of another one (a signal handler, most likely).
     Reentered,
+    /// Something with a peer, an address or a device by name failed.
+    Place {
+        /// What was attempted: "connect to", "listen on".
+        doing: &'static str,
+        /// Whom or where.
+        place: String,
+        /// What the system said.
+        source: Errno,
+    },
     /// A call of the operating system failed.
     System {
         /// What was attempted.
@@ -80,12 +89,17 @@ impl Error {
             Error::Argument { .. } => Errno::EINVAL,
             Error::Service { errno, .. } | Error::Loader { errno, .. } => *errno,
             Error::Reentered => Errno::EDEADLK,
-            Error::System { source, .. } => *source,
+            Error::System { source, .. } | Error::Place { source, .. } => *source,
         }
     }
 
     pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Error {
         Error::File { doing, path: path.into(), source: source.into() }
+    }
+
+    pub(crate) fn place(doing: &'static str, place: impl fmt::Display) -> impl FnOnce(Errno) -> Error {
+        let place = place.to_string();
+        move |source| Error::Place { doing, place, source }
     }
 
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(Errno) -> Error {
@@ -108,6 +122,7 @@ impl fmt::Display for Error {
             }
             Error::Loader { doing, what, reason, .. } => write!(f, "cannot {doing} {what}: {reason}"),
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
+            Error::Place { doing, place, source } => write!(f, "cannot {doing} {place}: {}", io::Error::from(*source)),
             Error::System { doing, source } => write!(f, "cannot {doing}: {}", io::Error::from(*source)),
         }
     }
@@ -119,6 +134,7 @@ impl std::error::Error for Error {
             Error::File { source, .. } => Some(source),
             // The number's sentence is part of ours.
             Error::System { .. }
+            | Error::Place { .. }
             | Error::Unsafe { .. }
             | Error::NoPlace { .. }
             | Error::Argument { .. }
