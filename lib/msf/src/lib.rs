@@ -44,6 +44,7 @@ mod mempool;
 mod network;
 mod numa;
 mod os;
+mod pidfile;
 mod process;
 mod ringbuff;
 mod sem;

@@ -3,10 +3,11 @@
 pub mod cpus;
 mod machine;
 mod map;
+pub mod names;
 pub mod node;
 pub mod place;
 pub mod sched;
-mod socket;
+pub(crate) mod socket;
 mod topology;
 
 pub use cpus::CpuSet;
@@ -19,6 +20,7 @@ pub(crate) mod fork;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;
+pub(crate) mod tty;
 pub(crate) mod volume;
 pub(crate) mod wall;
 
