@@ -5,6 +5,7 @@
 
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
+use crate::timer::TimerCall;
 use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
@@ -20,7 +21,7 @@ type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// The callbacks of one event, and the argument they all get.
 #[derive(Clone, Copy)]
-struct Callbacks {
+pub(crate) struct Callbacks {
     read: Callback,
     write: Callback,
     error: Callback,
@@ -43,6 +44,8 @@ impl Callbacks {
 }
 
 impl Handler for Callbacks {
+    type Timer = TimerCall;
+
     #[inline]
     fn wants(&self, call: Call) -> bool {
         self.of(call).is_some()
@@ -60,7 +63,7 @@ impl Handler for Callbacks {
 
 /// # Safety
 /// `base` is null or came from `msf_event_base_new` and is not freed while the result is used.
-unsafe fn base_of<'a>(base: *mut msf_event_base) -> Result<&'a Base<Callbacks>, Errno> {
+pub(crate) unsafe fn base_of<'a>(base: *mut msf_event_base) -> Result<&'a Base<Callbacks>, Errno> {
     // SAFETY: not null is checked by `as_ref`, the rest is our caller's promise.
     unsafe { base.cast::<Base<Callbacks>>().as_ref() }.ok_or(Errno::EINVAL)
 }

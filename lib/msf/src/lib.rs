@@ -14,6 +14,7 @@ macro_rules! as_declared {
 
 mod channel;
 mod crypto;
+mod doors;
 mod event;
 mod file;
 pub(crate) mod guard;

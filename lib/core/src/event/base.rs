@@ -13,17 +13,23 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
+mod timer;
+
 use super::call::{Call, Handler, calls};
 use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
 use super::slots::Token;
 use super::table::{Refused, Table};
 use super::waits::Wait;
 use super::waker::Waker;
+use timer::Clock;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
+
+pub use timer::{Timer, TimerSlot};
 
 /// An event base. Clones are handles of the same one.
 #[derive(Debug)]
@@ -54,6 +60,7 @@ enum Home<H: Handler> {
 #[derive(Debug)]
 struct Shared<H: Handler> {
     table: Mutex<Table<H>>,
+    clock: Clock<H>,
     /// A callback has ended, or the turning thread has left.
     idle: Condvar,
     set: LevelSet,
@@ -75,6 +82,8 @@ struct Pass {
     second: Option<(Token, Call)>,
     /// The kernel reports something that cannot be removed from its set any more.
     stray: bool,
+    /// Somebody has woken the loop since the poll before.
+    woken: bool,
 }
 
 impl<H: Handler> Base<H> {
@@ -85,6 +94,7 @@ impl<H: Handler> Base<H> {
         poller.add_waker(waker.kernel())?;
         let shared = Shared {
             table: Mutex::new(Table::new()),
+            clock: Clock::new(),
             idle: Condvar::new(),
             set: poller.level_set()?,
             poller: Mutex::new(poller),
@@ -140,20 +150,25 @@ impl<H: Handler> Base<H> {
                 polled => polled?,
             }
             inside.deliver(&mut pass, true);
+            inside.expire(true);
         }
     }
 
-    /// One pass: sleeps until something is ready or the base is woken, and runs what is ready.
+    /// One pass: sleeps until something is ready, a timer is due or the base is woken, and runs what is ready or due.
     pub fn wait(&self) -> io::Result<()> {
         let inside = Inside::enter(&self.shared)?;
         let mut pass = Pass::default();
-        while let Err(e) = inside.poll(&mut pass) {
-            if e.kind() != io::ErrorKind::Interrupted {
-                return Err(e);
+        loop {
+            match inside.poll(&mut pass) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            inside.deliver(&mut pass, false);
+            // The clock may have us look before the first timer is due.
+            if inside.expire(false) || !pass.reports.is_empty() || pass.woken || inside.is_closed() {
+                return Ok(());
             }
         }
-        inside.deliver(&mut pass, false);
-        Ok(())
     }
 
     /// Wakes the loop without leaving it. Async-signal-safe, as is [`Base::loopexit`].
@@ -172,6 +187,7 @@ impl<H: Handler> Base<H> {
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.table().clear();
+        self.shared.clock.clear();
         self.shared.waker.wake();
         self.shared.wait_while(|table| table.turner().is_some());
     }
@@ -295,9 +311,11 @@ impl<H: Handler> Shared<H> {
     fn poll(&self, pass: &mut Pass) -> io::Result<()> {
         pass.next = 0;
         pass.poll = self.table().tick();
-        let timeout = if self.waker.doze() { None } else { Some(std::time::Duration::ZERO) };
+        // Asked before dozing: whoever starts an earlier timer from now on wakes us.
+        let longest = self.clock.longest_sleep();
+        let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
-        self.waker.rouse();
+        pass.woken = self.waker.rouse();
         polled
     }
 

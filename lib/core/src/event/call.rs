@@ -20,10 +20,29 @@ pub enum Call {
 
 /// What a loop calls when a descriptor is ready. A copy is called, so the original may be freed meanwhile.
 pub trait Handler: Copy + Send + 'static {
+    /// What timers of the same base call; [`NoTimers`] where there are none.
+    type Timer: Expire;
     /// Whether this kind of call is wanted; the answer never changes.
     fn wants(&self, call: Call) -> bool;
     /// Called on the thread that turns the loop, with no lock held.
     fn call(self, call: Call);
+}
+
+/// What a timer of an event base calls. A copy is called, so the original may be freed meanwhile. Two words or less
+/// keep a million of them cheap.
+pub trait Expire: Copy + Send + 'static {
+    /// Called on the thread that turns the loop, with no lock held.
+    fn expired(self);
+}
+
+/// The handler of timers that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTimers {}
+
+impl Expire for NoTimers {
+    fn expired(self) {
+        match self {}
+    }
 }
 
 /// What the kernel says of one descriptor: any of the bits below.
@@ -91,6 +110,8 @@ mod tests {
     struct Wants(&'static [Call]);
 
     impl Handler for Wants {
+        type Timer = NoTimers;
+
         fn wants(&self, call: Call) -> bool {
             self.0.contains(&call)
         }

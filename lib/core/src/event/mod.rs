@@ -14,8 +14,8 @@ mod table;
 mod waits;
 mod waker;
 
-pub use base::{Base, Event};
-pub use call::{Call, Handler};
+pub use base::{Base, Event, Timer, TimerSlot};
+pub use call::{Call, Expire, Handler, NoTimers};
 pub use poller::{Interest, Ready};
 pub use reactor::{Reactor, Turn};
 pub use signal::Signals;
