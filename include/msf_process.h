@@ -1,5 +1,8 @@
 /*
- * msf_process.h - what a process of services knows about itself: its description, places, name and lock.
+ * msf_process.h - a process of services: its description, places, name and lock, its user and limits; and starting,
+ * finding and awaiting others.
+ *
+ * Any thread, unless said otherwise. -1 comes with errno.
  */
 #ifndef MSF_PROCESS_H
 #define MSF_PROCESS_H
@@ -92,6 +95,124 @@ MSF_EXPORT pid_t msf_process_holder(const s8 *name);
  * environment is cut. The short name (/proc/PID/comm) stays. 0; -1 with errno.
  */
 MSF_EXPORT s32 msf_process_title(const s8 *title);
+
+/*
+ * Into the background, as daemonize of msf_utils.h, but the calling process is kept waiting until the background
+ * process calls msf_process_ready: then it exits 0, or 1 when that ends without having called. 0 in the background
+ * process; -1 with errno when it could not be made. Claims go along. Call it before any thread exists.
+ */
+#define MSF_DAEMON_KEEP_FOLDER 1 /* stay in this folder instead of / */
+#define MSF_DAEMON_KEEP_FILES 2  /* keep stdin, stdout and stderr instead of /dev/null */
+MSF_EXPORT s32 msf_process_daemonize(u32 flags);
+
+/* Lets the process that waits for us exit with 0. 0; -1 EALREADY when nobody waits (any more). */
+MSF_EXPORT s32 msf_process_ready(void);
+
+/* The file this process was made from, as a path. 0; -1 EINVAL NULL, ERANGE it does not fit. */
+MSF_EXPORT s32 msf_get_process_name(s8 name[256]);
+
+/*
+ * The pid of the process called `name`: by its short name, its file or its command line's program (without
+ * folders). Of several the lowest, the caller included. -1 ESRCH nobody is called so, EINVAL NULL or empty.
+ */
+MSF_EXPORT pid_t msf_getpid_by_name(const s8 *name);
+
+/*
+ * Makes this process run as proc->username, with his groups, and writes his numbers to user and group; without a
+ * username as user and group say, and nothing happens when both are 0. All threads, for good. 0; -1 EINVAL NULL or
+ * no such user, EPERM we are not root.
+ */
+MSF_EXPORT s32 msf_set_user(struct process *proc);
+
+/*
+ * Sets how many descriptors this process may have (rlimit_nofile, if above 0) and how many bytes a core dump (rlimit_core,
+ * if not below 0); a hard limit in the way is raised. 0; -1 EINVAL NULL, EPERM raising it takes root.
+ */
+MSF_EXPORT s32 msf_set_rlimit(const struct process *proc);
+
+/*
+ * Locks /var/run/<name>, or the file of that name in the run directory where that may not be written, until this process
+ * ends. `mode` means nothing. MSF_TRUE; MSF_FALSE with errno: EWOULDBLOCK it is locked (also by this process), EINVAL
+ * NULL, empty or with a slash, others when the file cannot be opened. msf_process_claim tells more.
+ */
+MSF_EXPORT s32 process_try_lock(const s8 *name, u32 mode);
+
+/* A program to be started, as in 2019. */
+struct process_desc {
+    pid_t proc_pid;     /* written by process_spwan */
+    s64 proc_age;       /* the rest is the caller's own */
+    s32 proc_fd;
+    s32 restart_times;
+    u32 proc_idx;
+    s8 proc_name[MSF_MAX_NAME_LEN];
+    s8 proc_path[MSF_MAX_PATH_LEN];
+    s8 proc_conf[MSF_MAX_PATH_LEN];
+};
+
+/*
+ * Starts `proc_path -c proc_conf` (without a proc_conf, `proc_path` alone) in a session of its own, as nobody's child: it
+ * need not be waited for. Its input is /dev/null, output and error are ours, no other descriptor, default signals.
+ * Its pid, also in proc_pid: then it is the program already. 0 no process could be made; -1 EINVAL NULL or an empty path,
+ * or why the program could not be executed (ENOENT, EACCES ...).
+ */
+MSF_EXPORT pid_t process_spwan(struct process_desc *desc);
+
+/* What a plan's descriptors and limits are made of. */
+#define MSF_FD_NULL (-1) /* /dev/null, for the numbers 0, 1 and 2 */
+struct msf_process_fd {
+    s32 fd;             /* of ours; stays ours, and may be close-on-exec */
+    s32 number;         /* the program's; 0, 1 and 2 are its input, output and error */
+};
+
+#define MSF_LIMIT_NONE ((u64)-1)
+struct msf_process_limit {
+    u64 soft;           /* MSF_LIMIT_NONE: no limit */
+    u64 hard;
+    s32 resource;       /* RLIMIT_NOFILE, RLIMIT_CORE ... of <sys/resource.h> */
+};
+
+#define MSF_SPAWN_SESSION 1   /* leads a session of its own, without a terminal */
+#define MSF_SPAWN_OUR_GROUP 2 /* stays in our process group: a Ctrl-C meant for us reaches it */
+#define MSF_SPAWN_DETACHED 4  /* nobody's child: need not, and cannot, be waited for */
+#define MSF_SPAWN_IDS 8       /* uid and gid hold, without further groups */
+
+/*
+ * How to start a program. Zero is the default of every member but size and path: our environment and folder, the name as
+ * only argument, /dev/null as input, our output and error and no other descriptor, a process group of its own. Signals
+ * have their default effect and none is blocked, whatever we have done with them.
+ */
+struct msf_process_plan {
+    u32 size;                               /* sizeof(struct msf_process_plan) */
+    u32 flags;                              /* MSF_SPAWN_* */
+    const s8 *path;                         /* the program; without a slash it is looked for in PATH */
+    s8 *const *argv;                        /* ends with NULL; the first is the name it is told */
+    s8 *const *envp;                        /* ends with NULL; "KEY=value" each */
+    const s8 *folder;                       /* where it works */
+    const s8 *user;                         /* whom it runs as, with his groups; takes root */
+    const struct msf_process_fd *fds;       /* fd_count of them */
+    const struct msf_process_limit *limits; /* limit_count of them */
+    const u32 *cpus;                        /* numbers of the processors it may use, cpu_count of them */
+    u32 fd_count;
+    u32 limit_count;
+    u32 cpu_count;
+    s32 nice;                               /* how much nicer than we are */
+    uid_t uid;                              /* with MSF_SPAWN_IDS */
+    gid_t gid;
+};
+
+/*
+ * Starts a program. Its pid, and it is the program by then; the caller waits for it, unless it is detached. -1: EINVAL a
+ * plan that can mean nothing (no path, an unknown flag or user, an empty argv, "KEY" without "="), EBADF one of the fds is
+ * not open, or why the program could not become what the plan says (ENOENT, EACCES, EPERM ...).
+ */
+MSF_EXPORT pid_t msf_process_spawn(const struct msf_process_plan *plan);
+
+/*
+ * Waits until the child `pid` has ended, at most timeout_ms (MSF_NO_WAIT, MSF_WAIT_FOREVER), and releases its pid. Its status is
+ * waitpid's (WIFEXITED, WEXITSTATUS, WTERMSIG ...); status_out may be NULL. 0; -1 ETIMEDOUT it goes on,
+ * ECHILD it is no child of ours, or was waited for already.
+ */
+MSF_EXPORT s32 msf_process_wait(pid_t pid, s32 timeout_ms, s32 *status_out);
 
 #ifdef __cplusplus
 }

@@ -186,6 +186,22 @@ typedef void (*sighandler_t)(s32);
  */
 MSF_EXPORT s32 daemonize(s32 nochdir, s32 noclose);
 
+/*
+ * Calls `handler` (or SIG_DFL, SIG_IGN) when the signal comes: interrupted system calls go on, and a handler may be
+ * interrupted by its own signal. 0; -1 EINVAL no such signal, or one that cannot be handled.
+ */
+MSF_EXPORT s32 signal_handler(s32 sig, sighandler_t handler);
+
+/*
+ * The number at the beginning of the text, in base 10, up to the first white space behind it (white space before it and a sign may be
+ * there). MSF_TRUE; MSF_FALSE with errno, and the value is left as it was: EINVAL no number, something behind it,
+ * a minus where none can be, NULL; ERANGE the number does not fit.
+ */
+MSF_EXPORT u8 safe_strtoull(const s8 *text, u64 *value_out);
+MSF_EXPORT u8 safe_strtoll(const s8 *text, s64 *value_out);
+MSF_EXPORT u8 safe_strtoul(const s8 *text, u32 *value_out);
+MSF_EXPORT u8 safe_strtol(const s8 *text, s32 *value_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -45,7 +45,7 @@ FLOORS = {
         ["timer"],
         ["event"],
         ["net", "shm", "serial", "file", "thread", "process", "sysinfo"],
-        ["svc"],
+        ["svc", "pages"],
     ],
     "agent/src": [
         ["observe"],

@@ -20,4 +20,7 @@ pub mod sysinfo;
 pub mod thread;
 pub mod timer;
 
+#[cfg(doctest)]
+mod pages;
+
 pub use error::Error;

@@ -5,6 +5,7 @@
 
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
+use crate::loops::Post;
 use crate::timer::TimerCall;
 use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
@@ -44,6 +45,7 @@ impl Callbacks {
 }
 
 impl Handler for Callbacks {
+    type Job = Post;
     type Timer = TimerCall;
 
     #[inline]

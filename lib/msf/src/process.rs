@@ -1,11 +1,13 @@
-//! msf_process.h: the description of the process, its places, its name and its title.
+//! msf_process.h: the description of the process, its places, its name and its title, its user and its limits.
 
 use crate::guard::{bytes, guard, guard_or, plain, told};
-use crate::header;
-use msf_core::process::{self, Claim, Held};
+use crate::header::{self, MSF_DAEMON_KEEP_FILES, MSF_DAEMON_KEEP_FOLDER, MSF_FALSE, MSF_TRUE};
+use msf_core::file::Lock;
+use msf_core::process::{self, Claim, Held, Identity, Ready, Resource};
 use msf_core::sys::place;
+use msf_core::sysinfo;
 use nix::errno::Errno;
-use std::ffi::{c_char, c_int};
+use std::ffi::{OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 as_declared! {
     msf_run_dir msf_log_dir msf_process_claim msf_process_release msf_process_holder msf_process_title
+    msf_process_daemonize msf_process_ready msf_get_process_name msf_getpid_by_name msf_set_user msf_set_rlimit
+    process_try_lock
 }
 
 /// Points at a zeroed description from the first moment on; the program fills it in, or points elsewhere.
@@ -89,6 +93,120 @@ pub unsafe extern "C" fn msf_process_title(title: *const c_char) -> c_int {
     guard(|| process::title(unsafe { text(title) }?).map_err(plain))
 }
 
+/// # Safety
+/// None: it takes a number. It is unsafe because every function of the header is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_process_daemonize(flags: u32) -> c_int {
+    guard(|| {
+        if flags & !(MSF_DAEMON_KEEP_FOLDER | MSF_DAEMON_KEEP_FILES) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let keeps = |flag| flags & flag != 0;
+        let ready = process::daemonize(keeps(MSF_DAEMON_KEEP_FOLDER), keeps(MSF_DAEMON_KEEP_FILES)).map_err(told)?;
+        take_over_claims()?;
+        *READY.lock().unwrap_or_else(PoisonError::into_inner) = Some(ready);
+        Ok(())
+    })
+}
+
+/// # Safety
+/// None: it takes nothing. It is unsafe because every function of the header is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_process_ready() -> c_int {
+    guard(|| {
+        let ready = READY.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ready.ok_or(Errno::EALREADY)?.tell().map_err(plain)
+    })
+}
+
+/// # Safety
+/// `name` is null or has room for 256 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_get_process_name(name: *mut c_char) -> c_int {
+    guard(|| {
+        let path =
+            std::env::current_exe().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let path = path.as_os_str().as_bytes();
+        // What the kernel says of a file that was removed, or replaced by an upgrade.
+        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+        // SAFETY: the contract is our caller's.
+        unsafe { copy_out(Path::new(OsStr::from_bytes(path)), name, 256) }
+    })
+}
+
+/// # Safety
+/// `name` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_getpid_by_name(name: *const c_char) -> libc::pid_t {
+    guard_or(-1, || {
+        // SAFETY: the contract is our caller's.
+        let name = unsafe { text(name) }?;
+        let found = if name.is_empty() { Err(Errno::EINVAL) } else { sysinfo::process::named(name).map_err(plain) };
+        found?.first().copied().ok_or(Errno::ESRCH)
+    })
+}
+
+/// # Safety
+/// `proc_` is null or a description, whose `username` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_set_user(proc_: *mut header::process) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let described = unsafe { proc_.as_mut() }.ok_or(Errno::EINVAL)?;
+        if described.username.is_null() {
+            let (uid, gid) = (described.user, described.group);
+            let asked = (uid, gid) != (0, 0);
+            return if asked { Identity { uid, gid, groups: vec![gid] }.assume().map_err(plain) } else { Ok(()) };
+        }
+        // SAFETY: the contract is our caller's.
+        let identity = Identity::of(unsafe { text(described.username) }?).map_err(told)?;
+        (described.user, described.group) = (identity.uid, identity.gid);
+        identity.assume().map_err(plain)
+    })
+}
+
+/// # Safety
+/// `proc_` is null or a description.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_set_rlimit(proc_: *const header::process) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let described = unsafe { proc_.as_ref() }.ok_or(Errno::EINVAL)?;
+        if described.rlimit_nofile > 0 {
+            set_soft_limit(Resource::RLIMIT_NOFILE, described.rlimit_nofile)?;
+        }
+        if described.rlimit_core >= 0 {
+            set_soft_limit(Resource::RLIMIT_CORE, described.rlimit_core)?;
+        }
+        Ok(())
+    })
+}
+
+/// # Safety
+/// `name` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn process_try_lock(name: *const c_char, _mode: u32) -> c_int {
+    guard_or(MSF_FALSE, || {
+        // SAFETY: the contract is our caller's.
+        let name = unsafe { text(name) }?;
+        if name.is_empty() || name.contains('/') {
+            return Err(Errno::EINVAL);
+        }
+        let lock = match Lock::try_hold(&Path::new(OF_2019).join(name)) {
+            Err(error) if matches!(error.errno(), Errno::EACCES | Errno::ENOENT | Errno::EROFS | Errno::EPERM) => {
+                Lock::try_hold(&place::run_dir().map_err(told)?.join(name))
+            }
+            other => other,
+        };
+        lock.map_err(told)?.ok_or(Errno::EWOULDBLOCK)?.keep();
+        Ok(MSF_TRUE)
+    })
+}
+
+fn set_soft_limit(resource: Resource, value: c_int) -> Result<(), Errno> {
+    process::set_soft_limit(resource, u64::from(value.unsigned_abs())).map_err(plain)
+}
+
 /// After a fork whose parent ends: the child holds what the parent held.
 pub(crate) fn take_over_claims() -> Result<(), Errno> {
     claims().iter_mut().try_for_each(|(_, claim)| claim.renew()).map_err(told)
@@ -148,5 +266,9 @@ unsafe fn copy_out(path: &Path, out: *mut c_char, size: usize) -> Result<(), Err
     Ok(())
 }
 
+/// Where 2019 had its locks.
+const OF_2019: &str = "/var/run";
+/// The parent that waits for us in the foreground.
+static READY: Mutex<Option<Ready>> = Mutex::new(None);
 /// What this process has claimed, with the names.
 static CLAIMS: Mutex<Vec<(String, Claim)>> = Mutex::new(Vec::new());

@@ -64,11 +64,7 @@ pub unsafe extern "C" fn msf_event_timer_new(
 /// # Safety
 /// `timer` is null or a timer that is not freed during the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn msf_event_timer_start(
-    timer: *mut msf_event_timer,
-    delay_ms: u64,
-    interval_ms: u64,
-) -> c_int {
+pub unsafe extern "C" fn msf_event_timer_start(timer: *mut msf_event_timer, delay_ms: u64, interval_ms: u64) -> c_int {
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let (base, slot) = unsafe { doors::behind(timer) }?;

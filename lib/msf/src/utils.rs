@@ -1,13 +1,18 @@
 //! msf_utils.h and msf.h: the functions that belong to no other room.
 
-use crate::guard::{guard, guard_or, told};
+use crate::guard::{bytes, guard, guard_or, told};
+use crate::header::{MSF_FALSE, MSF_TRUE, sighandler_t};
 use crate::process;
 use msf_core::process::daemonize as into_background;
+use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::MaybeUninit;
+use std::num::IntErrorKind;
 use std::ptr;
+use std::str::FromStr;
 
 as_declared! {
-    msf_version daemonize
+    msf_version daemonize signal_handler safe_strtoull safe_strtoll safe_strtoul safe_strtol
 }
 
 #[unsafe(no_mangle)]
@@ -25,6 +30,81 @@ pub extern "C" fn daemonize(nochdir: c_int, noclose: c_int) -> c_int {
     })
 }
 
+/// # Safety
+/// `handler` may be called at any time from now on, on any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_handler(sig: c_int, handler: sighandler_t) -> c_int {
+    guard(|| {
+        // SAFETY: a sigaction is numbers and function pointers that may be null.
+        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        action.sa_sigaction = handler.map_or(libc::SIG_DFL, |handler| handler as usize);
+        action.sa_flags = libc::SA_NODEFER | libc::SA_RESTART;
+        // SAFETY: `action` is complete, with an empty mask, and the old one is not asked for.
+        Errno::result(unsafe { libc::sigaction(sig, &raw const action, ptr::null_mut()) }).map(drop)
+    })
+}
+
+/// # Safety
+/// `text` is null or NUL-terminated, `value_out` is null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn safe_strtoull(text: *const c_char, value_out: *mut u64) -> u8 {
+    // SAFETY: the contract is our caller's.
+    unsafe { parsed(text, value_out) }
+}
+
+/// # Safety
+/// As `safe_strtoull`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn safe_strtoll(text: *const c_char, value_out: *mut i64) -> u8 {
+    // SAFETY: the contract is our caller's.
+    unsafe { parsed(text, value_out) }
+}
+
+/// # Safety
+/// As `safe_strtoull`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn safe_strtoul(text: *const c_char, value_out: *mut u32) -> u8 {
+    // SAFETY: the contract is our caller's.
+    unsafe { parsed(text, value_out) }
+}
+
+/// # Safety
+/// As `safe_strtoull`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn safe_strtol(text: *const c_char, value_out: *mut i32) -> u8 {
+    // SAFETY: the contract is our caller's.
+    unsafe { parsed(text, value_out) }
+}
+
+/// # Safety
+/// `text` is null or NUL-terminated, `out` is null or may be written.
+unsafe fn parsed<T: FromStr<Err = std::num::ParseIntError>>(text: *const c_char, out: *mut T) -> u8 {
+    guard_or(MSF_FALSE as u8, || {
+        // SAFETY: the contract is our caller's.
+        let value = number(unsafe { bytes(text) }?)?;
+        if out.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: not null, and our caller says that it may be written.
+        unsafe { out.write(value) };
+        Ok(MSF_TRUE as u8)
+    })
+}
+
+/// The first word is the number; what follows after white space is somebody else's. What Rust parses is what is wanted: a
+/// sign, no minus for what has none, digits, and a value that fits.
+fn number<T: FromStr<Err = std::num::ParseIntError>>(text: &[u8]) -> Result<T, Errno> {
+    let space = |byte: &u8| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB;
+    let word = text.split(space).find(|word| !word.is_empty()).ok_or(Errno::EINVAL)?;
+    let word = str::from_utf8(word).map_err(|_| Errno::EINVAL)?;
+    word.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Errno::ERANGE,
+        _ => Errno::EINVAL,
+    })
+}
+
+/// White space to C, and not to Rust.
+const VERTICAL_TAB: u8 = 11;
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
     Err(_) => c"",

@@ -7,6 +7,7 @@
 //!   From inside a callback it never waits for its own thread, nor in a ring of threads that wait for each other.
 //! - A callback may free its own event, arm and remove others, leave the loop, close the base, and turn it again
 //!   (8 deep; deeper is EDEADLK; another thread meanwhile gets EBUSY).
+//! - What any thread posts runs on the thread that turns the base, oldest first, between two polls.
 //! - `loopexit` ends the dispatch that runs (the innermost one), after the callback that is running, or the next one
 //!   if none runs; `wait` is one pass and leaves the request alone.
 //!
@@ -17,22 +18,23 @@ mod timer;
 
 use super::call::{Call, Handler, calls};
 use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
+use super::post::{self, Posts, Vigil};
 use super::slots::Token;
 use super::table::{Refused, Table};
 use super::waits::Wait;
 use super::waker::Waker;
-use timer::Clock;
+use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
+use timer::Clock;
 
 pub use timer::{Timer, TimerSlot};
 
 /// An event base. Clones are handles of the same one.
-#[derive(Debug)]
 pub struct Base<H: Handler> {
     shared: Arc<Shared<H>>,
 }
@@ -57,7 +59,6 @@ enum Home<H: Handler> {
     Gone,
 }
 
-#[derive(Debug)]
 struct Shared<H: Handler> {
     table: Mutex<Table<H>>,
     clock: Clock<H>,
@@ -67,6 +68,7 @@ struct Shared<H: Handler> {
     /// Locked only while the one turning thread polls.
     poller: Mutex<Poller>,
     waker: Waker,
+    posts: Posts<H::Job>,
     exit: AtomicBool,
     closed: AtomicBool,
 }
@@ -82,13 +84,24 @@ struct Pass {
     second: Option<(Token, Call)>,
     /// The kernel reports something that cannot be removed from its set any more.
     stray: bool,
-    /// Somebody has woken the loop since the poll before.
+    /// Somebody has left a note: posted, signalled or asked to leave.
     woken: bool,
+    /// The last pass brought jobs and nothing else.
+    posted: bool,
+    vigil: Vigil,
 }
 
 impl<H: Handler> Base<H> {
-    /// A base with no events.
+    /// A base with no events, for which as many jobs may wait as [`Base::MAILBOX`] says.
     pub fn new() -> io::Result<Base<H>> {
+        Self::with_mailbox(Self::MAILBOX)
+    }
+
+    /// How many jobs may wait unless somebody says otherwise.
+    pub const MAILBOX: usize = 1024;
+
+    /// A base with no events, for which at most `mailbox` jobs may wait.
+    pub fn with_mailbox(mailbox: usize) -> io::Result<Base<H>> {
         let poller = Poller::new(1024)?;
         let waker = Waker::new(KernelWaker::new()?);
         poller.add_waker(waker.kernel())?;
@@ -99,6 +112,7 @@ impl<H: Handler> Base<H> {
             set: poller.level_set()?,
             poller: Mutex::new(poller),
             waker,
+            posts: Posts::new(mailbox),
             exit: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
@@ -163,12 +177,20 @@ impl<H: Handler> Base<H> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
+            let woken = pass.woken;
             inside.deliver(&mut pass, false);
             // The clock may have us look before the first timer is due.
-            if inside.expire(false) || !pass.reports.is_empty() || pass.woken || inside.is_closed() {
+            if inside.expire(false) || woken || !pass.reports.is_empty() || inside.is_closed() {
                 return Ok(());
             }
         }
+    }
+
+    /// Has `job` run by the thread that turns the base; any thread may post, also that one. Jobs of one poster run in
+    /// the order of posting. Never blocks: the job comes back when as many as may wait are waiting, or the base is
+    /// closed.
+    pub fn post(&self, job: H::Job) -> Result<(), post::Refused<H::Job>> {
+        self.shared.posts.post(job, &self.shared.waker)
     }
 
     /// Wakes the loop without leaving it. Async-signal-safe, as is [`Base::loopexit`].
@@ -182,12 +204,13 @@ impl<H: Handler> Base<H> {
         self.shared.waker.wake();
     }
 
-    /// Removes every event, ends a dispatch that runs on another thread and waits until that has left. The events
-    /// stay valid and may be armed elsewhere.
+    /// Removes every event, drops the jobs that wait, ends a dispatch that runs on another thread and waits until that
+    /// has left. The events stay valid and may be armed elsewhere.
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.table().clear();
         self.shared.clock.clear();
+        self.shared.posts.close();
         self.shared.waker.wake();
         self.shared.wait_while(|table| table.turner().is_some());
     }
@@ -196,6 +219,12 @@ impl<H: Handler> Base<H> {
 impl<H: Handler> Clone for Base<H> {
     fn clone(&self) -> Self {
         Base { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<H: Handler> fmt::Debug for Base<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Base").field("closed", &self.shared.closed).finish_non_exhaustive()
     }
 }
 
@@ -311,16 +340,27 @@ impl<H: Handler> Shared<H> {
     fn poll(&self, pass: &mut Pass) -> io::Result<()> {
         pass.next = 0;
         pass.poll = self.table().tick();
+        if std::mem::take(&mut pass.posted) {
+            pass.vigil.keep(&self.waker);
+        }
         // Asked before dozing: whoever starts an earlier timer from now on wakes us.
         let longest = self.clock.longest_sleep();
         let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
-        polled
+        match polled {
+            // The note has been taken, so what it was about must be looked at now.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted && pass.woken => Ok(()),
+            polled => polled,
+        }
     }
 
     /// Runs what the poll has found; what an early end leaves over is reported again, being level-triggered.
     fn deliver(&self, pass: &mut Pass, until_exit: bool) {
+        if std::mem::take(&mut pass.woken) {
+            let leave = || self.is_closed() || until_exit && self.exit.load(Ordering::Relaxed);
+            pass.posted = self.posts.run(leave) && pass.reports.is_empty();
+        }
         while let Some((handler, call)) = self.next_call(pass, until_exit) {
             handler.call(call);
         }
@@ -396,10 +436,15 @@ struct Inside<H: Handler>(Arc<Shared<H>>);
 impl<H: Handler> Inside<H> {
     fn enter(shared: &Arc<Shared<H>>) -> io::Result<Inside<H>> {
         match shared.table().enter(thread::current().id()) {
-            Ok(()) => Ok(Inside(Arc::clone(shared))),
-            Err(Refused::Busy) => Err(errno(libc::EBUSY)),
-            Err(Refused::TooDeep) => Err(errno(libc::EDEADLK)),
+            Ok(()) => {}
+            Err(Refused::Busy) => return Err(errno(libc::EBUSY)),
+            Err(Refused::TooDeep) => return Err(errno(libc::EDEADLK)),
         }
+        // Inside a job the note of those behind it has been read by the turn that runs it.
+        if shared.posts.any() {
+            shared.waker.wake();
+        }
+        Ok(Inside(Arc::clone(shared)))
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Call {
 pub trait Handler: Copy + Send + 'static {
     /// What timers of the same base call; [`NoTimers`] where there are none.
     type Timer: Expire;
+    /// What may be posted to the loop; [`Task`](super::Task) where nothing special is needed.
+    type Job: super::Job;
     /// Whether this kind of call is wanted; the answer never changes.
     fn wants(&self, call: Call) -> bool;
     /// Called on the thread that turns the loop, with no lock held.
@@ -110,6 +112,7 @@ mod tests {
     struct Wants(&'static [Call]);
 
     impl Handler for Wants {
+        type Job = super::super::Task;
         type Timer = NoTimers;
 
         fn wants(&self, call: Call) -> bool {

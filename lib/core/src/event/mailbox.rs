@@ -5,22 +5,29 @@
 //! a sender that finds the mailbox full keeps its message and is woken, on its own loop, when there is room again.
 //! Both wakes arrive as [`Turn::woken`](super::Turn::woken).
 
+use super::parking::Parking;
 use super::waker::Waker;
 use crossbeam_channel::TrySendError;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A mailbox for at most `capacity` messages whose receiver lives on the loop that `waker` wakes.
 pub fn bounded<T>(capacity: usize, waker: Waker) -> (Sender<T>, Receiver<T>) {
     // A capacity of zero would be a rendezvous, which a loop that never blocks cannot keep.
-    let (into, from) = crossbeam_channel::bounded(capacity.max(1));
-    let shared = Arc::new(Shared {
-        receiver: waker,
-        closed: AtomicBool::new(false),
-        parked: AtomicBool::new(false),
-        senders: Mutex::new(Vec::new()),
-    });
+    ends(crossbeam_channel::bounded(capacity.max(1)), waker)
+}
+
+/// One that is as large as what is in it, for senders that keep count. With the receiver what is in it is dropped.
+pub(super) fn uncounted<T>(waker: Waker) -> (Sender<T>, Receiver<T>) {
+    ends(crossbeam_channel::unbounded(), waker)
+}
+
+fn ends<T>(
+    (into, from): (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>),
+    waker: Waker,
+) -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared { receiver: waker, closed: AtomicBool::new(false), senders: Parking::new() });
     (Sender { into, shared: Arc::clone(&shared), home: None }, Receiver { from, shared })
 }
 
@@ -46,10 +53,8 @@ struct Shared {
     receiver: Waker,
     /// The receiver is gone.
     closed: AtomicBool,
-    /// `senders` is not empty; saves the receiver the lock.
-    parked: AtomicBool,
     /// Loops that wait for room.
-    senders: Mutex<Vec<Waker>>,
+    senders: Parking<Waker>,
 }
 
 impl<T> Sender<T> {
@@ -66,10 +71,8 @@ impl<T> Sender<T> {
             Err(refused) => refused,
         };
         let Some(home) = &self.home else { return Err(refused) };
-        self.shared.park(home);
-        // The receiver may have emptied the mailbox before it could see us parked: whoever of us looks last sees the
-        // other (both fences are sequentially consistent).
-        fence(Ordering::SeqCst);
+        // The receiver may have emptied the mailbox before it could see us parked, so one more try.
+        self.shared.senders.park(home, Waker::same);
         self.post(refused.0)
     }
 
@@ -128,36 +131,10 @@ impl<T> Iterator for Drain<'_, T> {
 impl<T> Drop for Drain<'_, T> {
     fn drop(&mut self) {
         if self.taken {
-            fence(Ordering::SeqCst);
-            self.receiver.shared.unpark();
+            self.receiver.shared.senders.unpark(|sender| sender.wake());
         }
         if !self.receiver.is_empty() {
             self.receiver.shared.receiver.wake();
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn park(&self, home: &Waker) {
-        let mut senders = self.lock();
-        if !senders.iter().any(|waiting| waiting.same(home)) {
-            senders.push(home.clone());
-        }
-        self.parked.store(true, Ordering::Relaxed);
-    }
-
-    fn unpark(&self) {
-        if !self.parked.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut senders = self.lock();
-        self.parked.store(false, Ordering::Relaxed);
-        for sender in senders.drain(..) {
-            sender.wake();
         }
     }
 }
@@ -171,7 +148,7 @@ impl<T> Clone for Sender<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
-        self.shared.unpark();
+        self.shared.senders.unpark(|sender| sender.wake());
     }
 }
 

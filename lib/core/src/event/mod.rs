@@ -5,8 +5,11 @@
 
 mod base;
 mod call;
+mod doze;
 pub mod mailbox;
+mod parking;
 mod poller;
+mod post;
 mod reactor;
 mod signal;
 mod slots;
@@ -17,6 +20,7 @@ mod waker;
 pub use base::{Base, Event, Timer, TimerSlot};
 pub use call::{Call, Expire, Handler, NoTimers};
 pub use poller::{Interest, Ready};
+pub use post::{Job, Refused, Task};
 pub use reactor::{Reactor, Turn};
 pub use signal::Signals;
 pub use slots::{Slots, Token};

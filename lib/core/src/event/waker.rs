@@ -3,16 +3,9 @@
 //! The loop says when it is about to sleep and when it is up again; who wakes it in between writes the eventfd, and
 //! everybody else only leaves a note. Nothing here locks or allocates, so a signal handler may wake a loop too.
 
+use super::doze::Doze;
 use super::poller::KernelWaker;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// The loop runs and will look for a note before it sleeps.
-const AWAKE: u8 = 0;
-/// The loop is in the kernel, or on its way there.
-const ASLEEP: u8 = 1;
-/// A note lies there that the loop has not read yet.
-const NOTIFIED: u8 = 2;
 
 /// Wakes a loop from any thread; wakes that find it awake, or woken already, cost no system call.
 #[derive(Clone, Debug)]
@@ -22,18 +15,18 @@ pub struct Waker {
 
 #[derive(Debug)]
 struct Wake {
-    state: AtomicU8,
+    doze: Doze,
     kernel: KernelWaker,
 }
 
 impl Waker {
     pub(super) fn new(kernel: KernelWaker) -> Waker {
-        Waker { inner: Arc::new(Wake { state: AtomicU8::new(AWAKE), kernel }) }
+        Waker { inner: Arc::new(Wake { doze: Doze::new(), kernel }) }
     }
 
     /// Wakes the loop, or keeps it from falling asleep; never blocks.
     pub fn wake(&self) {
-        if self.inner.state.swap(NOTIFIED, Ordering::AcqRel) == ASLEEP {
+        if self.inner.doze.wake() {
             self.inner.kernel.wake();
         }
     }
@@ -45,13 +38,19 @@ impl Waker {
 
     /// The loop is about to sleep; false when a note lies there, and then it must not.
     pub(super) fn doze(&self) -> bool {
-        self.inner.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.inner.doze.doze()
     }
 
     /// The loop is up again; true when somebody left a note since it last asked. To be called before the mailboxes
     /// are read: whoever posts afterwards leaves a new note.
     pub(super) fn rouse(&self) -> bool {
-        self.inner.state.swap(AWAKE, Ordering::AcqRel) == NOTIFIED
+        self.inner.doze.rouse()
+    }
+
+    /// Whether a note lies there, for a loop that watches for one before it sleeps.
+    #[inline]
+    pub(super) fn is_noted(&self) -> bool {
+        self.inner.doze.is_noted()
     }
 
     /// The eventfd behind it, to be put into a set of descriptors.

@@ -37,6 +37,12 @@ impl Blocks {
         true
     }
 
+    /// Gives the block back that is out under this number, whoever has it. False when it is not out.
+    pub fn give_back_number(&mut self, number: u32) -> bool {
+        let turn = self.turns.get(number as usize).copied();
+        turn.is_some_and(|turn| self.give_back(number, turn))
+    }
+
     /// Adds up to `count` free blocks, the first of them with the number [`Blocks::there`] told before.
     pub fn grow(&mut self, count: u32) {
         let first = self.there();

@@ -1,18 +1,22 @@
-//! Pools of blocks of 16 KiB, 64 KiB, 256 KiB and 1 MiB, callable from any thread.
+//! Pools of blocks, callable from any thread.
 //!
 //! C holds handles and tickets, not addresses of ours: both are looked up here, so one that outlived its pool finds
-//! nobody. A slab maps 128 blocks at a time and never gives them back before the pool is destroyed; untouched blocks
-//! occupy no memory.
+//! nobody. Blocks of 16 KiB and more come from slabs, under a lock each; smaller ones from the shelves (see
+//! [`super::local`]). Neither gives memory back before the pool is destroyed; untouched blocks occupy none.
 
-use super::blocks::{Blocks, MOST_BLOCKS, MOST_POOLS, POOL_TURNS, Ticket};
-use super::region::{Region, Wish};
-use crate::log::Level;
+use super::arena::{Arena, CLASSES};
+use super::blocks::{MOST_POOLS, POOL_TURNS, Ticket};
+use super::region::Wish;
+use super::shelf::Shelf;
+use super::slab::{PLANS, Slab, SlabPlan};
+use super::source::Source;
+use super::statistics::SlabStatistics;
 use crate::sys::node;
 use nix::errno::Errno;
 use std::fmt::Write;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// What a pool is asked for, as bits of the C interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,12 +45,22 @@ impl Flags {
 /// A pool, found by its handle.
 #[derive(Debug)]
 pub struct Pool {
-    slabs: [Mutex<Slab>; SIZES.len()],
-    flags: Flags,
-    wish: Wish,
+    /// In the order in which they were added: a ticket names a place here.
+    slabs: [OnceLock<Mutex<Slab>>; MOST_SLABS],
+    /// Size and place of each slab, the smallest first.
+    order: RwLock<Vec<(usize, usize)>>,
+    small: OnceLock<Small>,
+    pub(super) flags: Flags,
+    source: Arc<Source>,
     place: usize,
     turn: u32,
-    told: AtomicBool,
+}
+
+/// The classes below the slabs; made when the first of them is asked for.
+#[derive(Debug)]
+pub(super) struct Small {
+    pub arena: Arc<Arena>,
+    pub shelves: [Arc<Shelf>; CLASSES],
 }
 
 /// A block that was handed out.
@@ -79,10 +93,12 @@ pub fn create(node_id: i32, flags: Flags) -> Result<usize, Errno> {
     }
     let entry = pools.get_mut(place).ok_or(Errno::ENOMEM)?;
     entry.turn = entry.turn.wrapping_add(1) & POOL_TURNS as u32;
-    let slabs = SIZES.map(|size| Mutex::new(Slab::new(size)));
-    let pool = Arc::new(Pool { slabs, flags, wish, place, turn: entry.turn, told: AtomicBool::new(false) });
+    let pool = Pool::new(flags, wish, place, entry.turn);
+    for plan in PLANS {
+        pool.add_slab(plan)?;
+    }
     let handle = pool.handle();
-    entry.pool = Some(pool);
+    entry.pool = Some(Arc::new(pool));
     Ok(handle)
 }
 
@@ -99,8 +115,20 @@ pub fn destroy(handle: usize) -> bool {
     let Some(entry) = pools.get_mut(place) else { return false };
     let removed = entry.pool.take_if(|pool| pool.handle() == handle);
     drop(pools);
-    // Unmapping is done outside the lock; a call that is in the pool right now keeps it until it leaves.
-    removed.is_some()
+    // Unmapping is done outside the lock; a call that is in the pool right now keeps its slabs until it leaves.
+    let Some(pool) = removed else { return false };
+    DESTROYED.fetch_add(1, Ordering::Release);
+    if let Some(small) = pool.small.get() {
+        small.shelves.iter().for_each(|shelf| shelf.close());
+        small.arena.close();
+    }
+    true
+}
+
+/// How many pools were destroyed so far: what a thread remembers of a pool is good while this stays the same.
+#[inline(always)]
+pub(super) fn destroyed() -> usize {
+    DESTROYED.load(Ordering::Acquire)
 }
 
 /// Gives a block back. False when the ticket is no longer good: given back already, or its pool is gone.
@@ -109,97 +137,103 @@ pub fn free(ticket: Ticket) -> bool {
 }
 
 impl Pool {
-    /// Hands out the smallest free block of at least `length` bytes.
+    fn new(flags: Flags, wish: Wish, place: usize, turn: u32) -> Pool {
+        let slabs = std::array::from_fn(|_| OnceLock::new());
+        let (order, small, source) = (RwLock::new(Vec::new()), OnceLock::new(), Arc::new(Source::new(wish)));
+        Pool { slabs, order, small, flags, source, place, turn }
+    }
+
+    /// Adds a slab, and the blocks it is to have from the beginning.
+    ///
+    /// Fails with EEXIST when there is one of that size, EINVAL for a plan that makes no sense, ENOMEM when there is no
+    /// memory or the pool has six slabs.
+    pub fn add_slab(&self, plan: SlabPlan) -> Result<(), Errno> {
+        let mut slab = Slab::new(plan)?;
+        let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        if order.iter().any(|(size, _)| *size == plan.block) {
+            return Err(Errno::EEXIST);
+        }
+        let place = order.len();
+        let free = self.slabs.get(place).ok_or(Errno::ENOMEM)?;
+        slab.stock(plan.least, &self.source)?;
+        free.set(Mutex::new(slab)).map_err(|_| Errno::ENOMEM)?;
+        let at = order.partition_point(|(size, _)| *size < plan.block);
+        order.insert(at, (plan.block, place));
+        Ok(())
+    }
+
+    /// Hands out the smallest free block of at least `length` bytes from the slabs.
     ///
     /// Fails with EINVAL when no block is that large (or `length` is 0), ENOMEM when all are out.
     pub fn take(&self, length: usize) -> Result<Block, Errno> {
-        let first = SIZES.iter().position(|size| length > 0 && length <= *size).ok_or(Errno::EINVAL)?;
-        let last = if self.flags.smallest_only { first } else { SIZES.len() - 1 };
-        (first..=last).find_map(|index| self.take_from(index)).ok_or(Errno::ENOMEM)
+        let order = self.order.read().unwrap_or_else(PoisonError::into_inner);
+        let first = order.partition_point(|(size, _)| *size < length);
+        let fitting = order.get(first..).filter(|fitting| length > 0 && !fitting.is_empty()).ok_or(Errno::EINVAL)?;
+        let tried = if self.flags.smallest_only { 1 } else { fitting.len() };
+        fitting.iter().take(tried).find_map(|(_, place)| self.take_from(*place)).ok_or(Errno::ENOMEM)
     }
 
-    /// A line per slab, between two rules.
+    /// The figures of every size: the small classes, then the slabs, each with the smallest first.
+    pub fn statistics(&self) -> Vec<SlabStatistics> {
+        let unused = (0..CLASSES).map(Shelf::unused);
+        let small: Vec<SlabStatistics> = match self.small.get() {
+            Some(small) => small.shelves.iter().map(|shelf| shelf.statistics()).collect(),
+            None => unused.collect(),
+        };
+        let order = self.order.read().unwrap_or_else(PoisonError::into_inner);
+        let slabs = order.iter().filter_map(|(_, place)| Some(locked(self.slabs.get(*place)?.get()?).statistics()));
+        small.into_iter().chain(slabs).collect()
+    }
+
+    /// A line per slab between two rules, and below them one for each small class that is in use.
     pub fn describe(&self) -> String {
-        let mut text = format!("{}\n", "-".repeat(48));
-        for (index, slab) in self.slabs.iter().enumerate() {
-            let slab = locked(slab);
-            let (out, there) = (slab.blocks.out(), slab.blocks.there());
-            let size = slab.size;
+        let rule = "-".repeat(48);
+        let (small, slabs): (Vec<_>, Vec<_>) = self.statistics().into_iter().partition(|one| one.small);
+        let mut text = format!("{rule}\n");
+        for (index, one) in slabs.iter().chain(small.iter().filter(|one| one.allocated > 0)).enumerate() {
+            let SlabStatistics { block, used, allocated, most, cached, .. } = *one;
+            let cached = if one.small { format!(", cached:{cached}") } else { String::new() };
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "pool:{:#x} - slab[{index}]: size:{size}, used:{out}, alloced:{there}, max_alloc:{MOST}",
+                "pool:{:#x} - slab[{index}]: size:{block}, used:{used}, alloced:{allocated}, max_alloc:{most}{cached}",
                 self.handle()
             );
         }
-        text + &"-".repeat(48)
+        text + &rule
     }
 
-    fn take_from(&self, index: usize) -> Option<Block> {
-        let mut slab = locked(self.slabs.get(index)?);
-        let (number, turn) = match slab.blocks.take() {
-            Some(taken) => taken,
-            None => {
-                self.tell(slab.grow(self.wish)?);
-                slab.blocks.take()?
-            }
-        };
-        let ticket = Ticket { pool: self.place as u16, pool_turn: self.turn, slab: index as u8, block: number, turn };
-        Some(Block { start: slab.address(number)?, ticket, registered: self.flags.register })
+    /// The small classes. Fails with ENOMEM when there are no addresses for them.
+    pub(super) fn small(&self) -> Result<&Small, Errno> {
+        if let Some(small) = self.small.get() {
+            return Ok(small);
+        }
+        let arena = Arc::new(Arena::new()?);
+        let shelf = |class| Arc::new(Shelf::new(class, Arc::clone(&arena), Arc::clone(&self.source)));
+        let shelves = std::array::from_fn(shelf);
+        // Another thread may have been faster: then ours is unmapped again.
+        Ok(self.small.get_or_init(|| Small { arena, shelves }))
+    }
+
+    /// Gives the slab's block back that begins at `address`. False when there is none, or it is not out.
+    pub(super) fn give_back_at(&self, address: usize) -> bool {
+        let slabs = self.slabs.iter().filter_map(OnceLock::get);
+        slabs.filter_map(|slab| locked(slab).give_back_at(address)).any(|was_out| was_out)
+    }
+
+    fn take_from(&self, place: usize) -> Option<Block> {
+        let (start, block, turn) = locked(self.slabs.get(place)?.get()?).take(&self.source)?;
+        let ticket = Ticket { pool: self.place as u16, pool_turn: self.turn, slab: place as u8, block, turn };
+        Some(Block { start, ticket, registered: self.flags.register })
     }
 
     fn give_back(&self, ticket: Ticket) -> bool {
-        let Some(slab) = self.slabs.get(usize::from(ticket.slab)) else { return false };
-        self.turn == ticket.pool_turn && locked(slab).blocks.give_back(ticket.block, ticket.turn)
+        let Some(slab) = self.slabs.get(usize::from(ticket.slab)).and_then(OnceLock::get) else { return false };
+        self.turn == ticket.pool_turn && locked(slab).give_back(ticket.block, ticket.turn)
     }
 
-    /// A wish that was not fulfilled is worth one record, not one per mapping.
-    fn tell(&self, unfulfilled: Option<String>) {
-        if let Some(why) = unfulfilled
-            && !self.told.swap(true, Ordering::Relaxed)
-        {
-            crate::log!(Level::Info, "MEMPOOL", "{why}");
-        }
-    }
-
-    fn handle(&self) -> usize {
+    pub(super) fn handle(&self) -> usize {
         (self.place + 1) | (self.turn as usize) << 14
-    }
-}
-
-/// All blocks of one size.
-#[derive(Debug)]
-struct Slab {
-    size: usize,
-    blocks: Blocks,
-    /// Each mapping with the number of its first block, in rising order.
-    regions: Vec<(u32, Region)>,
-}
-
-impl Slab {
-    fn new(size: usize) -> Slab {
-        Slab { size, blocks: Blocks::new(MOST), regions: Vec::new() }
-    }
-
-    /// Maps more blocks: 128, or as many as there is still address space for. `None` when there is none, or no more
-    /// blocks are allowed; inside, why a wish was not fulfilled.
-    fn grow(&mut self, wish: Wish) -> Option<Option<String>> {
-        let mut count = self.blocks.room().min(AT_ONCE);
-        while count > 0 {
-            if let Ok((region, unfulfilled)) = Region::map(count as usize * self.size, wish) {
-                self.regions.push((self.blocks.there(), region));
-                self.blocks.grow(count);
-                return Some(unfulfilled);
-            }
-            count /= 2;
-        }
-        None
-    }
-
-    fn address(&self, number: u32) -> Option<NonNull<u8>> {
-        let at = self.regions.partition_point(|(first, _)| *first <= number).checked_sub(1)?;
-        let (first, region) = self.regions.get(at)?;
-        Some(region.at((number - first) as usize * self.size))
     }
 }
 
@@ -227,14 +261,10 @@ fn node(id: i32) -> Result<u32, Errno> {
 }
 
 static POOLS: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
+static DESTROYED: AtomicUsize = AtomicUsize::new(0);
 
-/// The sizes of the blocks in bytes, smallest first.
-const SIZES: [usize; 4] = [16 << 10, 64 << 10, 256 << 10, 1 << 20];
-/// How many blocks are mapped at once.
-const AT_ONCE: u32 = 128;
-/// Most blocks of one size.
-const MOST: u32 = 24576;
-const _: () = assert!(MOST <= MOST_BLOCKS);
+/// Most slabs of a pool.
+const MOST_SLABS: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -277,8 +307,8 @@ mod tests {
         let (handle, generous) = pool(0);
         let (other_handle, strict) = pool(0x10);
         for pool in [&generous, &strict] {
-            let mut slab = locked(&pool.slabs[0]);
-            slab.blocks = Blocks::new(0);
+            let all: Vec<Block> = (0..24576).map(|_| pool.take(1).unwrap()).collect();
+            assert!(all.iter().all(|block| block.ticket.slab == 0));
         }
         assert_eq!(generous.take(1).unwrap().ticket.slab, 1);
         assert_eq!(strict.take(1).unwrap_err(), Errno::ENOMEM);
@@ -309,6 +339,24 @@ mod tests {
         assert!(lines[1].ends_with("slab[0]: size:16384, used:1, alloced:128, max_alloc:24576"), "{text}");
         assert!(free(block.ticket));
         assert!(pool.describe().contains("slab[0]: size:16384, used:0, alloced:128"));
+        destroy(handle);
+    }
+
+    #[test]
+    fn slabs_of_ones_own_are_used_by_size() {
+        let (handle, pool) = pool(0x10);
+        let plan = SlabPlan { block: 3000, least: 2, most: 3, quantum: 1, align: 8 };
+        pool.add_slab(plan).unwrap();
+        assert_eq!(pool.add_slab(plan).unwrap_err(), Errno::EEXIST);
+        assert_eq!(pool.add_slab(SlabPlan { align: 3, ..plan }).unwrap_err(), Errno::EINVAL);
+        pool.add_slab(SlabPlan { block: 2 << 20, ..plan }).unwrap();
+        assert_eq!(pool.add_slab(SlabPlan { block: 3 << 20, ..plan }).unwrap_err(), Errno::ENOMEM);
+        let blocks: Vec<Block> = (0..3).map(|_| pool.take(2000).unwrap()).collect();
+        assert_eq!(pool.take(2000).unwrap_err(), Errno::ENOMEM);
+        assert!(pool.take((1 << 20) + 1).is_ok());
+        assert!(free(blocks[1].ticket) && !free(blocks[1].ticket));
+        let sizes: Vec<usize> = pool.statistics().iter().filter(|one| !one.small).map(|one| one.block).collect();
+        assert_eq!(sizes, [3000, 16384, 65536, 262144, 1 << 20, 2 << 20]);
         destroy(handle);
     }
 

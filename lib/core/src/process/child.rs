@@ -1,13 +1,19 @@
 //! A process this one is the parent of: how it ended, and how to send it a signal.
 //!
 //! The pid is ours until it is collected, so signals by number cannot hit a stranger. Where the kernel has pidfds the
-//! end is readable from a descriptor; where it has none, SIGCHLD is the hint to look. Dropping a [`Child`] leaves the
+//! end is readable from a descriptor; where it has none, SIGCHLD is the hint to look, and [`wait`](Child::wait) looks
+//! again and again. Dropping a [`Child`] leaves the
 //! process running: whoever replaces us may find it again.
 
+use super::spawn::open_pidfd;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A running, or ended but not yet collected, child.
 #[derive(Debug)]
@@ -49,14 +55,24 @@ impl Child {
     /// How it ended, if it has, and releases the pid. What it left behind in its process group is killed first, while
     /// the unreleased pid still keeps the group's number from belonging to anybody else.
     pub fn collect(&mut self) -> io::Result<Option<Exit>> {
-        if self.collected || wait(libc::P_PID, self.pid, libc::WNOWAIT)?.is_none() {
+        if self.collected || ended_of(libc::P_PID, self.pid, libc::WNOWAIT)?.is_none() {
             return Ok(None);
         }
         // Refused when it is a set-user-ID program's group: no reason to leave the dead uncollected.
         let _ = send(-self.pid, libc::SIGKILL);
-        let ended = wait(libc::P_PID, self.pid, 0)?;
+        let ended = ended_of(libc::P_PID, self.pid, 0)?;
         self.collected = ended.is_some();
         Ok(ended.map(|(_, exit)| exit))
+    }
+
+    /// How it ended, as soon as it has: [`Child::collect`], waiting for at most `patience` (for ever without one).
+    /// `None` when it goes on, or was collected before.
+    pub fn wait(&mut self, patience: Option<Duration>) -> io::Result<Option<Exit>> {
+        if self.collected {
+            return Ok(None);
+        }
+        await_end(self.pid, self.pidfd(), patience)?;
+        self.collect()
     }
 
     /// Sends `signal` to the process; nothing happens when it was collected already.
@@ -76,18 +92,67 @@ impl Child {
 /// The pid of some child that has ended and is not collected yet, or of an orphan that became ours. It stays
 /// uncollected, so the caller may decide whose it is.
 pub fn ended() -> io::Result<Option<i32>> {
-    match wait(libc::P_ALL, 0, libc::WNOWAIT) {
+    match ended_of(libc::P_ALL, 0, libc::WNOWAIT) {
         Err(e) if e.raw_os_error() == Some(libc::ECHILD) => Ok(None),
         other => Ok(other?.map(|(pid, _)| pid)),
     }
 }
 
-/// Collects an ended child that no [`Child`] stands for.
-pub fn reap(pid: i32) -> io::Result<Option<Exit>> {
-    Ok(wait(libc::P_PID, pid, 0)?.map(|(_, exit)| exit))
+/// How the child `pid` of ours ended, as soon as it has: waits for at most `patience` (for ever without one), and releases
+/// the pid. `None` when it goes on. What it has left in its process group goes on as well.
+///
+/// # Errors
+/// ECHILD when it is no child of ours, or was collected.
+pub fn wait(pid: i32, patience: Option<Duration>) -> io::Result<Option<Exit>> {
+    // 0 and below mean groups of processes to the kernel.
+    if pid <= 0 || patience == Some(Duration::ZERO) {
+        return if pid <= 0 { Err(io::Error::from_raw_os_error(libc::ECHILD)) } else { reap(pid) };
+    }
+    // Asked for first: the descriptor of a stranger would be waited for.
+    if let Some(exit) = reap(pid)? {
+        return Ok(Some(exit));
+    }
+    let pidfd = open_pidfd(pid);
+    await_end(pid, pidfd.as_ref().map(AsFd::as_fd), patience)?;
+    reap(pid)
 }
 
-fn wait(kind: libc::idtype_t, pid: libc::pid_t, flags: i32) -> io::Result<Option<(i32, Exit)>> {
+/// Sleeps until the child has ended, or patience has.
+fn await_end(pid: libc::pid_t, pidfd: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> io::Result<()> {
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
+    let mut nap = Duration::from_millis(1);
+    while ended_of(libc::P_PID, pid, libc::WNOWAIT)?.is_none() {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            break;
+        }
+        match pidfd {
+            Some(fd) => sleep_on(fd, left)?,
+            None => {
+                thread::sleep(left.unwrap_or(nap).min(nap));
+                nap = (nap * 2).min(LONGEST_NAP);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sleep_on(fd: BorrowedFd<'_>, left: Option<Duration>) -> io::Result<()> {
+    // Rounded up: ending a little early would mean asking again and again for the last millisecond.
+    let timeout =
+        left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX));
+    match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Collects an ended child that no [`Child`] stands for.
+pub fn reap(pid: i32) -> io::Result<Option<Exit>> {
+    Ok(ended_of(libc::P_PID, pid, 0)?.map(|(_, exit)| exit))
+}
+
+fn ended_of(kind: libc::idtype_t, pid: libc::pid_t, flags: i32) -> io::Result<Option<(i32, Exit)>> {
     // SAFETY: a siginfo_t is numbers and a union of numbers and pointers, for which all bits zero is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOHANG | flags;
@@ -133,6 +198,9 @@ impl fmt::Display for Exit {
         }
     }
 }
+
+/// Where the kernel has no pidfds: how long an end may go unnoticed.
+const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

@@ -3,16 +3,29 @@
 //! It may be running in its parent's memory. No allocation, no lock, no panic, no libc function that keeps state: all
 //! of them would be the parent's.
 
+use super::identity::Identity;
 use libc::{c_char, c_int, c_long, c_void};
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// What the child is lent. It outlives the child's use of it: the parent sleeps until exec or exit.
-pub(super) struct Image {
+pub(super) struct Image<'a> {
     pub path: *const c_char,
     pub argv: *const *const c_char,
     pub envp: *const *const c_char,
     pub folder: *const c_char,
+    pub place: Place,
+    /// Whether the program is to be nobody's child: this process makes another one and ends.
+    pub detached: bool,
+    /// Which of input, output and error lead to `/dev/null`.
+    pub null: [bool; 3],
+    pub handed: &'a [Handed],
+    pub limits: &'a [Limit],
+    /// Added to the niceness we have.
+    pub nice: c_int,
+    /// A bit for each processor; empty for all that we may use.
+    pub cpus: &'a [usize],
+    pub identity: Option<&'a Identity>,
     /// -1 where `close_range` closes; else descriptors are closed one by one up to this.
     pub highest_fd: c_int,
     /// -1, or where a failure is written to.
@@ -22,51 +35,207 @@ pub(super) struct Image {
     pub errno: AtomicI32,
 }
 
+/// Whom the program belongs to, as far as the terminal's signals go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    OurGroup,
+    OwnGroup,
+    OwnSession,
+}
+
+/// A descriptor of ours and the number it gets.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub from: c_int,
+    pub to: c_int,
+    /// Where it waits until every number is free to be taken.
+    pub aside: AtomicI32,
+}
+
+/// As prlimit takes it.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Limit {
+    pub soft: u64,
+    pub hard: u64,
+    pub resource: c_int,
+}
+
 /// What was attempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Create = 1,
     Folder = 2,
     Execute = 3,
+    Descriptor = 4,
+    Limit = 5,
+    Nice = 6,
+    Processors = 7,
+    Identity = 8,
+    Session = 9,
 }
 
 /// The child's whole life before exec. System calls only; see the top of this file.
 pub(super) extern "C" fn become_program(image: *mut c_void) -> c_int {
     // SAFETY: both callers pass an Image that lives until this process has become another or exited.
-    let image = unsafe { &*image.cast::<Image>() };
+    let image = unsafe { &*image.cast::<Image<'_>>() };
     let (what, errno) = image.enter();
     image.errno.store(errno, Ordering::Release);
     image.failed.store(what as c_int, Ordering::Release);
-    if image.report_to >= 0 {
-        let report = pack(what as c_int, errno);
-        // SAFETY: write reads the bytes of `report`, which are ours.
-        let _ = unsafe {
-            call(libc::SYS_write, [image.report_to as c_long, address(report.as_ptr()), REPORT_LEN as c_long, 0])
-        };
-    }
+    image.report(what as c_int, errno);
     leave()
 }
 
-impl Image {
+impl Image<'_> {
     /// Returns only when something failed: what, and with which errno.
     fn enter(&self) -> (What, c_int) {
-        reset_dispositions();
-        // SAFETY: setpgid takes numbers only.
-        let _ = unsafe { call(libc::SYS_setpgid, [0; 4]) };
-        self.close_descriptors();
-        null_input();
-        if !self.folder.is_null() {
-            // SAFETY: `folder` is a C string of the plan.
-            if let Err(errno) = unsafe { call(libc::SYS_chdir, [address(self.folder), 0, 0, 0]) } {
-                return (What::Folder, errno);
+        match self.prepare() {
+            Err(failed) => failed,
+            Ok(()) => {
+                let exec = [address(self.path), address(self.argv), address(self.envp), 0];
+                // SAFETY: a C string and two null-terminated arrays of C strings, all of the plan.
+                match unsafe { call(libc::SYS_execve, exec) } {
+                    Ok(_) => (What::Execute, 0),
+                    Err(errno) => (What::Execute, errno),
+                }
             }
         }
+    }
+
+    /// Limits come after the descriptors, which may be more than the new limit; what needs rights comes before they
+    /// are given up, and the folder after: it is to be one that the program's user may enter.
+    fn prepare(&self) -> Result<(), (What, c_int)> {
+        reset_dispositions();
+        self.take_place().map_err(|errno| (What::Session, errno))?;
+        if self.detached {
+            self.detach().map_err(|errno| (What::Create, errno))?;
+        }
+        self.close_descriptors();
+        self.null_descriptors();
+        self.hand_over().map_err(|errno| (What::Descriptor, errno))?;
+        self.limit().map_err(|errno| (What::Limit, errno))?;
+        self.be_nice().map_err(|errno| (What::Nice, errno))?;
+        self.choose_processors().map_err(|errno| (What::Processors, errno))?;
+        self.identify().map_err(|errno| (What::Identity, errno))?;
+        if !self.folder.is_null() {
+            // SAFETY: `folder` is a C string of the plan.
+            unsafe { call(libc::SYS_chdir, [address(self.folder), 0, 0, 0]) }.map_err(|errno| (What::Folder, errno))?;
+        }
         unblock_all();
-        let exec = [address(self.path), address(self.argv), address(self.envp), 0];
-        // SAFETY: a C string and two null-terminated arrays of C strings, all of the plan.
-        match unsafe { call(libc::SYS_execve, exec) } {
-            Ok(_) => (What::Execute, 0),
-            Err(errno) => (What::Execute, errno),
+        Ok(())
+    }
+
+    fn take_place(&self) -> Result<(), c_int> {
+        let way = match self.place {
+            Place::OurGroup => return Ok(()),
+            Place::OwnGroup => libc::SYS_setpgid,
+            Place::OwnSession => libc::SYS_setsid,
+        };
+        // SAFETY: both take numbers only.
+        unsafe { call(way, [0; 4]) }.map(drop)
+    }
+
+    /// The grandchild goes on; its parent says who it is and ends. Whoever waits for orphans gets it.
+    fn detach(&self) -> Result<(), c_int> {
+        // SAFETY: without CLONE_VM it is a fork; the copy goes on here, and keeps to system calls, too.
+        let pid = unsafe { call(libc::SYS_clone, [c_long::from(libc::SIGCHLD), 0, 0, 0]) }?;
+        if pid > 0 {
+            self.report(PID, pid as c_int);
+            leave();
+        }
+        Ok(())
+    }
+
+    fn report(&self, code: c_int, value: c_int) {
+        if self.report_to >= 0 {
+            let report = pack(code, value);
+            let write = [self.report_to as c_long, address(report.as_ptr()), REPORT_LEN as c_long, 0];
+            // SAFETY: write reads the bytes of `report`, which are ours.
+            let _ = unsafe { call(libc::SYS_write, write) };
+        }
+    }
+
+    /// Any of ours may have the number another one is to get, so all are copied to high numbers first. The copies are
+    /// closed by exec.
+    fn hand_over(&self) -> Result<(), c_int> {
+        let mut above = 3;
+        for handed in self.handed {
+            above = above.max(handed.to + 1);
+        }
+        for handed in self.handed {
+            let copy = [c_long::from(handed.from), c_long::from(libc::F_DUPFD_CLOEXEC), c_long::from(above), 0];
+            // SAFETY: F_DUPFD_CLOEXEC takes numbers only.
+            let aside = unsafe { call(libc::SYS_fcntl, copy) }?;
+            handed.aside.store(aside as c_int, Ordering::Relaxed);
+        }
+        for handed in self.handed {
+            let place = [c_long::from(handed.aside.load(Ordering::Relaxed)), c_long::from(handed.to), 0, 0];
+            // SAFETY: dup3 takes numbers only.
+            unsafe { call(libc::SYS_dup3, place) }?;
+        }
+        Ok(())
+    }
+
+    fn limit(&self) -> Result<(), c_int> {
+        for limit in self.limits {
+            let set = [0, c_long::from(limit.resource), address(limit), 0];
+            // SAFETY: the kernel reads two numbers of 64 bits, which `Limit` begins with.
+            unsafe { call(libc::SYS_prlimit64, set) }?;
+        }
+        Ok(())
+    }
+
+    fn be_nice(&self) -> Result<(), c_int> {
+        if self.nice == 0 {
+            return Ok(());
+        }
+        // SAFETY: numbers only. The call itself answers 20 less what the C library's function would.
+        let now = 20 - unsafe { call(libc::SYS_getpriority, [0; 4]) }?;
+        // SAFETY: numbers only; 0 is this process.
+        unsafe { call(libc::SYS_setpriority, [0, 0, now + c_long::from(self.nice), 0]) }.map(drop)
+    }
+
+    fn choose_processors(&self) -> Result<(), c_int> {
+        if self.cpus.is_empty() {
+            return Ok(());
+        }
+        let mask = [0, size_of_val(self.cpus) as c_long, address(self.cpus.as_ptr()), 0];
+        // SAFETY: the kernel reads as many bytes as the slice has.
+        unsafe { call(libc::SYS_sched_setaffinity, mask) }.map(drop)
+    }
+
+    /// System calls, not the C library's functions: those would change every thread of a process, of the parent's.
+    fn identify(&self) -> Result<(), c_int> {
+        let Some(Identity { uid, gid, groups }) = self.identity else { return Ok(()) };
+        let list = [groups.len() as c_long, address(groups.as_ptr()), 0, 0];
+        // SAFETY: the kernel reads as many numbers as the list has.
+        unsafe { call(SETGROUPS, list) }?;
+        let (uid, gid) = (c_long::from(uid.cast_signed()), c_long::from(gid.cast_signed()));
+        // SAFETY: numbers only.
+        unsafe { call(SETRESGID, [gid, gid, gid, 0]) }?;
+        // SAFETY: numbers only.
+        unsafe { call(SETRESUID, [uid, uid, uid, 0]) }.map(drop)
+    }
+
+    /// Reading from a terminal in the background would stop the program. Where there is no `/dev/null`, all stays ours.
+    fn null_descriptors(&self) {
+        let open = [
+            c_long::from(libc::AT_FDCWD),
+            address(c"/dev/null".as_ptr()),
+            c_long::from(libc::O_RDWR | libc::O_CLOEXEC),
+            0,
+        ];
+        // SAFETY: the path is a C string constant.
+        let Ok(fd) = (unsafe { call(libc::SYS_openat, open) }) else { return };
+        for (to, wanted) in (0..).zip(self.null) {
+            if wanted && fd == to {
+                // It was closed, and /dev/null was opened right there.
+                // SAFETY: F_SETFD takes numbers only.
+                let _ = unsafe { call(libc::SYS_fcntl, [fd, c_long::from(libc::F_SETFD), 0, 0]) };
+            } else if wanted {
+                // SAFETY: dup3 takes numbers only; the original is close-on-exec.
+                let _ = unsafe { call(libc::SYS_dup3, [fd, to, 0, 0]) };
+            }
         }
     }
 
@@ -88,7 +257,7 @@ impl Image {
     }
 }
 
-impl Image {
+impl Image<'_> {
     /// What failed and its errno, once the child has exited; `None` when it has become the program.
     pub fn failure(&self) -> Option<(What, c_int)> {
         let what = What::from_code(self.failed.load(Ordering::Acquire))?;
@@ -114,21 +283,6 @@ fn unblock_all() {
     let mask = [c_long::from(libc::SIG_SETMASK), address(&raw const none), 0, SIGSET_LEN];
     // SAFETY: the kernel reads a set of 64 signals from `none`.
     let _ = unsafe { call(libc::SYS_rt_sigprocmask, mask) };
-}
-
-/// Reading from a terminal in the background would stop the program. Where there is no `/dev/null`, input stays ours.
-fn null_input() {
-    let open = [
-        c_long::from(libc::AT_FDCWD),
-        address(c"/dev/null".as_ptr()),
-        c_long::from(libc::O_RDONLY | libc::O_CLOEXEC),
-        0,
-    ];
-    // SAFETY: the path is a C string constant.
-    if let Ok(fd) = unsafe { call(libc::SYS_openat, open) } {
-        // SAFETY: dup3 takes numbers only; the original is close-on-exec.
-        let _ = unsafe { call(libc::SYS_dup3, [fd, 0, 0, 0]) };
-    }
 }
 
 fn leave() -> ! {
@@ -176,10 +330,29 @@ pub(super) fn highest_fd() -> c_int {
     open.unwrap_or(1023)
 }
 
-/// Reads what the child of a fork has written to `report_to`: nothing, or a failure.
-pub(super) fn reported(report: &[u8]) -> Option<(What, c_int)> {
-    let &[a, b, c, d, e, f, g, h] = report.first_chunk::<REPORT_LEN>()?;
-    Some((What::from_code(c_int::from_ne_bytes([a, b, c, d]))?, c_int::from_ne_bytes([e, f, g, h])))
+/// What the child of a fork, and its child, have written to `report_to`.
+#[derive(Default)]
+pub(super) struct Report {
+    /// What failed, if anything did.
+    pub failure: Option<(What, c_int)>,
+    /// Who it is that was detached.
+    pub pid: Option<libc::pid_t>,
+}
+
+impl Report {
+    pub fn read(mut bytes: &[u8]) -> Report {
+        let mut report = Report::default();
+        while let Some((&[a, b, c, d, e, f, g, h], rest)) = bytes.split_first_chunk::<REPORT_LEN>() {
+            bytes = rest;
+            let (code, value) = (c_int::from_ne_bytes([a, b, c, d]), c_int::from_ne_bytes([e, f, g, h]));
+            if code == PID {
+                report.pid = Some(value);
+            } else {
+                report.failure = What::from_code(code).map(|what| (what, value));
+            }
+        }
+        report
+    }
 }
 
 fn pack(what: c_int, errno: c_int) -> [u8; REPORT_LEN] {
@@ -190,12 +363,35 @@ fn pack(what: c_int, errno: c_int) -> [u8; REPORT_LEN] {
 
 impl What {
     fn from_code(code: c_int) -> Option<What> {
-        [What::Create, What::Folder, What::Execute].into_iter().find(|what| *what as c_int == code)
+        What::ALL.iter().copied().find(|what| *what as c_int == code)
     }
+
+    const ALL: &[What] = &[
+        What::Create,
+        What::Folder,
+        What::Execute,
+        What::Descriptor,
+        What::Limit,
+        What::Nice,
+        What::Processors,
+        What::Identity,
+        What::Session,
+    ];
 }
+
+/// On 32-bit ARM the plain names are calls of 16 bits.
+#[cfg(target_arch = "arm")]
+const IDENTITY_CALLS: [c_long; 3] = [libc::SYS_setgroups32, libc::SYS_setresgid32, libc::SYS_setresuid32];
+#[cfg(not(target_arch = "arm"))]
+const IDENTITY_CALLS: [c_long; 3] = [libc::SYS_setgroups, libc::SYS_setresgid, libc::SYS_setresuid];
+const SETGROUPS: c_long = IDENTITY_CALLS[0];
+const SETRESGID: c_long = IDENTITY_CALLS[1];
+const SETRESUID: c_long = IDENTITY_CALLS[2];
 
 const LAST_SIGNAL: c_long = 64;
 /// Bytes of the kernel's signal set.
 const SIGSET_LEN: c_long = 8;
 const CLOSE_RANGE_CLOEXEC: c_long = 4;
 const REPORT_LEN: usize = 8;
+/// In place of a [`What`]: the value is no errno, but whom `detach` has made.
+const PID: c_int = 0;

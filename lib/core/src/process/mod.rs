@@ -3,14 +3,20 @@
 mod child;
 mod claim;
 mod daemon;
+mod identity;
 mod image;
+mod limits;
+mod plan;
 mod spawn;
 mod starter;
 mod title;
 
-pub use child::{Child, Exit, ended, reap};
+pub use child::{Child, Exit, ended, reap, wait};
 pub use claim::{Claim, Held, claim, holder};
 pub use daemon::{Ready, daemonize};
-pub use spawn::{Plan, SpawnError};
+pub use identity::Identity;
+pub use limits::{NO_LIMIT, allow_core_dumps, limit, set_limit, set_soft_limit};
+pub use plan::{Plan, Resource, Stdio, in_path};
+pub use spawn::SpawnError;
 pub use starter::Starter;
 pub use title::title;

@@ -1,4 +1,4 @@
-//! Starting a program from a plan prepared beforehand.
+//! Starting a program as its plan says.
 //!
 //! std's `Command` forks, copying the page tables, as soon as more than the plainest things are asked of it. Here the
 //! child borrows our memory (`CLONE_VM | CLONE_VFORK`) until it has become the new program; between the two it makes
@@ -6,31 +6,23 @@
 //! ours. Its failure is a number it leaves in that memory. Where that cannot be (an emulator turns vfork into fork, an
 //! old one knows no `CLONE_PIDFD`), it is a fork, and the number comes through a pipe that exec closes.
 //!
+//! Who is to be another user is forked, too: the kernel takes the right to dump core away from the memory in which a user
+//! changes, and that would be ours. So is who is to be nobody's child.
+//!
 //! The program starts with default signal dispositions, nothing blocked, `/dev/null` for input, our output and error,
 //! no other descriptor, and a process group of its own: a Ctrl-C meant for us does not reach it past our order of
-//! stopping.
+//! stopping. The plan may say otherwise.
 
 use super::child::Child;
-use super::image::{Image, What, become_program, call, highest_fd, reported, say_hello};
-use libc::{c_char, c_int, c_long, c_void};
-use std::ffi::{CString, OsStr};
+use super::image::{Image, Report, What, become_program, call, say_hello};
+use super::plan::{Plan, pointers};
+use libc::{c_int, c_long, c_void};
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
-
-/// Everything exec needs, in the form the kernel takes it.
-#[derive(Debug)]
-pub struct Plan {
-    path: CString,
-    argv: Vec<CString>,
-    envp: Vec<CString>,
-    folder: Option<CString>,
-}
 
 /// A program that could not be started.
 #[derive(Debug)]
@@ -40,62 +32,34 @@ pub struct SpawnError {
 }
 
 impl Plan {
-    /// A plan to run `path` with `argv`, whose first word is the name it is told, and exactly the environment `envp`.
-    pub fn new<A, K, V>(
-        path: &Path,
-        argv: impl IntoIterator<Item = A>,
-        envp: impl IntoIterator<Item = (K, V)>,
-    ) -> io::Result<Plan>
-    where
-        A: AsRef<OsStr>,
-        K: AsRef<OsStr>,
-        V: AsRef<OsStr>,
-    {
-        let pair = |(key, value): (K, V)| {
-            let mut word = key.as_ref().to_owned();
-            word.push("=");
-            word.push(value);
-            CString::new(word.into_vec())
-        };
-        Ok(Plan {
-            path: CString::new(path.as_os_str().as_bytes())?,
-            argv: argv.into_iter().map(|word| CString::new(word.as_ref().as_bytes())).collect::<Result<_, _>>()?,
-            envp: envp.into_iter().map(pair).collect::<Result<_, _>>()?,
-            folder: None,
-        })
-    }
-
-    /// The same, run in `folder`.
-    pub fn in_folder(mut self, folder: &Path) -> io::Result<Plan> {
-        self.folder = Some(CString::new(folder.as_os_str().as_bytes())?);
-        Ok(self)
-    }
-
     /// Runs it. When this returns a child, exec has succeeded.
     pub fn spawn(&self) -> Result<Child, SpawnError> {
-        self.spawn_by(way())
+        self.spawn_by(if self.identity.is_some() { Way::Fork } else { way() })
     }
 
-    fn spawn_by(&self, way: Way) -> Result<Child, SpawnError> {
-        let argv = pointers(&self.argv);
-        let envp = pointers(&self.envp);
-        let image = self.image(&argv, &envp);
-        match way {
-            Way::Borrow => borrow(&image),
-            Way::Fork => fork(image),
+    /// Runs it as nobody's child: who waits for orphans (usually process 1) will collect it, nobody else has to.
+    /// Its number; exec has succeeded.
+    pub fn spawn_detached(&self) -> Result<i32, SpawnError> {
+        let (argv, envp, handed) = (pointers(&self.argv), pointers(&self.envp), self.handed());
+        let (between, report) = fork(Image { detached: true, ..self.image(&argv, &envp, &handed) })?;
+        bury(between);
+        match report {
+            Report { failure: Some(failure), .. } => Err(failed(failure)),
+            Report { pid: Some(pid), .. } => Ok(pid),
+            // It was killed before it had made the other one.
+            Report { .. } => Err(create(io::Error::from_raw_os_error(libc::EINTR))),
         }
     }
 
-    fn image(&self, argv: &[*const c_char], envp: &[*const c_char]) -> Image {
-        Image {
-            path: self.path.as_ptr(),
-            argv: argv.as_ptr(),
-            envp: envp.as_ptr(),
-            folder: self.folder.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
-            highest_fd: highest_fd(),
-            report_to: -1,
-            failed: AtomicI32::new(0),
-            errno: AtomicI32::new(0),
+    fn spawn_by(&self, way: Way) -> Result<Child, SpawnError> {
+        let (argv, envp, handed) = (pointers(&self.argv), pointers(&self.envp), self.handed());
+        let image = self.image(&argv, &envp, &handed);
+        match way {
+            Way::Borrow => borrow(&image),
+            Way::Fork => {
+                let (pid, report) = fork(image)?;
+                settled(pid, None, report.failure)
+            }
         }
     }
 }
@@ -128,9 +92,14 @@ fn way() -> Way {
     *WAY.get_or_init(|| way)
 }
 
-fn borrow(image: &Image) -> Result<Child, SpawnError> {
+fn borrow(image: &Image<'_>) -> Result<Child, SpawnError> {
     let (pid, pidfd) = clone_borrowing(become_program, ptr::from_ref(image).cast_mut().cast()).map_err(create)?;
-    match image.failure() {
+    settled(pid, pidfd, image.failure())
+}
+
+/// A child, or the reason why there is none.
+fn settled(pid: libc::pid_t, pidfd: Option<OwnedFd>, failure: Option<(What, c_int)>) -> Result<Child, SpawnError> {
+    match failure {
         None => Ok(Child::new(pid, pidfd.or_else(|| open_pidfd(pid)))),
         Some(failure) => {
             bury(pid);
@@ -139,7 +108,8 @@ fn borrow(image: &Image) -> Result<Child, SpawnError> {
     }
 }
 
-fn fork(mut image: Image) -> Result<Child, SpawnError> {
+/// The child, and what it has said by the time it has become the program or has ended.
+fn fork(mut image: Image<'_>) -> Result<(libc::pid_t, Report), SpawnError> {
     let (mut read, write) = io::pipe().map_err(create)?;
     image.report_to = write.as_raw_fd();
     let mask = block_signals();
@@ -153,15 +123,9 @@ fn fork(mut image: Image) -> Result<Child, SpawnError> {
     let pid = forked?;
     drop(write);
     let mut report = Vec::new();
-    // Ends when exec or exit closes the child's end.
+    // Ends when exec or exit closes the last end the child, and its own, have.
     read.read_to_end(&mut report).map_err(create)?;
-    match reported(&report) {
-        None => Ok(Child::new(pid, open_pidfd(pid))),
-        Some(failure) => {
-            bury(pid);
-            Err(failed(failure))
-        }
-    }
+    Ok((pid, Report::read(&report)))
 }
 
 /// Waits for a child that is exiting and that nobody else knows of.
@@ -200,12 +164,7 @@ fn clone_borrowing(
     Ok((pid, pidfd))
 }
 
-/// The words' addresses, ended by a null. They hold as long as `words`.
-fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
-}
-
-fn open_pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
+pub(super) fn open_pidfd(pid: libc::pid_t) -> Option<OwnedFd> {
     // SAFETY: pidfd_open takes numbers only.
     let fd = unsafe { call(libc::SYS_pidfd_open, [c_long::from(pid), 0, 0, 0]) }.ok()?;
     // SAFETY: a descriptor the kernel has just made for us, close-on-exec, that nobody else knows of.
@@ -237,6 +196,11 @@ fn create(source: io::Error) -> SpawnError {
 }
 
 impl SpawnError {
+    /// Whether there was no process to begin with, as opposed to one that could not become the program.
+    pub fn is_creation(&self) -> bool {
+        self.what == What::Create
+    }
+
     /// The reason the kernel gave.
     pub fn source(&self) -> &io::Error {
         &self.source
@@ -249,6 +213,12 @@ impl fmt::Display for SpawnError {
             What::Create => "cannot create a process",
             What::Folder => "cannot enter the working directory",
             What::Execute => "cannot execute",
+            What::Descriptor => "cannot hand over a descriptor",
+            What::Limit => "cannot set a limit",
+            What::Nice => "cannot set the niceness",
+            What::Processors => "cannot choose the processors",
+            What::Identity => "cannot change the user",
+            What::Session => "cannot begin a session or a process group",
         };
         write!(f, "{what}: {}", self.source)
     }
@@ -258,10 +228,15 @@ impl std::error::Error for SpawnError {}
 
 /// In 16-byte units, which is also the alignment a stack needs: 32 KiB.
 const STACK_LEN: usize = 2048;
+
 #[cfg(test)]
 mod tests {
     use super::super::child::Exit;
+    use super::super::identity::Identity;
+    use super::super::plan::{Resource, Stdio};
     use super::*;
+    use std::path::Path;
+    use std::time::Duration;
 
     const WAYS: [Way; 2] = [Way::Borrow, Way::Fork];
 
@@ -322,7 +297,7 @@ mod tests {
         assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
         let plan = shell(&format!("[ ! -e /proc/$$/fd/{} ]", file.as_raw_fd()));
         let (argv, envp) = (pointers(&plan.argv), pointers(&plan.envp));
-        let image = Image { highest_fd: file.as_raw_fd(), ..plan.image(&argv, &envp) };
+        let image = Image { highest_fd: file.as_raw_fd(), ..plan.image(&argv, &envp, &[]) };
         let mut child = borrow(&image).unwrap();
         assert_eq!(end_of(&mut child), Exit::Code(0));
     }
@@ -359,5 +334,95 @@ mod tests {
         assert_eq!(end_of(&mut child), Exit::Signal { number: libc::SIGTERM, core: false });
         child.signal(libc::SIGTERM).unwrap();
         assert_eq!(child.collect().unwrap(), None);
+    }
+
+    #[test]
+    fn descriptors_get_their_numbers_even_when_they_trade_places() {
+        for way in WAYS {
+            let (mut here, there) = io::pipe().unwrap();
+            let other = std::fs::File::open("/dev/null").unwrap();
+            let (a, b) = (there.as_raw_fd(), other.as_raw_fd());
+            let plan = shell(&format!("echo back >&{b}; [ -e /proc/$$/fd/{a} ] && [ ! -e /proc/$$/fd/500 ]"));
+            let plan = plan.descriptor(there, b).unwrap().descriptor(other, a).unwrap();
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+            drop(plan);
+            let mut said = String::new();
+            here.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "back\n");
+        }
+        assert!(shell("exit 0").descriptor(std::fs::File::open("/dev/null").unwrap(), 2).is_err());
+    }
+
+    #[test]
+    fn input_output_and_error_lead_where_the_plan_says() {
+        for way in WAYS {
+            let (given, mut gives) = io::pipe().unwrap();
+            let (mut here, there) = io::pipe().unwrap();
+            io::Write::write_all(&mut gives, b"word").unwrap();
+            drop(gives);
+            let plan = shell("cat; echo lost >&2").input(Stdio::Fd(given.into())).output(Stdio::Fd(there.into()));
+            let plan = plan.error(Stdio::Null);
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+            drop(plan);
+            let mut said = String::new();
+            here.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "word");
+        }
+    }
+
+    #[test]
+    fn limits_niceness_processors_and_session_are_the_plans() {
+        let cpu = crate::sysinfo::cpu::read().unwrap().each[0].0;
+        for way in WAYS {
+            let told = "[ $(ulimit -n) = 77 ] && [ $(nice) = 3 ] && [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ]";
+            let plan = shell(&format!("{told} && grep -q '^Cpus_allowed_list:.{cpu}$' /proc/$$/status"));
+            let plan = plan.limit(Resource::RLIMIT_NOFILE, 77, 77).nicer(3).on_processors([cpu]).in_own_session();
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+            let group = nix::unistd::getpgrp();
+            let plan = shell(&format!("[ $(cut -d' ' -f5 /proc/$$/stat) = {group} ]"));
+            assert_eq!(exit(&plan.in_our_group(), way), Exit::Code(0), "{way:?}");
+            let error = shell("exit 0").on_processors([8000]).spawn_by(way).unwrap_err();
+            assert!(error.to_string().starts_with("cannot choose the processors: "), "{error}");
+            let error = shell("exit 0").limit(Resource::RLIMIT_NOFILE, 9, 8).spawn_by(way).unwrap_err();
+            assert!(error.to_string().starts_with("cannot set a limit: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_user_has_his_numbers_and_groups_and_we_can_still_dump_core() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let nobody = Identity { uid: 65534, gid: 65534, groups: vec![65533] };
+        let plan = shell("[ \"$(id -u):$(id -g):$(id -G)\" = '65534:65534:65534 65533' ]").as_user(nobody);
+        let mut child = plan.spawn().unwrap();
+        assert_eq!(end_of(&mut child), Exit::Code(0));
+        assert!(nix::sys::prctl::get_dumpable().unwrap());
+    }
+
+    #[test]
+    fn who_is_detached_is_nobodys_child_and_its_failure_is_told() {
+        let (mut here, there) = io::pipe().unwrap();
+        let plan = shell("echo $PPID").output(Stdio::Fd(there.into()));
+        let pid = plan.spawn_detached().unwrap();
+        drop(plan);
+        let mut parent = String::new();
+        here.read_to_string(&mut parent).unwrap();
+        assert_ne!(parent.trim(), std::process::id().to_string());
+        assert_eq!(super::super::reap(pid).unwrap_err().raw_os_error(), Some(libc::ECHILD));
+        let plan = Plan::new(Path::new("/nowhere/at/all"), ["x"], [("A", "b")]).unwrap();
+        let error = plan.spawn_detached().unwrap_err();
+        assert_eq!((error.source().raw_os_error(), error.is_creation()), (Some(libc::ENOENT), false));
+    }
+
+    #[test]
+    fn waiting_ends_with_the_child_or_with_patience() {
+        let mut child = shell("exec sleep 1000").spawn().unwrap();
+        assert_eq!(child.wait(Some(Duration::from_millis(20))).unwrap(), None);
+        child.signal(libc::SIGTERM).unwrap();
+        assert_eq!(child.wait(None).unwrap(), Some(Exit::Signal { number: libc::SIGTERM, core: false }));
+        let child = shell("exit 4").spawn().unwrap();
+        assert_eq!(super::super::wait(child.pid(), None).unwrap(), Some(Exit::Code(4)));
+        assert_eq!(super::super::wait(child.pid(), None).unwrap_err().raw_os_error(), Some(libc::ECHILD));
     }
 }

@@ -4,7 +4,10 @@ use super::{odd, text, ticks};
 use crate::error::Error;
 use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// A process, as it was when it was looked at.
@@ -66,6 +69,17 @@ pub fn all() -> Result<impl Iterator<Item = i32>, Error> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }
 
+/// The numbers of the processes called `name`, rising: it is their short name, the file they were made from, or the
+/// program their command line begins with. Those that have ended do not count.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn named(name: &str) -> Result<Vec<i32>, Error> {
+    let mut found: Vec<i32> = all()?.filter(|pid| is_called(*pid, name)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
 impl Process {
     /// Processor time in all.
     pub fn busy(&self) -> Duration {
@@ -86,6 +100,21 @@ fn look(folder: &str) -> Result<Process, Error> {
     let ours = process.pid == std::process::id().cast_signed();
     process.descriptors = open.ok().map(|count| (count as u32).saturating_sub(u32::from(ours)));
     Ok(process)
+}
+
+fn is_called(pid: i32, name: &str) -> bool {
+    let folder = format!("/proc/{pid}");
+    let Some(process) = text(&format!("{folder}/stat")).ok().and_then(|stat| parse(&stat)) else { return false };
+    if matches!(process.state, 'Z' | 'X') {
+        return false;
+    }
+    // The short name is cut, a link of another user's is not for us, and a title may have replaced the command line.
+    let last = |path: &Path| path.file_name().is_some_and(|of| of.as_bytes() == name.as_bytes());
+    let begins =
+        |line: Vec<u8>| last(Path::new(OsStr::from_bytes(line.split(|byte| *byte == 0).next().unwrap_or(&[]))));
+    process.name == name
+        || fs::read_link(format!("{folder}/exe")).is_ok_and(|file| last(&file))
+        || fs::read(format!("{folder}/cmdline")).is_ok_and(begins)
 }
 
 /// The second field is in brackets and may hold spaces and brackets itself.
@@ -142,6 +171,15 @@ mod tests {
         assert_eq!(before.started, after.started);
         drop(file);
         assert!(all().unwrap().any(|pid| pid == after.pid));
+    }
+
+    #[test]
+    fn a_process_is_found_by_the_name_of_its_file() {
+        let own = std::env::current_exe().unwrap();
+        // Longer than the kernel's short name.
+        let name = own.file_name().unwrap().to_str().unwrap();
+        assert!(name.len() > 15 && named(name).unwrap().contains(&std::process::id().cast_signed()));
+        assert!(named("nobody is called so").unwrap().is_empty());
     }
 
     #[test]

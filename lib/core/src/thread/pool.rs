@@ -43,7 +43,7 @@ impl<F: FnOnce() + Send + 'static> Job for F {
 ///     pool.run(move || { SUM.fetch_add(n, Ordering::Relaxed); }).expect("there is room for 100");
 /// }
 /// drop(pool);
-/// assert_eq!(SUM.into_inner(), 5050);
+/// assert_eq!(SUM.load(Ordering::Relaxed), 5050);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Pool<J: Job = Box<dyn FnOnce() + Send>> {

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 /// struct Leave(&'static std::sync::OnceLock<Base<Descriptor>>);
 ///
 /// impl Handler for Descriptor {
+///     type Job = msf_core::event::Task;
 ///     type Timer = Leave;
 ///     fn wants(&self, _: Call) -> bool { false }
 ///     fn call(self, _: Call) {}
@@ -177,8 +178,7 @@ impl<H: Handler> Firing<'_, H> {
     #[inline]
     fn next(&mut self) -> Option<H::Timer> {
         let mut state = self.shared.clock.state();
-        let (awaited, handler) =
-            state.as_mut().map(|state| (state.ended(self.depth), state.next_due(self.now)))?;
+        let (awaited, handler) = state.as_mut().map(|state| (state.ended(self.depth), state.next_due(self.now)))?;
         drop(state);
         if awaited {
             self.tell();

@@ -1,0 +1,217 @@
+//! What a program is to be started with, prepared beforehand.
+
+use super::identity::Identity;
+use super::image::{Handed, Image, Limit, Place, highest_fd};
+use libc::{c_char, c_int};
+pub use nix::sys::resource::Resource;
+use nix::unistd::{AccessFlags, access};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::atomic::AtomicI32;
+
+/// Everything exec needs, in the form the kernel takes it.
+///
+/// ```
+/// use msf_core::process::{Exit, Plan, Stdio};
+/// use std::io::Read;
+/// use std::path::{Path, PathBuf};
+///
+/// let (mut answer, theirs) = std::io::pipe()?;
+/// let plan = Plan::new(Path::new("/bin/sh"), ["sh", "-c", "echo $WHO"], [("WHO", "me")])?;
+/// let mut child = plan.output(Stdio::Fd(theirs.into())).in_folder(Path::new("/"))?.spawn()?;
+/// assert_eq!(child.wait(None)?, Some(Exit::Code(0)));
+/// let mut said = [0; 3];
+/// answer.read_exact(&mut said)?;
+/// assert_eq!(&said, b"me\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Plan {
+    path: CString,
+    pub(super) argv: Vec<CString>,
+    pub(super) envp: Vec<CString>,
+    folder: Option<CString>,
+    place: Place,
+    stdio: [Stdio; 3],
+    /// Descriptors and the numbers they get.
+    descriptors: Vec<(OwnedFd, c_int)>,
+    limits: Vec<Limit>,
+    nice: c_int,
+    cpus: Vec<usize>,
+    pub(super) identity: Option<Identity>,
+}
+
+/// Where a program's input, output or error leads.
+#[derive(Debug)]
+pub enum Stdio {
+    /// Where ours leads.
+    Ours,
+    /// Nowhere.
+    Null,
+    /// There.
+    Fd(OwnedFd),
+}
+
+impl Plan {
+    /// A plan to run `path` with `argv`, whose first word is the name it is told, and exactly the environment `envp`.
+    pub fn new<A, K, V>(
+        path: &Path,
+        argv: impl IntoIterator<Item = A>,
+        envp: impl IntoIterator<Item = (K, V)>,
+    ) -> io::Result<Plan>
+    where
+        A: AsRef<OsStr>,
+        K: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        let pair = |(key, value): (K, V)| {
+            let mut word = key.as_ref().to_owned();
+            word.push("=");
+            word.push(value);
+            CString::new(word.into_vec())
+        };
+        Ok(Plan {
+            path: CString::new(path.as_os_str().as_bytes())?,
+            argv: argv.into_iter().map(|word| CString::new(word.as_ref().as_bytes())).collect::<Result<_, _>>()?,
+            envp: envp.into_iter().map(pair).collect::<Result<_, _>>()?,
+            folder: None,
+            place: Place::OwnGroup,
+            stdio: [Stdio::Null, Stdio::Ours, Stdio::Ours],
+            descriptors: Vec::new(),
+            limits: Vec::new(),
+            nice: 0,
+            cpus: Vec::new(),
+            identity: None,
+        })
+    }
+
+    /// The same, run in `folder`.
+    pub fn in_folder(mut self, folder: &Path) -> io::Result<Plan> {
+        self.folder = Some(CString::new(folder.as_os_str().as_bytes())?);
+        Ok(self)
+    }
+
+    /// Input comes from there instead of `/dev/null`.
+    pub fn input(mut self, from: Stdio) -> Plan {
+        self.stdio[0] = from;
+        self
+    }
+
+    /// Output goes there instead of where ours goes.
+    pub fn output(mut self, to: Stdio) -> Plan {
+        self.stdio[1] = to;
+        self
+    }
+
+    /// Error messages go there instead of where ours go.
+    pub fn error(mut self, to: Stdio) -> Plan {
+        self.stdio[2] = to;
+        self
+    }
+
+    /// The program finds `fd` open as `number`, which is above 2; of two with one number the later one.
+    pub fn descriptor(mut self, fd: impl Into<OwnedFd>, number: i32) -> io::Result<Plan> {
+        if number <= 2 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.descriptors.push((fd.into(), number));
+        Ok(self)
+    }
+
+    /// The program gets these limits instead of ours; [`NO_LIMIT`](super::NO_LIMIT) is none.
+    pub fn limit(mut self, resource: Resource, soft: u64, hard: u64) -> Plan {
+        self.limits.push(Limit { soft, hard, resource: resource as c_int });
+        self
+    }
+
+    /// The program is that much nicer than we are.
+    pub fn nicer(mut self, by: i32) -> Plan {
+        self.nice = by;
+        self
+    }
+
+    /// The program runs on these processors only.
+    pub fn on_processors(mut self, numbers: impl IntoIterator<Item = u32>) -> Plan {
+        for number in numbers {
+            let (word, bit) = ((number / usize::BITS) as usize, number % usize::BITS);
+            // No kernel has more; those that are not there make the start fail.
+            if word < MOST_PROCESSORS / usize::BITS as usize {
+                self.cpus.resize(self.cpus.len().max(word + 1), 0);
+                self.cpus[word] |= 1 << bit;
+            }
+        }
+        self
+    }
+
+    /// The program runs as this user. Needs root.
+    pub fn as_user(mut self, identity: Identity) -> Plan {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The program leads a session of its own, without a terminal.
+    pub fn in_own_session(mut self) -> Plan {
+        self.place = Place::OwnSession;
+        self
+    }
+
+    /// The program stays in our process group: a Ctrl-C meant for us reaches it.
+    pub fn in_our_group(mut self) -> Plan {
+        self.place = Place::OurGroup;
+        self
+    }
+
+    pub(super) fn handed(&self) -> Vec<Handed> {
+        let hand = |fd: &OwnedFd, to| Handed { from: fd.as_raw_fd(), to, aside: AtomicI32::new(-1) };
+        let stdio = self.stdio.iter().zip(0..).filter_map(|(way, to)| match way {
+            Stdio::Fd(fd) => Some(hand(fd, to)),
+            Stdio::Ours | Stdio::Null => None,
+        });
+        stdio.chain(self.descriptors.iter().map(|(fd, to)| hand(fd, *to))).collect()
+    }
+
+    pub(super) fn image<'a>(
+        &'a self,
+        argv: &[*const c_char],
+        envp: &[*const c_char],
+        handed: &'a [Handed],
+    ) -> Image<'a> {
+        Image {
+            path: self.path.as_ptr(),
+            argv: argv.as_ptr(),
+            envp: envp.as_ptr(),
+            folder: self.folder.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
+            place: self.place,
+            detached: false,
+            null: self.stdio.each_ref().map(|way| matches!(way, Stdio::Null)),
+            handed,
+            limits: &self.limits,
+            nice: self.nice,
+            cpus: &self.cpus,
+            identity: self.identity.as_ref(),
+            highest_fd: highest_fd(),
+            report_to: -1,
+            failed: AtomicI32::new(0),
+            errno: AtomicI32::new(0),
+        }
+    }
+}
+
+/// The first file of that name in the folders of `PATH` that may be executed.
+pub fn in_path(name: &OsStr) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|file| file.metadata().is_ok_and(|about| about.is_file()) && access(file, AccessFlags::X_OK).is_ok())
+}
+
+/// The words' addresses, ended by a null. They hold as long as `words`.
+pub(super) fn pointers(words: &[CString]) -> Vec<*const c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
+}
+
+const MOST_PROCESSORS: usize = 8192;

@@ -1,0 +1,132 @@
+//! What wakes a side that sleeps: a futex in the segment, or an eventfd that an event loop can watch.
+
+use super::handoff::ASLEEP;
+use crate::sys::sync::atomic::AtomicU32;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::{read, write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// The two eventfds of a ring that was made with `bells`: both sides have both, the same ones.
+#[derive(Debug)]
+pub struct Bells {
+    data: OwnedFd,
+    space: OwnedFd,
+}
+
+impl Bells {
+    /// New ones, for whoever makes the ring.
+    pub fn new() -> Result<Bells, Errno> {
+        let made = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(OwnedFd::from);
+        Ok(Bells { data: made()?, space: made()? })
+    }
+
+    /// Those that somebody else made: `data` tells the consumer of messages, `space` the producer of room. EINVAL for
+    /// descriptors that would block.
+    pub fn from_fds(data: OwnedFd, space: OwnedFd) -> Result<Bells, Errno> {
+        for each in [&data, &space] {
+            let flags = OFlag::from_bits_retain(fcntl(each, FcntlArg::F_GETFL)?);
+            if !flags.contains(OFlag::O_NONBLOCK) {
+                return Err(Errno::EINVAL);
+            }
+        }
+        Ok(Bells { data, space })
+    }
+
+    /// Rung when there are messages.
+    pub fn data(&self) -> BorrowedFd<'_> {
+        self.data.as_fd()
+    }
+
+    /// Rung when there is room.
+    pub fn space(&self) -> BorrowedFd<'_> {
+        self.space.as_fd()
+    }
+
+    /// The same eventfds again, for the other side.
+    pub fn try_clone(&self) -> std::io::Result<Bells> {
+        Ok(Bells { data: self.data.try_clone()?, space: self.space.try_clone()? })
+    }
+}
+
+/// How this side sleeps and wakes the other.
+#[derive(Debug)]
+pub(super) enum Bell {
+    Futex,
+    Event { ours: OwnedFd, theirs: OwnedFd },
+}
+
+impl Bell {
+    pub fn of_producer(bells: Option<Bells>) -> Bell {
+        bells.map_or(Bell::Futex, |bells| Bell::Event { ours: bells.space, theirs: bells.data })
+    }
+
+    pub fn of_consumer(bells: Option<Bells>) -> Bell {
+        bells.map_or(Bell::Futex, |bells| Bell::Event { ours: bells.data, theirs: bells.space })
+    }
+
+    /// Until rung, at most `slice`; may end for no reason. True when the time is over.
+    pub fn sleep(&self, word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
+        match self {
+            Bell::Futex => futex_wait(word, slice),
+            Bell::Event { ours, .. } => {
+                // A wait of less than a millisecond is one of a millisecond: rather late than busy.
+                let slice = u16::try_from(slice.as_millis()).unwrap_or(u16::MAX).max(1);
+                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(slice)) {
+                    Err(Errno::EINTR) => return Ok(false),
+                    found => found?,
+                };
+                self.silence();
+                Ok(found == 0)
+            }
+        }
+    }
+
+    /// Wakes the other, whose word this is.
+    #[cold]
+    pub fn ring(&self, word: &AtomicU32) {
+        match self {
+            Bell::Futex => futex_wake(word),
+            // A counter that is full is rung already.
+            Bell::Event { theirs, .. } => {
+                let _ = write(theirs, &1u64.to_ne_bytes());
+            }
+        }
+    }
+
+    /// Takes back what was rung: who goes to sleep after this is woken by what happens from now on.
+    pub fn silence(&self) {
+        if let Bell::Event { ours, .. } = self {
+            let _ = read(ours, &mut [0; 8]);
+        }
+    }
+}
+
+/// A relative time in the kernel's own words, which are not the C library's where that has a 64-bit time on 32 bits.
+#[repr(C)]
+struct KernelTime {
+    seconds: libc::c_long,
+    nanoseconds: libc::c_long,
+}
+
+fn futex_wait(word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
+    // A slice is a fraction of a second, so both fit.
+    let time = KernelTime { seconds: slice.as_secs() as _, nanoseconds: slice.subsec_nanos() as _ };
+    let word: *const AtomicU32 = word;
+    // SAFETY: the word is an aligned u32 that lives for the call, and the time is read only.
+    let status = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, ASLEEP, &raw const time) };
+    match Errno::result(status) {
+        Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+        Err(Errno::ETIMEDOUT) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn futex_wake(word: &AtomicU32) {
+    let word: *const AtomicU32 = word;
+    // SAFETY: waking looks at the address only.
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, 1) };
+}

@@ -1,0 +1,276 @@
+//! One end of a ring: the mapping, the claim to be this side, and waiting for the other.
+//!
+//! Who is a side holds a lock on a byte of the segment's file (an open-file-description lock on a description of his
+//! own). The kernel drops it when he dies, whatever he dies of; it knows no process numbers, so neither namespaces nor
+//! numbers that are used again matter, nor how wide the other's words are. A word beside it says whether the side was
+//! closed properly and how often it was taken. Nobody asks the kernel unless he has waited for [`SLICE`] in vain.
+
+use super::bell::{Bell, Bells};
+use super::handoff::{AWAKE, get_up, lie_down, must_wake};
+use super::layout::{
+    CONSUMER_PRESENCE, CONSUMER_SLEEPS, HEAD, LAST, Layout, PRODUCER_PRESENCE, PRODUCER_SLEEPS, TAIL, long, short,
+};
+use super::patience::{Spin, Wait};
+use super::refusal::Refusal;
+use super::segment::Segment;
+use crate::error::Error;
+use crate::sys::Map;
+use crate::sys::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use std::cell::Cell;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Who waits for a side that has died learns it within this time (and what the machine needs to run him).
+pub const SLICE: Duration = Duration::from_millis(100);
+
+/// What is known of the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Nobody has been there yet.
+    Never,
+    /// Somebody is there.
+    Here,
+    /// It was closed.
+    Left,
+    /// It died.
+    Died,
+}
+
+/// Which side: the byte that is locked, the word that says "I sleep", the word that says who is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    lock: usize,
+    sleeps: usize,
+    presence: usize,
+}
+
+pub(super) const PRODUCER: Side = Side { lock: HEAD, sleeps: PRODUCER_SLEEPS, presence: PRODUCER_PRESENCE };
+pub(super) const CONSUMER: Side = Side { lock: TAIL, sleeps: CONSUMER_SLEEPS, presence: CONSUMER_PRESENCE };
+
+#[derive(Debug)]
+pub(super) struct End {
+    pub map: Map,
+    pub layout: Layout,
+    ours: Side,
+    theirs: Side,
+    /// Holds the lock as long as it is open.
+    lock: OwnedFd,
+    bell: Bell,
+    spin: Spin,
+    /// The other's presence word when its going was told last.
+    told: Cell<u32>,
+}
+
+// SAFETY: the mapping is shared memory that no thread is special to; everything else is `Send` by itself.
+unsafe impl Send for End {}
+
+impl End {
+    /// Takes a side of the ring in a segment. EBUSY while somebody else has it; EPROTO when there is no ring; EINVAL when
+    /// bells are missing, or given to a ring without.
+    pub fn attach(segment: &Segment, ours: Side, theirs: Side, bells: Option<Bells>) -> Result<End, Error> {
+        let lock = reopened(segment).map_err(Error::system("open the segment of a ring again"))?;
+        let map = Map::shared(&lock, segment.size()).map_err(|error| Error::System {
+            doing: "map the segment of a ring",
+            source: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
+        })?;
+        let layout = Layout::read(&map).map_err(Error::system("use the segment as a ring"))?;
+        if layout.bells != bells.is_some() {
+            return Err(Error::system("use the ring's way of waking")(Errno::EINVAL));
+        }
+        claim(&lock, ours).map_err(Error::system("take a side of the ring"))?;
+        let bell = if ours.lock == HEAD { Bell::of_producer(bells) } else { Bell::of_consumer(bells) };
+        let end = End { map, layout, ours, theirs, lock, bell, spin: Spin::new(), told: Cell::new(0) };
+        end.arrive();
+        Ok(end)
+    }
+
+    #[inline]
+    pub fn head(&self) -> &AtomicU64 {
+        long(&self.map, HEAD)
+    }
+
+    #[inline]
+    pub fn tail(&self) -> &AtomicU64 {
+        long(&self.map, TAIL)
+    }
+
+    #[inline]
+    pub fn last(&self) -> &AtomicU64 {
+        long(&self.map, LAST)
+    }
+
+    /// Where both sides stand, if that can be.
+    pub fn positions(&self) -> Result<(u64, u64), Refusal> {
+        let (tail, head) = (self.tail().load(Ordering::Acquire), self.head().load(Ordering::Acquire));
+        self.possible(tail, head).then_some((tail, head)).ok_or(Refusal::Corrupt)
+    }
+
+    /// Whether the two can be the ends of what is in the ring.
+    #[inline]
+    pub fn possible(&self, tail: u64, head: u64) -> bool {
+        head.checked_sub(tail).is_some_and(|filled| filled <= u64::from(self.layout.capacity))
+            && (tail | head) & 15 == 0
+    }
+
+    #[inline]
+    pub fn other_sleeps(&self) -> &AtomicU32 {
+        short(&self.map, self.theirs.sleeps)
+    }
+
+    /// After `publish` or `must_wake` said so.
+    pub fn wake(&self) {
+        self.bell.ring(self.other_sleeps());
+    }
+
+    pub fn fd(&self) -> Option<&OwnedFd> {
+        match &self.bell {
+            Bell::Futex => None,
+            Bell::Event { ours, .. } => Some(ours),
+        }
+    }
+
+    /// What is known of the other side now; asks the kernel.
+    pub fn peer(&self) -> Peer {
+        match self.presence() {
+            0 => Peer::Never,
+            word if word & HERE == 0 => Peer::Left,
+            word if self.vacant() && self.presence() == word => Peer::Died,
+            _ => Peer::Here,
+        }
+    }
+
+    /// What `ready` finds, as soon as it finds something.
+    #[inline]
+    pub fn wait<T>(&self, wait: Wait, mut ready: impl Look<T>) -> Result<T, Refusal> {
+        match ready(self)? {
+            Some(found) => Ok(found),
+            None if wait == Wait::Try => self.arm(&mut ready),
+            None => match self.spin.until(|| ready(self).transpose()) {
+                Some(found) => found,
+                None => self.sleep(wait.end(), &mut ready),
+            },
+        }
+    }
+
+    /// Until something is found, the time is over, or the other side is gone.
+    fn sleep<T>(&self, end: Option<Instant>, ready: &mut impl Look<T>) -> Result<T, Refusal> {
+        let ours = short(&self.map, self.ours.sleeps);
+        loop {
+            let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE));
+            if left.is_zero() {
+                return Err(Refusal::TimedOut);
+            }
+            let found = lie_down(ours, || match ready(self).transpose() {
+                None => self.gone(false, ready),
+                found => found,
+            });
+            if let Some(found) = found {
+                return found;
+            }
+            let over = self.bell.sleep(ours, left).map_err(Refusal::System);
+            get_up(ours);
+            if let Some(found) = ready(self)? {
+                return Ok(found);
+            }
+            if over? && let Some(gone) = self.gone(true, ready) {
+                return gone;
+            }
+        }
+    }
+
+    /// Without waiting. A ring with bells is left in such a state that its descriptor tells of what comes.
+    fn arm<T>(&self, ready: &mut impl Look<T>) -> Result<T, Refusal> {
+        if matches!(self.bell, Bell::Futex) {
+            return Err(Refusal::Later);
+        }
+        self.bell.silence();
+        let found = lie_down(short(&self.map, self.ours.sleeps), || ready(self).transpose());
+        found.unwrap_or(Err(Refusal::Later))
+    }
+
+    /// That the other side has left, or (when the kernel is to be asked) died: told once. What it did before it went comes
+    /// first.
+    fn gone<T>(&self, ask: bool, ready: &mut impl Look<T>) -> Option<Result<T, Refusal>> {
+        let word = self.presence();
+        if word == 0 || word == self.told.get() {
+            return None;
+        }
+        let refusal = match word & HERE {
+            0 => Refusal::Left,
+            _ if ask && self.vacant() && self.presence() == word => Refusal::Died,
+            _ => return None,
+        };
+        let found = ready(self).transpose();
+        if found.is_some() {
+            return found;
+        }
+        self.told.set(word);
+        Some(Err(refusal))
+    }
+
+    fn presence(&self) -> u32 {
+        short(&self.map, self.theirs.presence).load(Ordering::Acquire)
+    }
+
+    /// Whether nobody holds the other side's lock.
+    fn vacant(&self) -> bool {
+        let mut lock = lock_of(self.theirs);
+        let asked = fcntl(&self.lock, FcntlArg::F_OFD_GETLK(&mut lock));
+        asked.is_ok() && i32::from(lock.l_type) == libc::F_UNLCK
+    }
+
+    fn arrive(&self) {
+        short(&self.map, self.ours.sleeps).store(AWAKE, Ordering::Relaxed);
+        let presence = short(&self.map, self.ours.presence);
+        let count = presence.load(Ordering::Relaxed) & !HERE;
+        presence.store(count.wrapping_add(2) | HERE, Ordering::Release);
+        if let Bell::Event { ours, .. } = &self.bell {
+            // An event loop looks once at what is there already, and is armed by that.
+            let _ = nix::unistd::write(ours, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let presence = short(&self.map, self.ours.presence);
+        presence.store(presence.load(Ordering::Relaxed) & !HERE, Ordering::Release);
+        if must_wake(self.other_sleeps()) {
+            self.wake();
+        }
+    }
+}
+
+/// Looks for what is waited for; an error ends the wait, too.
+pub(super) trait Look<T>: FnMut(&End) -> Result<Option<T>, Refusal> {}
+
+impl<T, F: FnMut(&End) -> Result<Option<T>, Refusal>> Look<T> for F {}
+
+/// Locks belong to open file descriptions, and a descriptor that was passed on shares its description with the sender:
+/// the side needs one of its own.
+fn reopened(segment: &Segment) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", segment.as_fd().as_raw_fd());
+    open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+fn claim(lock: &OwnedFd, side: Side) -> Result<(), Errno> {
+    match fcntl(lock, FcntlArg::F_OFD_SETLK(&lock_of(side))) {
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(Errno::EBUSY),
+        other => other.map(drop),
+    }
+}
+
+fn lock_of(side: Side) -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as _,
+        l_whence: libc::SEEK_SET as _,
+        l_start: side.lock as _,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+const HERE: u32 = 1;
