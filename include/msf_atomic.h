@@ -8,6 +8,10 @@
 
 #include "msf.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef volatile u32 msf_atomic_t;
 
 /* Sets *p to new_value if it is old_value; non-zero when it did. */
@@ -31,5 +35,20 @@ typedef volatile u32 msf_atomic_t;
 /* A lock that never waits: non-zero when it was free and is now ours. */
 #define msf_trylock(lock) msf_atomic_cmp_set((lock), 0, 1)
 #define msf_unlock(lock) __atomic_store_n((lock), 0, __ATOMIC_SEQ_CST)
+
+/* Counts holders of something: one more, one less; the new value. Whoever brings it to 0 is the last. */
+static inline u32 refcount_incr(u32 *count)
+{
+    return msf_atomic_add(count, 1u);
+}
+
+static inline u32 refcount_decr(u32 *count)
+{
+    return msf_atomic_sub(count, 1u);
+}
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* MSF_ATOMIC_H */

@@ -25,6 +25,23 @@ struct msf_event_base;
 struct msf_event;
 struct msf_event_timer;
 
+/*
+ * The bits of 2019. No function takes them, then as now: what an event is interested in is what it has callbacks
+ * for, it stays until it is deleted, and it is level-triggered.
+ */
+enum msf_event_flags {
+    MSF_EVENT_TIMEOUT = 1,
+    MSF_EVENT_READ = 2,
+    MSF_EVENT_WRITE = 4,
+    MSF_EVENT_SIGNAL = 8,
+    MSF_EVENT_PERSIST = 16,
+    MSF_EVENT_ET = 32,
+    MSF_EVENT_FINALIZE = 64,
+    MSF_EVENT_CLOSED = 128,
+    MSF_EVENT_ERROR = 256,
+    MSF_EVENT_EXCEPT = 512
+} MSF_PACKED_MEMORY;
+
 /* A new, empty base; NULL and errno (EMFILE, ENOMEM; EALREADY in a second copy of libmsf). */
 MSF_EXPORT struct msf_event_base *msf_event_base_new(void);
 
@@ -109,20 +126,6 @@ MSF_EXPORT s32 msf_event_timer_stop(struct msf_event_timer *timer);
 
 /* Stops the timer, waiting as msf_event_timer_stop does, and frees it. NULL is allowed. */
 MSF_EXPORT void msf_event_timer_free(struct msf_event_timer *timer);
-
-/* Kinds of events, as 2019 numbers them. msf_event_new takes callbacks instead. */
-enum msf_event_flags {
-    MSF_EVENT_TIMEOUT = 1,
-    MSF_EVENT_READ = 2,
-    MSF_EVENT_WRITE = 4,
-    MSF_EVENT_SIGNAL = 8,
-    MSF_EVENT_PERSIST = 16,
-    MSF_EVENT_ET = 32,
-    MSF_EVENT_FINALIZE = 64,
-    MSF_EVENT_CLOSED = 128,
-    MSF_EVENT_ERROR = 256,
-    MSF_EVENT_EXCEPT = 512
-} MSF_PACKED_MEMORY;
 
 /*
  * The timers of 2019: one set in the process, by number, with a thread of their own, on which the callbacks run. For

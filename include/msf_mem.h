@@ -80,7 +80,76 @@ MSF_EXPORT void *msf_malloc_huge_pages(size_t size);
 /* Gives back what msf_malloc_huge_pages gave. NULL, and anything that is not (or no longer) its, is left alone. */
 MSF_EXPORT void msf_free_huge_pages(void *memory);
 
-/* ---- NUMA nodes ---- */
+/* ---- NUMA nodes ----
+ *
+ * Nodes have the kernel's numbers. A machine without NUMA is one node, 0. Where memory comes from is advice: where the system
+ * knows no such policy (an emulator, a kernel without NUMA) or keeps it from us (a container), memory comes from anywhere, and
+ * that is no failure. Any thread.
+ */
+
+/*
+ * size zeroed bytes at a page, taken when they are first touched: from the node that touches them; from `node`; from the
+ * node that runs the caller now; from all nodes in turn. NULL with errno: EINVAL (size 0, no such node), ENOMEM.
+ * msf_numa_free gives it back, with the same size.
+ */
+MSF_EXPORT void *msf_numa_alloc(size_t size);
+MSF_EXPORT void *msf_numa_alloc_onnode(size_t size, s32 node);
+MSF_EXPORT void *msf_numa_alloc_local(size_t size);
+MSF_EXPORT void *msf_numa_alloc_interleaved(size_t size);
+
+/* Gives back what one of the four above gave. NULL and a size of 0 are left alone. */
+MSF_EXPORT void msf_numa_free(void *memory, size_t size);
+
+/* As msf_numa_alloc_onnode, but its size is kept: msf_numa_free_ptr gives it back. NULL with errno: EINVAL, ENOMEM. */
+MSF_EXPORT void *msf_numa_alloc_page(size_t bytes, s32 node);
+
+/* Gives back what msf_numa_alloc_page gave. NULL, and anything that is not (or no longer) its, is left alone. */
+MSF_EXPORT void msf_numa_free_ptr(void *memory);
+
+/* The node of a processor; -1 with errno: EINVAL (no such processor, or it is off). */
+MSF_EXPORT s32 msf_numa_node_of_cpu(s32 cpu);
+
+/* Keeps the calling thread on the processors of a node; -1: lets it run anywhere. 0, or -1 with errno: EINVAL (no such
+ * node, it has no processors, or the container has none of them). */
+MSF_EXPORT s32 msf_numa_run_on_node(s32 node);
+
+/* The same for the node a processor belongs to. 0, or -1 with errno: EINVAL (no such processor, or it is off). */
+MSF_EXPORT s32 msf_pin_to_node(s32 cpu);
+
+/* Pages of memory that nobody has touched yet are to come from this node: those that have a byte in [memory, memory + size).
+ * 0, or -1 with errno: EINVAL (memory NULL, size 0, no such node), EFAULT (nothing is mapped there). */
+MSF_EXPORT s32 msf_numa_tonode_memory(void *memory, size_t size, s32 node);
+
+/*
+ * The processors of a node: bit n of *mask is processor n, *nr their number. Processors from 64 on are counted, but have no
+ * bit: msf_cpu_list (msf_os.h) tells those, too. 0, or -1 with errno: EINVAL (mask or nr NULL, no such node).
+ */
+MSF_EXPORT s32 numa_node_to_cpusmask(int node, u64 *mask, s32 *nr);
+
+/* The node the calling thread's new memory comes from: that of msf_numa_set_preferred, else the one that runs it now. */
+MSF_EXPORT s32 msf_numa_preferred(void);
+
+/* From now on the calling thread's new memory comes from `node` as long as it has any. 0, or -1 with errno: EINVAL (no
+ * such node). */
+MSF_EXPORT s32 msf_numa_set_preferred(s32 node);
+
+/* From now on it comes from the node that runs the thread. 0. */
+MSF_EXPORT s32 msf_numa_set_localalloc(void);
+
+/* How many there are: processors the calling thread may use and nodes these are on; processors and nodes that are on; those the
+ * machine may ever have. */
+MSF_EXPORT s32 msf_numa_num_task_cpus(void);
+MSF_EXPORT s32 msf_numa_num_task_nodes(void);
+MSF_EXPORT s32 msf_numa_num_configured_cpus(void);
+MSF_EXPORT s32 msf_numa_num_configured_nodes(void);
+MSF_EXPORT s32 msf_numa_num_possible_cpus(void);
+MSF_EXPORT s32 msf_numa_num_possible_nodes(void);
+
+/* Bytes of memory of a node, and in *free_out (may be NULL) how many are free; -1 with errno: EINVAL (no such node). */
+MSF_EXPORT s64 msf_numa_node_size(s32 node, s64 *free_out);
+
+/* How far it is from node to node: 10 is the node itself, 20 twice as far; -1 with errno: EINVAL (no such node). */
+MSF_EXPORT s32 msf_numa_distance(s32 from, s32 to);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,17 @@
-//! Compiles the one C file and gives the library its SONAME and its flags.
+//! Compiles the C files and gives the library its SONAME and its flags.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/write.c");
-    cc::Build::new().file("src/write.c").warnings(true).extra_warnings(true).compile("msf_write");
+    for file in ["src/write.c", "src/wait.c"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    // A thread may be cancelled while it waits in C: the unwinding has to find its way through.
+    let mut c = cc::Build::new();
+    c.files(["src/write.c", "src/wait.c"])
+        .flag("-fexceptions")
+        .warnings(true)
+        .extra_warnings(true)
+        .compile("msf_write");
     // Its threads and fork handlers cannot be unmapped under a running process, so it never is.
     for argument in ["-Wl,-soname,libmsf.so.1", "-Wl,-z,nodelete"] {
         println!("cargo:rustc-cdylib-link-arg={argument}");

@@ -306,9 +306,6 @@ static void timers_outlive_their_base(void)
 
 int main(void)
 {
-    CHECK_EQ(MSF_EVENT_TIMEOUT | MSF_EVENT_READ | MSF_EVENT_WRITE, 7);
-    CHECK_EQ(MSF_EVENT_EXCEPT, 512);
-    CHECK_EQ(sizeof(enum msf_event_flags), 2);
     base = msf_event_base_new();
     ender = msf_event_timer_new(base, leave, NULL);
     CHECK(ender != NULL);

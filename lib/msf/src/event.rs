@@ -3,6 +3,7 @@
 //! A `struct msf_event_base` is a boxed [`Base`], a `struct msf_event` a boxed [`Event`]. The loop calls copies of the
 //! callbacks and never looks at the event meanwhile, so a callback may free its own event, and the base, too.
 
+use crate::cancel::Uncancelled;
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
 use crate::loops::Post;
@@ -11,22 +12,21 @@ use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::ptr;
 
 as_declared! {
     msf_event_base_new msf_event_base_free msf_event_base_dispatch msf_event_base_wait msf_event_base_signal
     msf_event_base_loopexit msf_event_new msf_event_add msf_event_del msf_event_free
 }
 
-type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
+pub(crate) type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// The callbacks of one event, and the argument they all get.
 #[derive(Clone, Copy)]
 pub(crate) struct Callbacks {
-    read: Callback,
-    write: Callback,
-    error: Callback,
-    args: *mut c_void,
+    pub(crate) read: Callback,
+    pub(crate) write: Callback,
+    pub(crate) error: Callback,
+    pub(crate) args: *mut c_void,
 }
 
 // SAFETY: by msf_event.h the callbacks run, with `args`, on whichever thread dispatches the base; here nothing but
@@ -77,7 +77,7 @@ unsafe fn event_of<'a>(event: *mut msf_event) -> Result<&'a Event<Callbacks>, Er
     unsafe { event.cast::<Event<Callbacks>>().as_ref() }.ok_or(Errno::EINVAL)
 }
 
-fn errno(error: io::Error) -> Errno {
+pub(crate) fn errno(error: io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
@@ -88,35 +88,6 @@ fn errno(error: io::Error) -> Errno {
 unsafe fn handle_of(base: *mut msf_event_base) -> Result<Base<Callbacks>, Errno> {
     // SAFETY: our caller's promise is the callee's.
     unsafe { base_of(base) }.cloned()
-}
-
-/// While it lives, `pthread_cancel` on this thread is kept for later. The loop sleeps in a cancellation point, and the
-/// unwinding that cancels a thread must not meet Rust: it would end the process.
-struct Uncancelled {
-    before: c_int,
-}
-
-impl Uncancelled {
-    fn begin() -> Uncancelled {
-        let mut before = PTHREAD_CANCEL_ENABLE;
-        // SAFETY: the state is one of the two that exist, and `before` is a local int.
-        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut before) };
-        Uncancelled { before }
-    }
-}
-
-impl Drop for Uncancelled {
-    fn drop(&mut self) {
-        // SAFETY: the state is what the same function gave; null says that the old one is not wanted.
-        unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
-    }
-}
-
-const PTHREAD_CANCEL_ENABLE: c_int = 0;
-const PTHREAD_CANCEL_DISABLE: c_int = 1;
-
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: c_int, before_out: *mut c_int) -> c_int;
 }
 
 /// # Safety

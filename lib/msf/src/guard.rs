@@ -66,6 +66,13 @@ pub(crate) fn plain(error: msf_core::Error) -> Errno {
     error.errno()
 }
 
+/// The errno of a call of the operating system.
+#[cold]
+#[inline(never)]
+pub(crate) fn system(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 /// The errno of a failure that needs more words than a number: they go to the log.
 #[cold]
 #[inline(never)]

@@ -12,6 +12,21 @@ macro_rules! as_declared {
     ($($name:ident)*) => { $(const _: () = { let _ = [$name, crate::header::$name]; };)* };
 }
 
+/// The one instruction that hands a call over to another function, registers and stack as they are.
+#[cfg(target_arch = "x86_64")]
+macro_rules! jump {
+    () => {
+        "jmp {}"
+    };
+}
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+macro_rules! jump {
+    () => {
+        "b {}"
+    };
+}
+
+mod cancel;
 mod channel;
 mod crypto;
 mod doors;
@@ -22,12 +37,15 @@ pub(crate) mod guard;
 mod header;
 mod instance;
 mod log;
+mod look;
 mod loops;
 mod mem;
 mod memcache;
 mod mempool;
 mod network;
+mod numa;
 mod os;
+mod pidfile;
 mod process;
 mod ringbuff;
 mod sem;

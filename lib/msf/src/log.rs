@@ -29,19 +29,6 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! jump {
-    () => {
-        "jmp {}"
-    };
-}
-#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
-macro_rules! jump {
-    () => {
-        "b {}"
-    };
-}
-
 /// `s32 msf_log_write(level, mod, func, file, line, fmt, ...)`: the arguments behind `fmt` stay where they are.
 ///
 /// # Safety

@@ -6,6 +6,7 @@
 mod base;
 mod call;
 mod doze;
+mod loops;
 pub mod mailbox;
 mod parking;
 mod poller;
@@ -19,6 +20,7 @@ mod waker;
 
 pub use base::{Base, Event, Timer, TimerSlot};
 pub use call::{Call, Expire, Handler, NoTimers};
+pub use loops::{Group, Loop, Settings as LoopSettings, TasksOnly};
 pub use poller::{Interest, Ready};
 pub use post::{Job, Refused, Task};
 pub use reactor::{Reactor, Turn};

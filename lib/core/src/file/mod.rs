@@ -17,7 +17,7 @@ mod pid;
 mod pieces;
 mod whole;
 
-pub use lock::Lock;
+pub use lock::{Lock, lock};
 pub use mapping::Mapping;
 pub use pid::{PidFile, named_pid, running};
 pub use pieces::{read_at, write_at};

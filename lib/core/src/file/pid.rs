@@ -52,8 +52,8 @@ impl PidFile {
     }
 
     /// Leaves the file where it is.
-    pub fn keep(self) {
-        std::mem::forget(self);
+    pub fn keep(mut self) {
+        self.owner = NOBODY;
     }
 }
 
@@ -89,6 +89,8 @@ pub fn running(pid: i32) -> bool {
     pid > 0 && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
 }
 
+/// No process has this number.
+const NOBODY: u32 = 0;
 /// Bytes of a number, with room for white space.
 const LONGEST: u64 = 32;
 

@@ -101,6 +101,12 @@ impl Slab {
         Some(self.blocks.give_back_number(number))
     }
 
+    /// Unmaps everything; from now on there is nothing here.
+    pub fn close(&mut self) {
+        self.blocks = Blocks::new(0);
+        self.regions.clear();
+    }
+
     pub fn statistics(&self) -> SlabStatistics {
         let (used, allocated) = (self.blocks.out() as usize, self.blocks.there() as usize);
         let most = allocated + self.blocks.room() as usize;

@@ -72,6 +72,25 @@ impl Segment {
         Segment::mapped(file).map_err(Error::system("map a segment"))
     }
 
+    /// The segment called `name`, with mode 0600: the one there is, or a new one of `size` bytes; and whether there was one.
+    /// Fails with EINVAL when the one there is is smaller, else as `open` and `create` do.
+    pub fn open_or_create(name: &str, size: usize) -> Result<(Segment, bool), Error> {
+        loop {
+            match Segment::create(name, size, 0o600) {
+                Ok(segment) => return Ok((segment, false)),
+                Err(error) if error.errno() != Errno::EEXIST => return Err(error),
+                Err(_) => {}
+            }
+            match Segment::open(name, 0o600) {
+                Ok(segment) if segment.size() < size => return Err(Error::system("use the segment")(Errno::EINVAL)),
+                Ok(segment) => return Ok((segment, true)),
+                // It was unlinked meanwhile.
+                Err(error) if error.errno() == Errno::ENOENT => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Removes the name. Who has the segment mapped keeps it.
     pub fn unlink(name: &str) -> Result<(), Error> {
         named::unlink(name)
@@ -135,6 +154,7 @@ fn made(label: &str, size: usize) -> Result<OwnedFd, Errno> {
     if size == 0 || label.len() > LONGEST_LABEL {
         return Err(Errno::EINVAL);
     }
+    isize::try_from(size).map_err(|_| Errno::EFBIG)?;
     let label = CString::new(label).map_err(|_| Errno::EINVAL)?;
     let file = memfd_create(label.as_c_str(), MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let file = File::from(file);

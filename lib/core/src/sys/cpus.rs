@@ -166,6 +166,14 @@ pub fn current() -> io::Result<u32> {
     Ok(nix::sched::sched_getcpu()? as u32)
 }
 
+/// The processors the machine may ever have, as those that can be plugged in.
+pub fn possible() -> io::Result<CpuSet> {
+    match fs::read_to_string("/sys/devices/system/cpu/possible").ok().and_then(|text| text.parse().ok()) {
+        Some(set) => Ok(set),
+        None => affinity(0),
+    }
+}
+
 /// The ids of all threads of this process.
 pub fn threads() -> io::Result<Vec<libc::pid_t>> {
     let entries = fs::read_dir("/proc/self/task")?.filter_map(Result::ok);

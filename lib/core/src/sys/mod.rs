@@ -1,14 +1,17 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
 pub mod cpus;
+mod machine;
 mod map;
+pub mod names;
 pub mod node;
 pub mod place;
 pub mod sched;
-mod socket;
+pub(crate) mod socket;
 mod topology;
 
 pub use cpus::CpuSet;
+pub use machine::Machine;
 pub use map::Map;
 pub use socket::unsent;
 pub use topology::{Cpu, Topology};
@@ -17,6 +20,7 @@ pub(crate) mod fork;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;
+pub(crate) mod tty;
 pub(crate) mod volume;
 pub(crate) mod wall;
 

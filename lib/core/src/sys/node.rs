@@ -65,6 +65,14 @@ pub fn prefer(start: NonNull<u8>, length: usize, number: u32) -> Result<(), Errn
     place(start, length, libc::MPOL_PREFERRED, &Mask::of([number])?)
 }
 
+/// The same for all pages that have a byte in the range, wherever it begins. Fails with EFAULT when a page is not mapped.
+pub fn prefer_around(start: NonNull<u8>, length: usize, number: u32) -> Result<(), Errno> {
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.ok_or(Errno::EINVAL)? as usize;
+    let before = start.addr().get() % page;
+    let first = NonNull::new(start.as_ptr().wrapping_sub(before)).ok_or(Errno::EINVAL)?;
+    prefer(first, length.saturating_add(before), number)
+}
+
 /// Asks the kernel to take the pages of the mapping from all nodes in turn.
 pub fn interleave(start: NonNull<u8>, length: usize) -> Result<(), Errno> {
     place(start, length, libc::MPOL_INTERLEAVE, &Mask::of(online().iter())?)

@@ -3,6 +3,17 @@
 use core::ffi::{c_int, c_uint, c_void};
 use core::marker::{PhantomData, PhantomPinned};
 
+pub const MSF_EVENT_TIMEOUT: c_int = 1;
+pub const MSF_EVENT_READ: c_int = 2;
+pub const MSF_EVENT_WRITE: c_int = 4;
+pub const MSF_EVENT_SIGNAL: c_int = 8;
+pub const MSF_EVENT_PERSIST: c_int = 16;
+pub const MSF_EVENT_ET: c_int = 32;
+pub const MSF_EVENT_FINALIZE: c_int = 64;
+pub const MSF_EVENT_CLOSED: c_int = 128;
+pub const MSF_EVENT_ERROR: c_int = 256;
+pub const MSF_EVENT_EXCEPT: c_int = 512;
+
 /// Opaque: only ever behind a pointer.
 #[repr(C)]
 pub struct msf_event_base {
@@ -23,17 +34,6 @@ pub struct msf_event_timer {
     _opaque: [u8; 0],
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
-
-pub const MSF_EVENT_TIMEOUT: c_int = 1;
-pub const MSF_EVENT_READ: c_int = 2;
-pub const MSF_EVENT_WRITE: c_int = 4;
-pub const MSF_EVENT_SIGNAL: c_int = 8;
-pub const MSF_EVENT_PERSIST: c_int = 16;
-pub const MSF_EVENT_ET: c_int = 32;
-pub const MSF_EVENT_FINALIZE: c_int = 64;
-pub const MSF_EVENT_CLOSED: c_int = 128;
-pub const MSF_EVENT_ERROR: c_int = 256;
-pub const MSF_EVENT_EXCEPT: c_int = 512;
 
 pub const LIMIT_TIMER: c_int = 1;
 pub const CYCLE_TIMER: c_int = 2;

@@ -33,3 +33,28 @@ unsafe extern "C" {
 }
 
 // NUMA nodes.
+unsafe extern "C" {
+    pub fn msf_numa_alloc(size: size_t) -> *mut c_void;
+    pub fn msf_numa_alloc_onnode(size: size_t, node: c_int) -> *mut c_void;
+    pub fn msf_numa_alloc_local(size: size_t) -> *mut c_void;
+    pub fn msf_numa_alloc_interleaved(size: size_t) -> *mut c_void;
+    pub fn msf_numa_free(memory: *mut c_void, size: size_t);
+    pub fn msf_numa_alloc_page(bytes: size_t, node: c_int) -> *mut c_void;
+    pub fn msf_numa_free_ptr(memory: *mut c_void);
+    pub fn msf_numa_node_of_cpu(cpu: c_int) -> c_int;
+    pub fn msf_numa_run_on_node(node: c_int) -> c_int;
+    pub fn msf_pin_to_node(cpu: c_int) -> c_int;
+    pub fn msf_numa_tonode_memory(memory: *mut c_void, size: size_t, node: c_int) -> c_int;
+    pub fn numa_node_to_cpusmask(node: c_int, mask: *mut u64, nr: *mut c_int) -> c_int;
+    pub fn msf_numa_preferred() -> c_int;
+    pub fn msf_numa_set_preferred(node: c_int) -> c_int;
+    pub fn msf_numa_set_localalloc() -> c_int;
+    pub fn msf_numa_num_task_cpus() -> c_int;
+    pub fn msf_numa_num_task_nodes() -> c_int;
+    pub fn msf_numa_num_configured_cpus() -> c_int;
+    pub fn msf_numa_num_configured_nodes() -> c_int;
+    pub fn msf_numa_num_possible_cpus() -> c_int;
+    pub fn msf_numa_num_possible_nodes() -> c_int;
+    pub fn msf_numa_node_size(node: c_int, free_out: *mut i64) -> i64;
+    pub fn msf_numa_distance(from: c_int, to: c_int) -> c_int;
+}
