@@ -51,6 +51,7 @@ mod sem;
 mod serial;
 mod shmem;
 mod sized;
+mod source;
 mod spawn;
 mod svc;
 mod sysinfo;

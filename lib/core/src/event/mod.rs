@@ -18,6 +18,7 @@ mod table;
 mod waits;
 mod waker;
 
+pub use crate::sys::{Catch, Change, Watcher};
 pub use base::{Base, Event};
 pub use call::{Call, Handler};
 pub use loops::{Group, Loop, Settings as LoopSettings, TasksOnly};
