@@ -3,6 +3,8 @@
  * one whose pool is gone.
  */
 #include <stdint.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <msf_mempool.h>
 #include <msf_thread.h>
@@ -144,6 +146,25 @@ static void used_up(void)
     msf_mempool_destroy(pool);
 }
 
+/* A pool whose process may have no more addresses. */
+static void no_addresses(void)
+{
+    struct msf_mempool *pool = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_NONE);
+    struct rlimit before, none = { 1 << 20, RLIM_INFINITY };
+    void *probe;
+
+    CHECK_EQ(getrlimit(RLIMIT_AS, &before), 0);
+    none.rlim_max = before.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_AS, &none), 0);
+    probe = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED)
+        CHECK_NULL(msf_memcache_new(pool, 64), ENOMEM);
+    else
+        munmap(probe, 1 << 20); /* an emulator that does not know the limit */
+    CHECK_EQ(setrlimit(RLIMIT_AS, &before), 0);
+    msf_mempool_destroy(pool);
+}
+
 #define BULK 32
 #define TURNS 3000
 
@@ -201,6 +222,7 @@ int main(void)
     bulk();
     refused();
     used_up();
+    no_addresses();
     thread_to_thread();
     return check_verdict();
 }

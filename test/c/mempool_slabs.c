@@ -75,6 +75,29 @@ static void refused(void)
     CHECK_NULL(msf_mempool_create_prv(1000, MSF_MEMPOOL_FLAG_NUMA_ALLOC), EINVAL);
 }
 
+static void too_many(void)
+{
+    static struct msf_mempool *pools[16384];
+    int count = 0;
+
+    while (count < 16384 && (pools[count] = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_NONE)) != NULL)
+        count++;
+    CHECK_EQ(count, 16383);
+    CHECK_NULL(msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_NONE), ENOMEM);
+    while (count-- > 0)
+        msf_mempool_destroy(pools[count]);
+}
+
+/* 2019's numbers: HUGE and NUMA are in the last one by mistake, and stay without effect there. */
+static void flags(void)
+{
+    enum msf_mempool_flag all = MSF_MEMPOOL_FLAG_USE_SMALLEST_SLAB;
+
+    CHECK_EQ(all, 0x16);
+    CHECK(MSF_MEMPOOL_FLAG_NONE == 0 && MSF_MEMPOOL_FLAG_REG_MR == 1 && MSF_MEMPOOL_FLAG_HUGE_PAGES_ALLOC == 2);
+    CHECK(MSF_MEMPOOL_FLAG_NUMA_ALLOC == 4 && MSF_MEMPOOL_FLAG_REGULAR_PAGES_ALLOC == 8);
+}
+
 static void figures(void)
 {
     struct { struct msf_mempool_slab known; u64 later; } newer;
@@ -113,6 +136,8 @@ int main(void)
 {
     added();
     refused();
+    too_many();
+    flags();
     figures();
     return check_verdict();
 }

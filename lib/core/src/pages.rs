@@ -2,3 +2,12 @@
 
 #[doc = include_str!("../../../doc/crypto.md")]
 mod crypto {}
+
+#[doc = include_str!("../../../doc/files.md")]
+mod files {}
+
+#[doc = include_str!("../../../doc/processes.md")]
+mod processes {}
+
+#[doc = include_str!("../../../doc/system.md")]
+mod system {}

@@ -29,6 +29,7 @@ macro_rules! jump {
 mod cancel;
 mod channel;
 mod crypto;
+mod doors;
 mod event;
 mod file;
 pub(crate) mod guard;
