@@ -34,6 +34,12 @@ struct Source {
     arg: *mut c_void,
 }
 
+// SAFETY: its functions may be called from any thread, and by msf_source.h the callbacks run, with `arg`, on whichever
+// thread dispatches the base; here nothing but that call touches `arg`.
+unsafe impl Send for Source {}
+// SAFETY: as above.
+unsafe impl Sync for Source {}
+
 enum Feed {
     Signal(Catch, c_int, Told),
     Child(Ending, ChildEnded),

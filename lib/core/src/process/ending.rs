@@ -124,6 +124,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::zombie_processes, reason = "collected by what is tested")]
     fn end_is_told_with_and_without_pidfds_early_and_late() {
         for (by_signal, late) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
