@@ -11,3 +11,6 @@ mod processes {}
 
 #[doc = include_str!("../../../doc/system.md")]
 mod system {}
+
+#[doc = include_str!("../../../doc/threads.md")]
+mod threads {}
