@@ -58,7 +58,7 @@ fn what_a_killed_process_has_logged_is_in_the_log_once_after_the_next_start() {
 
 fn log_for_ever(path: &Path, done: &[&AtomicU64], round: u32) -> ! {
     // Small files rotate while batches are written: those are looked for under the other names.
-    let bytes = if round % 2 == 0 { 1 << 30 } else { 64 * 1024 };
+    let bytes = if round.is_multiple_of(2) { 1 << 30 } else { 64 * 1024 };
     log::limit(bytes, 99).unwrap();
     log::open(path).unwrap();
     thread::scope(|scope| {

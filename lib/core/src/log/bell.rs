@@ -95,7 +95,8 @@ const NAPPING: u32 = 1;
 const ASLEEP: u32 = 2;
 const CLOSED: u32 = 3;
 
-#[cfg(all(test, not(feature = "loom")))]
+#[cfg(test)]
+#[cfg(not(feature = "loom"))]
 mod tests {
     use super::*;
 

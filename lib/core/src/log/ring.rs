@@ -216,7 +216,8 @@ impl Ring {
 
 const TO_THE_START: u32 = u32::MAX;
 
-#[cfg(all(test, not(feature = "loom")))]
+#[cfg(test)]
+#[cfg(not(feature = "loom"))]
 mod tests {
     use super::*;
     use crate::sys::Map;
@@ -230,19 +231,20 @@ mod tests {
         file.set_len(4096 + u64::from(CAPACITY)).unwrap();
         let map = Map::shared(&file, 4096 + CAPACITY as usize).unwrap();
         let start = map.start();
+        // SAFETY: the mapping is longer than that.
+        let data = unsafe { start.add(4096) };
         // SAFETY: the mapping is that long, and returned beside the ring.
-        let ring = unsafe { Ring::new(start.cast(), start.add(4096), CAPACITY) };
+        let ring = unsafe { Ring::new(start.cast(), data, CAPACITY) };
         (map, ring)
     }
 
     fn push(ring: &Ring, producer: &mut Producer, size: usize, letter: u8) -> Option<bool> {
+        let fill = |entry: &mut [u8]| {
+            entry.fill(letter);
+            entry[..4].copy_from_slice(&(size as u32).to_ne_bytes());
+        };
         // SAFETY: one test, one thread, one ring.
-        unsafe {
-            ring.push(producer, size, |entry| {
-                entry.fill(letter);
-                entry[..4].copy_from_slice(&(size as u32).to_ne_bytes());
-            })
-        }
+        unsafe { ring.push(producer, size, fill) }
     }
 
     fn pop(ring: &Ring) -> Option<(usize, u8)> {

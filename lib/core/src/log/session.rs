@@ -7,7 +7,7 @@ use super::spool::{RINGS, Spool};
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, Thread};
+use std::thread::JoinHandle;
 
 /// One log's rings and its writer.
 #[derive(Debug)]
@@ -85,8 +85,8 @@ impl Session {
     /// Gets the writer out of its rest.
     #[cold]
     pub fn wake(&self) {
-        if let Some(writer) = locked(&self.writer).as_ref().map(JoinHandle::thread).map(Thread::clone) {
-            writer.unpark();
+        if let Some(writer) = locked(&self.writer).as_ref() {
+            writer.thread().unpark();
         }
     }
 }

@@ -325,7 +325,8 @@ const IDLE: u32 = 0;
 const WRITING: u32 = 1;
 const WRITTEN: u32 = 2;
 
-#[cfg(all(test, not(feature = "loom")))]
+#[cfg(test)]
+#[cfg(not(feature = "loom"))]
 mod tests {
     use super::*;
 
