@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../doc/crypto.md")]
 mod crypto {}
 
+#[doc = include_str!("../../../doc/event-loop.md")]
+mod event_loop {}
+
 #[doc = include_str!("../../../doc/files.md")]
 mod files {}
 
@@ -11,3 +14,6 @@ mod processes {}
 
 #[doc = include_str!("../../../doc/system.md")]
 mod system {}
+
+#[doc = include_str!("../../../doc/threads.md")]
+mod threads {}

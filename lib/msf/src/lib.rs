@@ -52,6 +52,7 @@ mod sem;
 mod serial;
 mod shmem;
 mod sized;
+mod source;
 mod spawn;
 mod svc;
 mod sysinfo;

@@ -18,6 +18,7 @@ mod table;
 mod waits;
 mod waker;
 
+pub use crate::sys::{Catch, Change, Watcher};
 pub use base::{Base, Event, Timer, TimerSlot};
 pub use call::{Call, Expire, Handler, NoTimers};
 pub use loops::{Group, Loop, Settings as LoopSettings, TasksOnly};
