@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 
+#include "msf_log.h"
 #include "msf_utils.h"
 
 #ifdef __cplusplus
@@ -79,6 +80,28 @@ MSF_EXPORT s32 msf_svcinst_init(struct svcinst *svc);
  * end: its code is unmapped. 0; -1 EINVAL (NULL, or nothing is loaded).
  */
 MSF_EXPORT s32 msf_svcinst_deinit(struct svcinst *svc);
+
+/*
+ * Loads a library (a path, or a bare file name for the loader's own search); MSF_DLCLOSE gives it back. NULL with
+ * errno and a log record that says why: EINVAL (NULL or ""), ENOENT (no such library), ELIBBAD (it cannot be loaded).
+ */
+MSF_EXPORT void *msf_load_dynamic(const s8 *path);
+
+/* The address of a symbol in what msf_load_dynamic or MSF_DLOPEN gave. NULL with errno and a log record: EINVAL (NULL),
+ * ESRCH (no such symbol). */
+MSF_EXPORT void *msf_load_symbol(void *handle, const s8 *symbol);
+
+#define MSF_SVC_NOT_FOUND 401
+
+/* Stands in for a slot that is NULL: a log record that names it, and MSF_SVC_NOT_FOUND. */
+static inline s32 msf_svc_stub(const s8 *func, ...)
+{
+    msf_log_write(DBG_ERROR, "MSF", MSF_FUNC_FILE_LINE, "%s is not there", func);
+    return MSF_SVC_NOT_FOUND;
+}
+
+/* Calls a function that may be missing, such as a slot: MFS_FUNCHK(svc->svc_cb->start, NULL, 0). The name is 2019's. */
+#define MFS_FUNCHK(func, ...) ((func) ? (func)(__VA_ARGS__) : msf_svc_stub(#func, __VA_ARGS__))
 
 #ifdef __cplusplus
 }

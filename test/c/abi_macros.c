@@ -1,6 +1,7 @@
 /* The macros and inline functions of the headers do what they say. */
 #include <check.h>
 #include <client.h>
+#include <msf_event.h>
 #include <msf_process.h>
 
 struct thing {
@@ -64,6 +65,10 @@ static void closing_twice_closes_once(void)
     sfree(block);
 }
 
+#if !MSF_HAVE_EVENTFD || !MSF_HAVE_EPOLL
+#error "sources of 2019 test for these"
+#endif
+
 static void numbers_have_their_sizes(void)
 {
     CHECK_EQ(sizeof(s8), 1);
@@ -93,6 +98,23 @@ static void wire_structs_have_their_sizes(void)
 
 static void errors_are_errno(void)
 {
+    static const int same[][2] = {
+        { MSF_EPERM, EPERM }, { MSF_ENOENT, ENOENT }, { MSF_ESRCH, ESRCH }, { MSF_EINTR, EINTR },
+        { MSF_ECHILD, ECHILD }, { MSF_ENOMEM, ENOMEM }, { MSF_EACCES, EACCES }, { MSF_EBUSY, EBUSY },
+        { MSF_EEXIST, EEXIST }, { MSF_EXDEV, EXDEV }, { MSF_ENOTDIR, ENOTDIR }, { MSF_EISDIR, EISDIR },
+        { MSF_EINVAL, EINVAL }, { MSF_ENFILE, ENFILE }, { MSF_EMFILE, EMFILE }, { MSF_ENOSPC, ENOSPC },
+        { MSF_EPIPE, EPIPE }, { MSF_ESHUTDOWN, ESHUTDOWN }, { MSF_EINPROGRESS, EINPROGRESS }, { MSF_ENOPROTOOPT, ENOPROTOOPT },
+        { MSF_EOPNOTSUPP, EOPNOTSUPP }, { MSF_EADDRINUSE, EADDRINUSE }, { MSF_EADDRNOTAVAIL, EADDRNOTAVAIL }, { MSF_ECONNABORTED, ECONNABORTED },
+        { MSF_ECONNRESET, ECONNRESET }, { MSF_ENOTCONN, ENOTCONN }, { MSF_ETIMEDOUT, ETIMEDOUT }, { MSF_ECONNREFUSED, ECONNREFUSED },
+        { MSF_ENAMETOOLONG, ENAMETOOLONG }, { MSF_ENETDOWN, ENETDOWN }, { MSF_ENETUNREACH, ENETUNREACH }, { MSF_EHOSTDOWN, EHOSTDOWN },
+        { MSF_EHOSTUNREACH, EHOSTUNREACH }, { MSF_ENOSYS, ENOSYS }, { MSF_ECANCELED, ECANCELED }, { MSF_EILSEQ, EILSEQ },
+        { MSF_ELOOP, ELOOP }, { MSF_EBADF, EBADF }, { MSF_EMLINK, EMLINK }, { MSF_EAGAIN, EAGAIN },
+        { MSF_EWOULDBLOCK, EWOULDBLOCK },
+    };
+
+    for (u32 i = 0; i < sizeof same / sizeof same[0]; i++)
+        CHECK_EQ(same[i][0], same[i][1]);
+    CHECK_EQ(MSF_ENOMOREFILES, 0);
     msf_set_errno(MSF_ETIMEDOUT);
     CHECK_EQ(errno, ETIMEDOUT);
     CHECK_EQ(msf_errno, ETIMEDOUT);
@@ -135,6 +157,36 @@ static void lists_keep_their_order(void)
     CHECK_EQ(list_size(&head), 2);
     list_del_init(&things[1].link);
     CHECK(list_empty(&things[1].link));
+}
+
+static void a_list_is_walked_by_its_links_too(void)
+{
+    struct thing things[3] = { { 1, LIST_HEAD_INIT(things[0].link) }, { 2, { 0, 0 } }, { 3, { 0, 0 } } };
+    struct list_head head = LIST_HEAD_INIT(head), *at, *ahead;
+    int sum = 0;
+
+    for (int i = 0; i < 3; i++)
+        list_add_tail(&things[i].link, &head);
+    list_for_each(at, &head)
+        sum = sum * 10 + list_entry(at, struct thing, link)->number;
+    CHECK_EQ(sum, 123);
+    CHECK(container_of(head.prev, struct thing, link) == &things[2]);
+    list_for_each_safe(at, ahead, &head)
+        list_del(at);
+    CHECK(list_empty(&head));
+    CHECK(things[1].link.next == NULL && things[1].link.prev == NULL);
+    CHECK_EQ(list_size(&head), 0);
+}
+
+static void event_flags_are_bits_in_two_bytes(void)
+{
+    const enum msf_event_flags all[] = { MSF_EVENT_TIMEOUT, MSF_EVENT_READ, MSF_EVENT_WRITE, MSF_EVENT_SIGNAL,
+                                         MSF_EVENT_PERSIST, MSF_EVENT_ET, MSF_EVENT_FINALIZE, MSF_EVENT_CLOSED,
+                                         MSF_EVENT_ERROR, MSF_EVENT_EXCEPT };
+
+    CHECK_EQ(sizeof all[0], 2);
+    for (u32 i = 0; i < sizeof all / sizeof all[0]; i++)
+        CHECK_EQ(all[i], 1 << i);
 }
 
 static void atomics_tell_old_and_new(void)
@@ -182,6 +234,8 @@ int main(void)
     wire_structs_have_their_sizes();
     errors_are_errno();
     lists_keep_their_order();
+    a_list_is_walked_by_its_links_too();
+    event_flags_are_bits_in_two_bytes();
     atomics_tell_old_and_new();
     colours_are_literals();
     return check_verdict();

@@ -100,6 +100,7 @@ static void arguments_are_checked(void)
 static void adding_twice_is_an_update_and_errno_is_left_alone(void)
 {
     struct watch watch = fresh();
+    struct msf_event *second = msf_event_new(pair[0], read_one, NULL, NULL, &watch);
 
     watch.event = msf_event_new(pair[0], read_one, NULL, NULL, &watch);
     errno = 77;
@@ -108,8 +109,10 @@ static void adding_twice_is_an_update_and_errno_is_left_alone(void)
     send_bytes("x");
     CHECK_EQ(msf_event_base_wait(watch.base), 0);
     CHECK_EQ(watch.reads, 1);
-    CHECK_EQ(msf_event_del(watch.base, watch.event), 0);
     CHECK_EQ(errno, 77);
+    CHECK_FAILS(msf_event_add(watch.base, second), EEXIST);
+    msf_event_free(second);
+    CHECK_EQ(msf_event_del(watch.base, watch.event), 0);
     CHECK_FAILS(msf_event_del(watch.base, watch.event), ENOENT);
     done(&watch);
 }
@@ -222,6 +225,7 @@ static void turn_forever_deeper(void *args)
     if (watch->code == 0 && msf_event_base_wait(watch->base) != 0) {
         watch->code = -1;
         watch->code_errno = errno;
+        CHECK_FAILS(msf_event_base_dispatch(watch->base), EDEADLK);
     }
 }
 

@@ -36,6 +36,17 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// The dynamic loader has refused.
+    Loader {
+        /// "load", "find".
+        doing: &'static str,
+        /// The library or the symbol.
+        what: String,
+        /// What the loader said.
+        reason: String,
+        /// ENOENT, ELIBBAD or ESRCH.
+        errno: Errno,
+    },
     /// A service could not be loaded from its library.
     Service {
         /// The library.
@@ -49,6 +60,15 @@ pub enum Error {
     },
     /// A log record was written from inside the writing of another one (a signal handler, most likely).
     Reentered,
+    /// Something with a peer, an address or a device by name failed.
+    Place {
+        /// What was attempted: "connect to", "listen on".
+        doing: &'static str,
+        /// Whom or where.
+        place: String,
+        /// What the system said.
+        source: Errno,
+    },
     /// A call of the operating system failed.
     System {
         /// What was attempted.
@@ -67,14 +87,19 @@ impl Error {
             Error::Unsafe { .. } => Errno::EPERM,
             Error::NoPlace { .. } => Errno::EACCES,
             Error::Argument { .. } => Errno::EINVAL,
-            Error::Service { errno, .. } => *errno,
+            Error::Service { errno, .. } | Error::Loader { errno, .. } => *errno,
             Error::Reentered => Errno::EDEADLK,
-            Error::System { source, .. } => *source,
+            Error::System { source, .. } | Error::Place { source, .. } => *source,
         }
     }
 
     pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Error {
         Error::File { doing, path: path.into(), source: source.into() }
+    }
+
+    pub(crate) fn place(doing: &'static str, place: impl fmt::Display) -> impl FnOnce(Errno) -> Error {
+        let place = place.to_string();
+        move |source| Error::Place { doing, place, source }
     }
 
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(Errno) -> Error {
@@ -95,7 +120,9 @@ impl fmt::Display for Error {
             Error::Service { file, service, reason, .. } => {
                 write!(f, "cannot load the service {service} from {}: {reason}", file.display())
             }
+            Error::Loader { doing, what, reason, .. } => write!(f, "cannot {doing} {what}: {reason}"),
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
+            Error::Place { doing, place, source } => write!(f, "cannot {doing} {place}: {}", io::Error::from(*source)),
             Error::System { doing, source } => write!(f, "cannot {doing}: {}", io::Error::from(*source)),
         }
     }
@@ -107,10 +134,12 @@ impl std::error::Error for Error {
             Error::File { source, .. } => Some(source),
             // The number's sentence is part of ours.
             Error::System { .. }
+            | Error::Place { .. }
             | Error::Unsafe { .. }
             | Error::NoPlace { .. }
             | Error::Argument { .. }
             | Error::Service { .. }
+            | Error::Loader { .. }
             | Error::Reentered => None,
         }
     }
@@ -122,6 +151,7 @@ fn raw(error: &io::Error) -> Errno {
         Some(number) => Errno::from_raw(number),
         None => match error.kind() {
             io::ErrorKind::InvalidInput => Errno::EINVAL,
+            io::ErrorKind::OutOfMemory => Errno::ENOMEM,
             io::ErrorKind::WriteZero => Errno::ENOSPC,
             _ => Errno::EIO,
         },

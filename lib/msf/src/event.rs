@@ -7,6 +7,7 @@ use crate::cancel::Uncancelled;
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
 use crate::loops::Post;
+use crate::timer::TimerCall;
 use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
@@ -17,15 +18,15 @@ as_declared! {
     msf_event_base_loopexit msf_event_new msf_event_add msf_event_del msf_event_free
 }
 
-type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
+pub(crate) type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
 
 /// The callbacks of one event, and the argument they all get.
 #[derive(Clone, Copy)]
-struct Callbacks {
-    read: Callback,
-    write: Callback,
-    error: Callback,
-    args: *mut c_void,
+pub(crate) struct Callbacks {
+    pub(crate) read: Callback,
+    pub(crate) write: Callback,
+    pub(crate) error: Callback,
+    pub(crate) args: *mut c_void,
 }
 
 // SAFETY: by msf_event.h the callbacks run, with `args`, on whichever thread dispatches the base; here nothing but
@@ -45,6 +46,7 @@ impl Callbacks {
 
 impl Handler for Callbacks {
     type Job = Post;
+    type Timer = TimerCall;
 
     #[inline]
     fn wants(&self, call: Call) -> bool {
@@ -63,7 +65,7 @@ impl Handler for Callbacks {
 
 /// # Safety
 /// `base` is null or came from `msf_event_base_new` and is not freed while the result is used.
-unsafe fn base_of<'a>(base: *mut msf_event_base) -> Result<&'a Base<Callbacks>, Errno> {
+pub(crate) unsafe fn base_of<'a>(base: *mut msf_event_base) -> Result<&'a Base<Callbacks>, Errno> {
     // SAFETY: not null is checked by `as_ref`, the rest is our caller's promise.
     unsafe { base.cast::<Base<Callbacks>>().as_ref() }.ok_or(Errno::EINVAL)
 }
@@ -75,7 +77,7 @@ unsafe fn event_of<'a>(event: *mut msf_event) -> Result<&'a Event<Callbacks>, Er
     unsafe { event.cast::<Event<Callbacks>>().as_ref() }.ok_or(Errno::EINVAL)
 }
 
-fn errno(error: io::Error) -> Errno {
+pub(crate) fn errno(error: io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 

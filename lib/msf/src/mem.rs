@@ -52,7 +52,7 @@ pub unsafe extern "C" fn msf_mem_free(mem: *mut msf_reg_mem) -> c_int {
 pub unsafe extern "C" fn msf_memalign(memory_out: *mut *mut c_void, align: usize, size: usize) -> c_int {
     let failed = Errno::ENOTRECOVERABLE as c_int;
     guard_or(failed, || {
-        if memory_out.is_null() {
+        if memory_out.is_null() || !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
             return Ok(libc::EINVAL);
         }
         // SAFETY: not null (checked above), and our caller says that it may be written.

@@ -75,15 +75,28 @@ pub extern "C" fn msf_mempool_get(pool: *mut msf_mempool, len: usize) -> *mut c_
     if let Some(block) = mem::at_hand(pool.addr(), len) {
         return block.as_ptr().cast();
     }
+    get_elsewhere(pool, len)
+}
+
+/// Out of the way of what is at hand.
+#[cold]
+#[inline(never)]
+extern "C" fn get_elsewhere(pool: *mut msf_mempool, len: usize) -> *mut c_void {
     guard_ptr(|| Ok(mem::get(pool.addr(), len)?.as_ptr().cast()))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_mempool_put(pool: *mut msf_mempool, block: *mut c_void) -> c_int {
-    let Some(block) = NonNull::new(block.cast()) else { return 0 };
-    if mem::keep_at_hand(pool.addr(), block) {
+    if NonNull::new(block.cast()).is_some_and(|block| mem::keep_at_hand(pool.addr(), block)) {
         return 0;
     }
+    put_elsewhere(pool, block)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn put_elsewhere(pool: *mut msf_mempool, block: *mut c_void) -> c_int {
+    let Some(block) = NonNull::new(block.cast()) else { return 0 };
     guard(|| mem::put(pool.addr(), block))
 }
 

@@ -1,15 +1,15 @@
 //! msf_svc.h: loading and unloading a service.
 
-use crate::guard::{guard, told};
+use crate::guard::{bytes, guard, guard_ptr, told};
 use crate::header::{SVCINST_EMPTY, SVCINST_LOADED, msf_svc, svcinst};
 use msf_core::svc::{self, Loaded};
 use nix::errno::Errno;
-use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 as_declared! {
-    msf_svcinst_init msf_svcinst_deinit
+    msf_svcinst_init msf_svcinst_deinit msf_load_dynamic msf_load_symbol
 }
 
 /// # Safety
@@ -57,6 +57,33 @@ pub unsafe extern "C" fn msf_svcinst_deinit(svc: *mut svcinst) -> c_int {
 }
 
 /// The text of a field: not empty, and ended within it.
+/// # Safety
+/// `path` is null or NUL-terminated; the library may run its constructors.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_load_dynamic(path: *const c_char) -> *mut c_void {
+    guard_ptr(|| {
+        // SAFETY: the contract is our caller's.
+        let name = Some(unsafe { bytes(path) }?).filter(|name| !name.is_empty()).ok_or(Errno::EINVAL)?;
+        // SAFETY: the contract is our caller's.
+        unsafe { svc::open_library(OsStr::from_bytes(name)) }.map_err(told)
+    })
+}
+
+/// # Safety
+/// `handle` is null or an open handle of the loader, `symbol` null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_load_symbol(handle: *mut c_void, symbol: *const c_char) -> *mut c_void {
+    guard_ptr(|| {
+        if handle.is_null() || symbol.is_null() {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: not null (checked above) and NUL-terminated, says our caller.
+        let name = unsafe { CStr::from_ptr(symbol) };
+        // SAFETY: the contract is our caller's.
+        unsafe { svc::symbol(handle, name) }.map_err(told)
+    })
+}
+
 fn filled(field: &[c_char]) -> Result<&[u8], Errno> {
     // SAFETY: c_char and u8 have the same size and alignment, and every value of one is one of the other.
     let field = unsafe { std::slice::from_raw_parts(field.as_ptr().cast::<u8>(), field.len()) };

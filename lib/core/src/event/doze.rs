@@ -49,58 +49,39 @@ impl Doze {
 #[cfg(all(test, feature = "loom"))]
 mod model {
     use super::*;
-    use crate::sys::sync::{Condvar, Mutex, atomic::AtomicBool, thread};
+    use crate::sys::sync::{atomic::AtomicBool, thread};
+    use loom::sync::Notify;
     use std::sync::Arc;
-
-    /// What the kernel does for us: a sleep that a ring ends, and a ring that is not forgotten while nobody sleeps.
-    #[derive(Default)]
-    struct Bell {
-        rung: Mutex<bool>,
-        sleeper: Condvar,
-    }
-
-    impl Bell {
-        fn ring(&self) {
-            *self.rung.lock().unwrap() = true;
-            self.sleeper.notify_one();
-        }
-
-        fn sleep(&self) {
-            let mut rung = self.rung.lock().unwrap();
-            while !*rung {
-                rung = self.sleeper.wait(rung).unwrap();
-            }
-            *rung = false;
-        }
-    }
 
     struct Shared {
         doze: Doze,
-        bell: Bell,
+        /// What the kernel does for us: a sleep that a ring ends, and a ring that is not forgotten while nobody sleeps.
+        bell: Notify,
         /// What two posters leave; released and acquired by nothing but the protocol.
         left: [AtomicBool; 2],
     }
 
     fn shared() -> Arc<Shared> {
         let left = [AtomicBool::new(false), AtomicBool::new(false)];
-        Arc::new(Shared { doze: Doze::new(), bell: Bell::default(), left })
+        Arc::new(Shared { doze: Doze::new(), bell: Notify::new(), left })
     }
 
     fn post(shared: &Shared, poster: usize) {
         shared.left[poster].store(true, Ordering::Relaxed);
         if shared.doze.wake() {
-            shared.bell.ring();
+            shared.bell.notify();
         }
     }
 
     /// Sleeps until everything was seen: a wake that gets lost leaves it asleep for ever, which loom reports.
-    fn receive(shared: &Shared, mut missing: usize) {
-        while missing > 0 {
+    fn receive(shared: &Shared) {
+        let mut all = false;
+        while !all {
             if shared.doze.doze() {
-                shared.bell.sleep();
+                shared.bell.wait();
             }
             if shared.doze.rouse() {
-                missing -= shared.left.iter().filter(|left| left.swap(false, Ordering::Relaxed)).count();
+                all = shared.left.iter().all(|left| left.load(Ordering::Relaxed));
             }
         }
     }
@@ -113,7 +94,7 @@ mod model {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || post(&shared, poster))
             });
-            receive(&shared, 2);
+            receive(&shared);
             posters.into_iter().for_each(|poster| poster.join().unwrap());
         });
     }
@@ -131,8 +112,9 @@ mod model {
             };
             // One look and no sleep, then as ever.
             let seen = shared.doze.is_noted() && shared.doze.rouse();
-            let early = if seen { shared.left.iter().filter(|l| l.swap(false, Ordering::Relaxed)).count() } else { 0 };
-            receive(&shared, 2 - early);
+            if !(seen && shared.left.iter().all(|left| left.load(Ordering::Relaxed))) {
+                receive(&shared);
+            }
             poster.join().unwrap();
         });
     }

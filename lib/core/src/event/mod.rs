@@ -6,6 +6,7 @@
 mod base;
 mod call;
 mod doze;
+mod loops;
 pub mod mailbox;
 mod parking;
 mod poller;
@@ -17,8 +18,10 @@ mod table;
 mod waits;
 mod waker;
 
-pub use base::{Base, Event};
-pub use call::{Call, Handler};
+pub use crate::sys::{Catch, Change, Watcher};
+pub use base::{Base, Event, Timer, TimerSlot};
+pub use call::{Call, Expire, Handler, NoTimers};
+pub use loops::{Group, Loop, Settings as LoopSettings, TasksOnly};
 pub use poller::{Interest, Ready};
 pub use post::{Job, Refused, Task};
 pub use reactor::{Reactor, Turn};

@@ -115,13 +115,10 @@ pub fn destroy(handle: usize) -> bool {
     let Some(entry) = pools.get_mut(place) else { return false };
     let removed = entry.pool.take_if(|pool| pool.handle() == handle);
     drop(pools);
-    // Unmapping is done outside the lock; a call that is in the pool right now keeps its slabs until it leaves.
+    // Unmapping is done outside the lock.
     let Some(pool) = removed else { return false };
     DESTROYED.fetch_add(1, Ordering::Release);
-    if let Some(small) = pool.small.get() {
-        small.shelves.iter().for_each(|shelf| shelf.close());
-        small.arena.close();
-    }
+    pool.close();
     true
 }
 
@@ -219,6 +216,15 @@ impl Pool {
     pub(super) fn give_back_at(&self, address: usize) -> bool {
         let slabs = self.slabs.iter().filter_map(OnceLock::get);
         slabs.filter_map(|slab| locked(slab).give_back_at(address)).any(|was_out| was_out)
+    }
+
+    /// Unmaps everything. Threads that have used the pool keep what describes it until they notice.
+    fn close(&self) {
+        self.slabs.iter().filter_map(OnceLock::get).for_each(|slab| locked(slab).close());
+        if let Some(small) = self.small.get() {
+            small.shelves.iter().for_each(|shelf| shelf.close());
+            small.arena.close();
+        }
     }
 
     fn take_from(&self, place: usize) -> Option<Block> {

@@ -101,6 +101,12 @@ impl Slab {
         Some(self.blocks.give_back_number(number))
     }
 
+    /// Unmaps everything; from now on there is nothing here.
+    pub fn close(&mut self) {
+        self.blocks = Blocks::new(0);
+        self.regions.clear();
+    }
+
     pub fn statistics(&self) -> SlabStatistics {
         let (used, allocated) = (self.blocks.out() as usize, self.blocks.there() as usize);
         let most = allocated + self.blocks.room() as usize;
@@ -187,7 +193,7 @@ mod tests {
         for plan in plans {
             assert_eq!(Slab::new(plan).unwrap_err(), Errno::EINVAL, "{plan:?}");
         }
-        let vast = SlabPlan { block: usize::MAX / 4, ..good };
+        let vast = SlabPlan { block: usize::MAX / 2 + 1, ..good };
         assert_eq!(Slab::new(vast).unwrap().stock(1, &Source::new(Wish::Plain)).unwrap_err(), Errno::ENOMEM);
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 use nix::errno::Errno;
-use std::ffi::{OsStr, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -61,6 +61,39 @@ pub unsafe fn unload(loaded: Loaded, needs: &[&OsStr]) -> Result<(), Error> {
         }
     }
     closed.map_err(|_| Error::System { doing: "unload a library", source: Errno::EINVAL })
+}
+
+/// Loads a library and gives the loader's handle of it, which `dlclose` takes back. Fails with ENOENT when there is none
+/// of this name, ELIBBAD when it cannot be loaded.
+///
+/// # Safety
+/// The library's constructors are run: it has to be what the caller believes it is.
+pub unsafe fn open_library(name: &OsStr) -> Result<*mut c_void, Error> {
+    // SAFETY: our caller vouches for the constructors.
+    let opened = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
+    opened.map(Library::into_raw).map_err(|error| {
+        let reason = reason(&error);
+        let errno = if is_missing(name, &reason) { Errno::ENOENT } else { Errno::ELIBBAD };
+        Error::Loader { doing: "load", what: name.to_string_lossy().into_owned(), reason, errno }
+    })
+}
+
+/// The address of a symbol; ESRCH when the library has none of this name.
+///
+/// # Safety
+/// `handle` came from [`open_library`] (or `dlopen`) and is open.
+pub unsafe fn symbol(handle: *mut c_void, name: &CStr) -> Result<*mut c_void, Error> {
+    // Not to be closed here: the handle is the caller's.
+    // SAFETY: our caller says that it is a handle of the loader.
+    let library = std::mem::ManuallyDrop::new(unsafe { Library::from_raw(handle) });
+    let missing = |reason| {
+        let what = name.to_string_lossy().into_owned();
+        Error::Loader { doing: "find", what, reason, errno: Errno::ESRCH }
+    };
+    // SAFETY: the symbol is only looked up; its type is the caller's business.
+    let found = unsafe { library.get::<*mut c_void>(name.to_bytes_with_nul()) };
+    let address = found.map_err(|error| missing(reason(&error)))?.as_raw_ptr();
+    if address.is_null() { Err(missing("its address is null".to_owned())) } else { Ok(address) }
 }
 
 /// # Safety

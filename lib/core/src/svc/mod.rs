@@ -2,4 +2,4 @@
 
 mod loader;
 
-pub use loader::{Loaded, load, unload};
+pub use loader::{Loaded, load, open_library, symbol, unload};

@@ -4,10 +4,10 @@
 //! but inside `loom::model`, so nothing else may use them, and no static may be made of them.
 
 #[cfg(feature = "loom")]
-pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(feature = "loom")]
 pub(crate) use loom::{hint, sync::atomic, thread};
 #[cfg(not(feature = "loom"))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(not(feature = "loom"))]
 pub(crate) use std::{hint, sync::atomic, thread};

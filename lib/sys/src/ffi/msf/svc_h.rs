@@ -34,8 +34,11 @@ pub struct svcinst {
 
 pub const SVCINST_EMPTY: c_int = 0;
 pub const SVCINST_LOADED: c_int = 1;
+pub const MSF_SVC_NOT_FOUND: c_int = 401;
 
 unsafe extern "C" {
     pub fn msf_svcinst_init(svc: *mut svcinst) -> c_int;
     pub fn msf_svcinst_deinit(svc: *mut svcinst) -> c_int;
+    pub fn msf_load_dynamic(path: *const c_char) -> *mut c_void;
+    pub fn msf_load_symbol(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }

@@ -1,0 +1,92 @@
+/*
+ * Huge pages where the machine has some: they are used, and go back. As root the test reserves eight for its time, and
+ * puts the number back; elsewhere it is skipped.
+ */
+/* no qemu: it counts the huge pages of the machine, which the emulator's own kernel interface does not hand out */
+#include <stdint.h>
+
+#include <msf_mem.h>
+#include <msf_mempool.h>
+
+#include "check.h"
+
+#define SKIPPED 77
+
+static const char reserved[] = "/proc/sys/vm/nr_hugepages";
+
+/* A figure of /proc/meminfo. */
+static long figure(const char *name)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[128];
+    long found = -1;
+
+    while (file != NULL && found < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            found = strtol(line + strlen(name) + 1, NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+static int reserve(long count)
+{
+    FILE *file = fopen(reserved, "w");
+
+    if (file == NULL)
+        return -1;
+    fprintf(file, "%ld\n", count);
+    return fclose(file);
+}
+
+static void used(void)
+{
+    struct msf_mempool *pool = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_HUGE_PAGES_ALLOC);
+    long before = figure("HugePages_Free:"), reserved_before = figure("HugePages_Rsvd:");
+    struct msf_reg_mem mem;
+    char *memory;
+    void *block;
+
+    /* A small block's step is one huge page, the first 128 blocks of 16 KiB are another. */
+    block = msf_mempool_get(pool, 100);
+    CHECK(block != NULL);
+    memset(block, 1, 100);
+    CHECK_EQ(figure("HugePages_Free:"), before - 1);
+    CHECK_EQ(msf_mempool_alloc(pool, 100, &mem), 0);
+    memset(mem.addr, 1, 16384);
+    CHECK_EQ(figure("HugePages_Free:"), before - 2);
+    msf_mempool_destroy(pool);
+    CHECK_EQ(figure("HugePages_Free:"), before);
+
+    memory = msf_mem_mmap(HUGE_PAGE_SZ);
+    CHECK(memory != MSF_MMAP_FAILED);
+    CHECK_EQ(figure("HugePages_Free:"), before - 1);
+    CHECK_EQ(msf_mem_munmap(memory, HUGE_PAGE_SZ), 0);
+
+    memory = msf_malloc_huge_pages(HUGE_PAGE_SZ + 1);
+    CHECK(memory != NULL);
+    memory[HUGE_PAGE_SZ] = 1;
+    CHECK_EQ(figure("HugePages_Free:") - figure("HugePages_Rsvd:"), before - reserved_before - 2);
+    msf_free_huge_pages(memory);
+    CHECK_EQ(figure("HugePages_Free:"), before);
+
+    /* More than there are: normal pages. */
+    memory = msf_malloc_huge_pages(64 * (size_t)HUGE_PAGE_SZ);
+    CHECK(memory != NULL);
+    memory[63 * (size_t)HUGE_PAGE_SZ] = 1;
+    msf_free_huge_pages(memory);
+}
+
+int main(void)
+{
+    long before = figure("HugePages_Total:");
+    int ready = before >= 0 && reserve(before + 8) == 0 && figure("HugePages_Free:") >= 8;
+
+    if (ready)
+        used();
+    else
+        printf("no huge pages can be reserved here\n");
+    if (before >= 0)
+        reserve(before);
+    return ready ? check_verdict() : SKIPPED;
+}
