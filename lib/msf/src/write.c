@@ -20,15 +20,15 @@ HIDDEN int msf_log_text(int level, const char *module, const char *func, const c
 HIDDEN int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                            const char *fmt, ...);
 
-/* Writes value at `at`, less than `end`; NULL when it does not fit. */
-static char *number(char *at, const char *end, unsigned long long value, unsigned base, int negative)
+/* Writes value at `at`, in front of `end`; NULL when it does not fit. */
+static char *number(char *at, const char *end, unsigned long long value, int hex, int negative)
 {
     char digits[24];
     int count = 0;
 
     do {
-        digits[count++] = "0123456789abcdef"[value % base];
-        value /= base;
+        digits[count++] = "0123456789abcdef"[hex ? value & 15 : value % 10];
+        value = hex ? value >> 4 : value / 10;
     } while (value != 0);
     if (negative) {
         digits[count++] = '-';
@@ -79,13 +79,13 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
             long long value = size == 2 ? va_arg(args, long long) : size == 1 ? va_arg(args, long) : va_arg(args, int);
             unsigned long long amount = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
 
-            at = number(at, end, amount, 10, value < 0);
+            at = number(at, end, amount, 0, value < 0);
         } else if (*fmt == 'u' || *fmt == 'x') {
             unsigned long long value = size == 2   ? va_arg(args, unsigned long long)
                                        : size == 1 ? va_arg(args, unsigned long)
                                                    : va_arg(args, unsigned);
 
-            at = *fmt == 'u' ? number(at, end, value, 10, 0) : number(at, end, value, 16, 0);
+            at = number(at, end, value, *fmt == 'x', 0);
         } else if (*fmt == 's' && size == 0) {
             at = string(at, end, va_arg(args, const char *));
         } else if (*fmt == 'c' && size == 0) {
