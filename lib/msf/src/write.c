@@ -61,12 +61,17 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
 {
     char *at = text;
 
-    for (; *fmt != '\0' && at != NULL && at < end; fmt++) {
+    for (;; fmt++) {
         int size = 0; /* 1: long or size_t, 2: long long */
 
-        if (*fmt != '%') {
-            *at++ = *fmt;
-            continue;
+        while (*fmt != '%' && *fmt != '\0' && at < end) {
+            *at++ = *fmt++;
+        }
+        if (at == end) {
+            return -1;
+        }
+        if (*fmt == '\0') {
+            return (int)(at - text);
         }
         for (fmt++; *fmt == 'l' && size < 2; fmt++) {
             size++;
@@ -95,8 +100,10 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
         } else {
             return -1;
         }
+        if (at == NULL) {
+            return -1;
+        }
     }
-    return at == NULL || at >= end ? -1 : (int)(at - text);
 }
 
 int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
