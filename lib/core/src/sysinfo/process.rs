@@ -60,7 +60,7 @@ pub fn current() -> Result<Process, Error> {
     look("/proc/self")
 }
 
-/// The numbers of all processes we may see, in no order.
+/// The numbers of all processes we may see, rising, as the kernel lists them.
 ///
 /// # Errors
 /// When `/proc` is not mounted.
@@ -75,9 +75,7 @@ pub fn all() -> Result<impl Iterator<Item = i32>, Error> {
 /// # Errors
 /// When `/proc` is not mounted.
 pub fn named(name: &str) -> Result<Vec<i32>, Error> {
-    let mut found: Vec<i32> = all()?.filter(|pid| is_called(*pid, name)).collect();
-    found.sort_unstable();
-    Ok(found)
+    Ok(all()?.filter(|pid| is_called(*pid, name)).collect())
 }
 
 impl Process {
