@@ -23,6 +23,7 @@ extern "C" {
 
 struct msf_event_base;
 struct msf_event;
+struct msf_event_timer;
 
 /*
  * The bits of 2019. No function takes them, then as now: what an event is interested in is what it has callbacks
@@ -58,7 +59,7 @@ MSF_EXPORT void msf_event_base_free(struct msf_event_base *base);
  */
 MSF_EXPORT s32 msf_event_base_dispatch(struct msf_event_base *base);
 
-/* One pass: waits without limit until something is ready or the base is signalled, runs what is. 0 / -1. */
+/* One pass: waits without limit until something is ready or due or the base is signalled, runs what is. 0 / -1. */
 MSF_EXPORT s32 msf_event_base_wait(struct msf_event_base *base);
 
 /* Wakes the thread inside dispatch (which goes on) or wait (which returns). NULL is ignored. */
@@ -92,6 +93,76 @@ MSF_EXPORT s32 msf_event_del(struct msf_event_base *base, struct msf_event *ev);
 
 /* Takes the event out if it is in a base and frees it. The descriptor stays open. NULL is allowed. */
 MSF_EXPORT void msf_event_free(struct msf_event *ev);
+
+/*
+ * Timers of a base. Their callbacks run on the thread that dispatches (or waits on) the base, in the order in which
+ * they are due. Time is monotonic and goes on in callbacks, but not while the machine is suspended. A timer is never
+ * early, and late by up to 1.3 ms plus what other callbacks take.
+ *
+ * Threads: all four functions may be called from any thread, also from inside callbacks, where a timer may start,
+ * stop and free itself.
+ */
+
+/*
+ * A timer of the base that does not run yet. cb gets args. It belongs to the caller, also after the base was freed.
+ * NULL and errno (EINVAL: NULL base or cb; ENOMEM).
+ */
+MSF_EXPORT struct msf_event_timer *msf_event_timer_new(struct msf_event_base *base, void (*cb)(void *), void *args);
+
+/*
+ * Has the timer fire in delay_ms milliseconds (0: in the next pass of the loop), and then every interval_ms; once
+ * when interval_ms is 0. If it runs already, it is stopped first: this is also how to postpone a timer. A cyclic
+ * timer keeps its phase: firings that it misses because callbacks take too long are skipped. Delays that no clock
+ * reaches are allowed. 0; -1 with errno (EINVAL: NULL, or the base was freed).
+ */
+MSF_EXPORT s32 msf_event_timer_start(struct msf_event_timer *timer, u64 delay_ms, u64 interval_ms);
+
+/*
+ * Stops the timer, whether it runs or not. No callback of it starts after this returns, and none is still running -
+ * unless it is called from that very callback. Do not call it holding a lock the callback takes. 0; -1 with errno
+ * (EINVAL: NULL).
+ */
+MSF_EXPORT s32 msf_event_timer_stop(struct msf_event_timer *timer);
+
+/* Stops the timer, waiting as msf_event_timer_stop does, and frees it. NULL is allowed. */
+MSF_EXPORT void msf_event_timer_free(struct msf_event_timer *timer);
+
+/*
+ * The timers of 2019: one set in the process, by number, with a thread of their own, on which the callbacks run. For
+ * programs that have no loop. Any thread may call these functions, callbacks too.
+ */
+#define LIMIT_TIMER 1 /* runs exe_num times */
+#define CYCLE_TIMER 2 /* runs for ever */
+
+/*
+ * Starts the thread. Does nothing when it runs already, so a library and its program may both call it. Threads do not
+ * survive fork: the child calls it, too. 0; -1 with errno (EAGAIN: no thread to be had).
+ */
+MSF_EXPORT s32 msf_timer_init(void);
+
+/*
+ * Forgets all timers and ends the thread, whoever started it; waits for a callback that runs, unless called from it.
+ * Nothing happens when it does not run.
+ */
+MSF_EXPORT void msf_timer_destroy(void);
+
+/*
+ * Calls fun(arg) in interval_ms milliseconds (0 counts as 1) and then again every interval_ms: exe_num times with
+ * LIMIT_TIMER, for ever with CYCLE_TIMER (exe_num is ignored). A callback that returns 0 ends its timer, any other
+ * result keeps it. Firings that are missed because callbacks take too long are skipped. Several timers may have the
+ * same number.
+ *
+ * timer_id; -1 with errno: EINVAL (NULL fun, interval_ms below 0, another flag, exe_num below 1 with LIMIT_TIMER, the
+ * timer_id 0xffffffff), ESRCH (the thread does not run: msf_timer_init first).
+ */
+MSF_EXPORT s32 msf_timer_add(u32 timer_id, s32 interval_ms, s32 (*fun)(void *), void *arg, s32 flag, s32 exe_num);
+
+/*
+ * Removes every timer of this number. No callback of theirs starts after this returns, and none is still running -
+ * unless it is called from that very callback. Do not call it holding a lock the callback takes. 0; -1 with errno
+ * (ENOENT: no timer has the number; ESRCH: the thread does not run).
+ */
+MSF_EXPORT s32 msf_timer_remove(u32 timer_id);
 
 #ifdef __cplusplus
 }

@@ -83,7 +83,7 @@ MSF_EXPORT s32 msf_chk_file_exist(const s8 *path);
 MSF_EXPORT ssize_t msf_read_file(s32 fd, u8 *buffer, size_t size, s64 offset);
 MSF_EXPORT ssize_t msf_write_file(s32 fd, const u8 *buffer, size_t size, s64 offset);
 
-/* The whole file as a text with a NUL behind it, from malloc: the caller frees it. NULL: EINVAL NULL, ENOENT ..., EFBIG more than 1 GiB. */
+/* The whole file as a text with a NUL behind it, from malloc: the caller frees it. NULL: EINVAL NULL, ENOENT ..., EFBIG more than 64 MiB. */
 MSF_EXPORT s8 *config_read_file(const s8 *path);
 
 /* The same for any bytes, and how many there are (without the NUL). size_out may be NULL. */

@@ -195,15 +195,15 @@ static void lie(u32 data, u32 fds, int sent, int more)
 }
 
 /* What a liar sends ends with this errno, and leaves nothing open. */
-#define CHECK_LIE(room, type, data, fds, sent, more, wanted) \
+#define CHECK_LIE(read_it, room, type, data, fds, sent, more, wanted) \
     do {                                                     \
         struct msf_channel *in = msf_new_channel(room);      \
         int before;                                          \
         open_pair(type);                                     \
         before = open_descriptors();                         \
         lie(data, fds, sent, more);                          \
-        CHECK_FAILS(msf_read_channel(pair[1], in), wanted);  \
-        CHECK_FAILS(msf_read_channel(pair[1], in), wanted);  \
+        CHECK_FAILS(read_it(pair[1], in), wanted);           \
+        CHECK_FAILS(read_it(pair[1], in), wanted);           \
         CHECK_EQ(open_descriptors(), before);                \
         msf_free_channel(in);                                \
         close_pair();                                        \
@@ -215,14 +215,14 @@ static void liars(void)
     struct msf_channel *in;
     int before;
 
-    CHECK_LIE(4, SOCK_STREAM, 0xffffffffu, 0, 0, 0, EMSGSIZE);
-    CHECK_LIE(4, SOCK_STREAM, MSF_CHANNEL_MAX_DATA + 1, 0, 0, 0, EMSGSIZE);
-    CHECK_LIE(4, SOCK_STREAM, 0, 0xffffffffu, 0, 0, EMSGSIZE);
-    CHECK_LIE(4, SOCK_STREAM, 0, 5, 5, 0, EMSGSIZE);
-    CHECK_LIE(4, SOCK_STREAM, 0, 2, 1, 8, EPROTO);
-    CHECK_LIE(4, SOCK_STREAM, 0, 1, 2, 4, EPROTO);
-    CHECK_LIE(4, SOCK_STREAM, 0, 0, 3, 0, EPROTO);
-    CHECK_LIE(4, SOCK_STREAM, 4, 0, 64, 4, EPROTO);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0xffffffffu, 0, 0, 0, EMSGSIZE);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, MSF_CHANNEL_MAX_DATA + 1, 0, 0, 0, EMSGSIZE);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0, 0xffffffffu, 0, 0, EMSGSIZE);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0, 5, 5, 0, EMSGSIZE);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0, 2, 1, 8, EPROTO);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0, 1, 2, 4, EPROTO);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 0, 0, 3, 0, EPROTO);
+    CHECK_LIE(msf_read_channel, 4, SOCK_STREAM, 4, 0, 64, 4, EPROTO);
 
     /* More descriptors than this process may open. */
     in = msf_new_channel(64);

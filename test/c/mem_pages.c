@@ -127,7 +127,8 @@ static void huge(void)
     msf_free_huge_pages(large);
     msf_free_huge_pages(NULL);
     CHECK_NULL(msf_malloc_huge_pages(0), EINVAL);
-    CHECK_NULL(msf_malloc_huge_pages(SIZE_MAX / 2), ENOMEM);
+    CHECK_NULL(msf_malloc_huge_pages(SIZE_MAX / 2 + 1), ENOMEM);
+    CHECK_NULL(msf_malloc_huge_pages(SIZE_MAX), ENOMEM);
 }
 
 static void powers(void)

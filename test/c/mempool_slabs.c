@@ -69,7 +69,7 @@ static void refused(void)
     CHECK_FAILS(msf_mempool_add_slab(pool, 5000, 0, 0, 1, 0), EINVAL);
     CHECK_FAILS(msf_mempool_add_slab(pool, 5000, 0, 32769, 1, 0), EINVAL);
     CHECK_FAILS(msf_mempool_add_slab(NULL, 5000, 0, 2, 1, 0), EINVAL);
-    CHECK_FAILS(msf_mempool_add_slab(pool, SIZE_MAX / 4, 1, 2, 1, 0), ENOMEM);
+    CHECK_FAILS(msf_mempool_add_slab(pool, SIZE_MAX / 2 + 1, 1, 2, 1, 0), ENOMEM);
     CHECK_EQ(msf_mempool_add_slab(pool, 5000, 0, 2, 1, 0), 0); /* none of those took a place */
     msf_mempool_destroy(pool);
     CHECK_NULL(msf_mempool_create_prv(1000, MSF_MEMPOOL_FLAG_NUMA_ALLOC), EINVAL);

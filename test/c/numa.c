@@ -39,10 +39,10 @@ static void memory_comes_from_where_it_is_wanted(void)
     CHECK_NULL(msf_numa_alloc_onnode(0, here), EINVAL);
     CHECK_NULL(msf_numa_alloc_onnode(SIZE, -1), EINVAL);
     CHECK_NULL(msf_numa_alloc_onnode(SIZE, NOWHERE), EINVAL);
-    CHECK_NULL(msf_numa_alloc(SIZE_MAX / 2), ENOMEM);
-    CHECK_NULL(msf_numa_alloc_local(SIZE_MAX / 2), ENOMEM);
-    CHECK_NULL(msf_numa_alloc_interleaved(SIZE_MAX / 2), ENOMEM);
-    CHECK_NULL(msf_numa_alloc_onnode(SIZE_MAX / 2, here), ENOMEM);
+    CHECK_NULL(msf_numa_alloc(SIZE_MAX / 8 * 7), ENOMEM);
+    CHECK_NULL(msf_numa_alloc_local(SIZE_MAX / 8 * 7), ENOMEM);
+    CHECK_NULL(msf_numa_alloc_interleaved(SIZE_MAX / 8 * 7), ENOMEM);
+    CHECK_NULL(msf_numa_alloc_onnode(SIZE_MAX / 8 * 7, here), ENOMEM);
 }
 
 static void a_page_knows_its_size(void)
@@ -56,7 +56,7 @@ static void a_page_knows_its_size(void)
     msf_numa_free_ptr(NULL);
     CHECK_NULL(msf_numa_alloc_page(0, here), EINVAL);
     CHECK_NULL(msf_numa_alloc_page(SIZE, NOWHERE), EINVAL);
-    CHECK_NULL(msf_numa_alloc_page(SIZE_MAX / 2, here), ENOMEM);
+    CHECK_NULL(msf_numa_alloc_page(SIZE_MAX / 8 * 7, here), ENOMEM);
 }
 
 /* Emulators have none, and containers may keep it from us. */

@@ -151,6 +151,7 @@ fn raw(error: &io::Error) -> Errno {
         Some(number) => Errno::from_raw(number),
         None => match error.kind() {
             io::ErrorKind::InvalidInput => Errno::EINVAL,
+            io::ErrorKind::OutOfMemory => Errno::ENOMEM,
             io::ErrorKind::WriteZero => Errno::ENOSPC,
             _ => Errno::EIO,
         },

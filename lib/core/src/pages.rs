@@ -2,3 +2,18 @@
 
 #[doc = include_str!("../../../doc/crypto.md")]
 mod crypto {}
+
+#[doc = include_str!("../../../doc/event-loop.md")]
+mod event_loop {}
+
+#[doc = include_str!("../../../doc/files.md")]
+mod files {}
+
+#[doc = include_str!("../../../doc/processes.md")]
+mod processes {}
+
+#[doc = include_str!("../../../doc/system.md")]
+mod system {}
+
+#[doc = include_str!("../../../doc/threads.md")]
+mod threads {}

@@ -7,6 +7,7 @@ use crate::cancel::Uncancelled;
 use crate::guard::{guard, guard_ptr};
 use crate::header::{msf_event, msf_event_base};
 use crate::loops::Post;
+use crate::timer::TimerCall;
 use msf_core::event::{Base, Call, Event, Handler};
 use nix::errno::Errno;
 use std::ffi::{c_int, c_void};
@@ -45,6 +46,7 @@ impl Callbacks {
 
 impl Handler for Callbacks {
     type Job = Post;
+    type Timer = TimerCall;
 
     #[inline]
     fn wants(&self, call: Call) -> bool {

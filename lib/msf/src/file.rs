@@ -292,4 +292,4 @@ const NOTHING: msf_file = msf_file {
 /// What 2019 answers when it cannot tell.
 const SECTOR: usize = 512;
 /// A configuration is less.
-const MOST: usize = 1 << 30;
+const MOST: usize = 64 << 20;

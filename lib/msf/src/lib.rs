@@ -29,6 +29,7 @@ macro_rules! jump {
 mod cancel;
 mod channel;
 mod crypto;
+mod doors;
 mod event;
 mod file;
 pub(crate) mod guard;
@@ -51,6 +52,7 @@ mod sem;
 mod serial;
 mod shmem;
 mod sized;
+mod source;
 mod spawn;
 mod svc;
 mod sysinfo;

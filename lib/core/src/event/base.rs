@@ -14,6 +14,9 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
+mod local;
+mod timer;
+
 use super::call::{Call, Handler, calls};
 use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
 use super::post::{self, Posts, Vigil};
@@ -27,6 +30,10 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Duration;
+use timer::Clock;
+
+pub use timer::{Timer, TimerSlot};
 
 /// An event base. Clones are handles of the same one.
 pub struct Base<H: Handler> {
@@ -55,6 +62,7 @@ enum Home<H: Handler> {
 
 struct Shared<H: Handler> {
     table: Mutex<Table<H>>,
+    clock: Clock<H>,
     /// A callback has ended, or the turning thread has left.
     idle: Condvar,
     set: LevelSet,
@@ -100,6 +108,7 @@ impl<H: Handler> Base<H> {
         poller.add_waker(waker.kernel())?;
         let shared = Shared {
             table: Mutex::new(Table::new()),
+            clock: Clock::new(),
             idle: Condvar::new(),
             set: poller.level_set()?,
             poller: Mutex::new(poller),
@@ -156,20 +165,26 @@ impl<H: Handler> Base<H> {
                 polled => polled?,
             }
             inside.deliver(&mut pass, true);
+            inside.expire(true);
         }
     }
 
-    /// One pass: sleeps until something is ready or the base is woken, and runs what is ready.
+    /// One pass: sleeps until something is ready, a timer is due or the base is woken, and runs what is ready or due.
     pub fn wait(&self) -> io::Result<()> {
         let inside = Inside::enter(&self.shared)?;
         let mut pass = Pass::default();
-        while let Err(e) = inside.poll(&mut pass) {
-            if e.kind() != io::ErrorKind::Interrupted {
-                return Err(e);
+        loop {
+            match inside.poll(&mut pass) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            let woken = pass.woken;
+            inside.deliver(&mut pass, false);
+            // The clock may have us look before the first timer is due.
+            if inside.expire(false) || woken || !pass.reports.is_empty() || inside.is_closed() {
+                return Ok(());
             }
         }
-        inside.deliver(&mut pass, false);
-        Ok(())
     }
 
     /// Has `job` run by the thread that turns the base; any thread may post, also that one. Jobs of one poster run in
@@ -195,6 +210,7 @@ impl<H: Handler> Base<H> {
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.table().clear();
+        self.shared.clock.clear();
         self.shared.posts.close();
         self.shared.waker.wake();
         self.shared.wait_while(|table| table.turner().is_some());
@@ -328,7 +344,9 @@ impl<H: Handler> Shared<H> {
         if std::mem::take(&mut pass.posted) {
             pass.vigil.keep(&self.waker);
         }
-        let timeout = if self.waker.doze() { None } else { Some(std::time::Duration::ZERO) };
+        // Asked before dozing: whoever starts an earlier timer from now on wakes us.
+        let longest = self.clock.longest_sleep(std::ptr::from_ref(self).addr());
+        let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
         match polled {
@@ -414,7 +432,10 @@ impl Pass {
 }
 
 /// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
-struct Inside<H: Handler>(Arc<Shared<H>>);
+struct Inside<H: Handler> {
+    shared: Arc<Shared<H>>,
+    outer: Option<timer::Outer>,
+}
 
 impl<H: Handler> Inside<H> {
     fn enter(shared: &Arc<Shared<H>>) -> io::Result<Inside<H>> {
@@ -427,7 +448,7 @@ impl<H: Handler> Inside<H> {
         if shared.posts.any() {
             shared.waker.wake();
         }
-        Ok(Inside(Arc::clone(shared)))
+        Ok(Inside { outer: Some(shared.begin_turning()), shared: Arc::clone(shared) })
     }
 }
 
@@ -435,16 +456,19 @@ impl<H: Handler> std::ops::Deref for Inside<H> {
     type Target = Shared<H>;
 
     fn deref(&self) -> &Shared<H> {
-        &self.0
+        &self.shared
     }
 }
 
 impl<H: Handler> Drop for Inside<H> {
     fn drop(&mut self) {
-        let mut table = self.0.table();
+        if let Some(outer) = self.outer.take() {
+            self.shared.end_turning(outer);
+        }
+        let mut table = self.shared.table();
         table.leave();
         if table.waiting > 0 {
-            self.0.idle.notify_all();
+            self.shared.idle.notify_all();
         }
     }
 }

@@ -20,12 +20,31 @@ pub enum Call {
 
 /// What a loop calls when a descriptor is ready. A copy is called, so the original may be freed meanwhile.
 pub trait Handler: Copy + Send + 'static {
+    /// What timers of the same base call; [`NoTimers`] where there are none.
+    type Timer: Expire;
     /// What may be posted to the loop; [`Task`](super::Task) where nothing special is needed.
     type Job: super::Job;
     /// Whether this kind of call is wanted; the answer never changes.
     fn wants(&self, call: Call) -> bool;
     /// Called on the thread that turns the loop, with no lock held.
     fn call(self, call: Call);
+}
+
+/// What a timer of an event base calls. A copy is called, so the original may be freed meanwhile. Two words or less
+/// keep a million of them cheap.
+pub trait Expire: Copy + Send + 'static {
+    /// Called on the thread that turns the loop, with no lock held.
+    fn expired(self);
+}
+
+/// The handler of timers that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTimers {}
+
+impl Expire for NoTimers {
+    fn expired(self) {
+        match self {}
+    }
 }
 
 /// What the kernel says of one descriptor: any of the bits below.
@@ -94,6 +113,8 @@ mod tests {
 
     impl Handler for Wants {
         type Job = super::super::Task;
+        type Timer = NoTimers;
+
         fn wants(&self, call: Call) -> bool {
             self.0.contains(&call)
         }

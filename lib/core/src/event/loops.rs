@@ -4,7 +4,7 @@
 //! is dropped on the loop's thread. Whoever wants everything run first posts a job that stops the loop.
 
 use super::base::Base;
-use super::call::{Call, Handler};
+use super::call::{Call, Handler, NoTimers};
 use super::post::{Refused, Task};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -38,6 +38,7 @@ pub enum TasksOnly {}
 
 impl Handler for TasksOnly {
     type Job = Task;
+    type Timer = NoTimers;
 
     fn wants(&self, _: Call) -> bool {
         match *self {}

@@ -18,8 +18,9 @@ mod table;
 mod waits;
 mod waker;
 
-pub use base::{Base, Event};
-pub use call::{Call, Handler};
+pub use crate::sys::{Catch, Change, Watcher};
+pub use base::{Base, Event, Timer, TimerSlot};
+pub use call::{Call, Expire, Handler, NoTimers};
 pub use loops::{Group, Loop, Settings as LoopSettings, TasksOnly};
 pub use poller::{Interest, Ready};
 pub use post::{Job, Refused, Task};

@@ -137,6 +137,6 @@ mod tests {
         for (length, near) in [(0, Near::User), (1, Near::Node(900)), (1, Near::Node(u32::MAX))] {
             assert_eq!(Pages::new(length, near).unwrap_err().raw_os_error(), Some(libc::EINVAL));
         }
-        assert_eq!(Pages::new(usize::MAX / 2, Near::User).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        assert_eq!(Pages::new(usize::MAX / 8 * 7, Near::User).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
     }
 }

@@ -181,6 +181,36 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_free_what_others_took_never_share_a_block() {
+        let pool = pool();
+        let bench: std::sync::Mutex<Vec<Chunk>> = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for seed in 1..5u32 {
+                let (pool, bench) = (&pool, &bench);
+                scope.spawn(move || {
+                    let mut state = seed;
+                    for _ in 0..10_000 {
+                        state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+                        let length = 4 + (state >> 16) as usize % 300;
+                        let mut chunk = pool.get(length).unwrap();
+                        chunk.fill(state as u8);
+                        let mut bench = bench.lock().unwrap();
+                        bench.push(chunk);
+                        let other = (state >> 8) as usize % bench.len();
+                        let other = if bench.len() > 500 { bench.swap_remove(other) } else { continue };
+                        drop(bench);
+                        assert!(other.iter().all(|byte| *byte == other[0]));
+                    }
+                });
+            }
+        });
+        assert!(bench.lock().unwrap().iter().all(|chunk| chunk.iter().all(|byte| *byte == chunk[0])));
+        bench.lock().unwrap().clear();
+        drop(bench);
+        assert!(pool.statistics().iter().all(|one| one.used == 0), "{:?}", pool.statistics());
+    }
+
+    #[test]
     fn a_foreign_address_is_refused() {
         let (ours, theirs) = (pool(), pool());
         for length in [100, 20_000] {

@@ -104,6 +104,10 @@ impl Region {
     }
 
     fn mapped(length: usize, protection: libc::c_int, extra: libc::c_int) -> Result<Region, Errno> {
+        // No object may be larger: addresses inside it are compared by signed numbers.
+        if length > isize::MAX as usize {
+            return Err(Errno::ENOMEM);
+        }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | extra;
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let start = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, -1, 0) };

@@ -193,7 +193,7 @@ mod tests {
         for plan in plans {
             assert_eq!(Slab::new(plan).unwrap_err(), Errno::EINVAL, "{plan:?}");
         }
-        let vast = SlabPlan { block: usize::MAX / 4, ..good };
+        let vast = SlabPlan { block: usize::MAX / 2 + 1, ..good };
         assert_eq!(Slab::new(vast).unwrap().stock(1, &Source::new(Wish::Plain)).unwrap_err(), Errno::ENOMEM);
     }
 }

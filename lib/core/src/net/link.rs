@@ -57,6 +57,9 @@ pub struct Links {
     /// The list that is being told, and the number of the request.
     asked: Option<List>,
     sequence: u32,
+    /// The lists are to be asked for (again), as soon as nothing is left to read. Not sooner: after a loss the kernel
+    /// goes on dropping, without another word, until its queue is empty; and it tells one list at a time.
+    is_stale: bool,
 }
 
 impl Links {
@@ -74,14 +77,13 @@ impl Links {
         let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups as u32))?;
         let (state, buffer) = (State::default(), vec![0; PACKET]);
-        let mut links = Links { socket, state, events: VecDeque::new(), buffer, asked: None, sequence: 0 };
-        links.ask(List::Links)?;
-        Ok(links)
+        let events = VecDeque::new();
+        Ok(Links { socket, state, events, buffer, asked: None, sequence: 0, is_stale: true })
     }
 
     /// Until both lists are there.
     fn complete(&mut self) -> Result<(), Errno> {
-        while self.asked.is_some() {
+        while self.is_stale || self.asked.is_some() {
             match self.read() {
                 Err(Errno::EAGAIN) => {
                     let mut waits = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
@@ -129,6 +131,11 @@ impl Links {
             }
             Err(Errno::ENOBUFS) => {
                 self.events.push_back(LinkEvent::Lost);
+                self.is_stale = true;
+                Ok(())
+            }
+            Err(Errno::EAGAIN) if self.is_stale && self.asked.is_none() => {
+                self.is_stale = false;
                 self.ask(List::Links)
             }
             Err(Errno::EINTR) => Ok(()),
@@ -138,26 +145,24 @@ impl Links {
 
     fn take(&mut self, told: Told) -> Result<(), Errno> {
         let ours = self.asked.filter(|_| told.sequence == self.sequence);
+        self.is_stale |= ours.is_some() && told.is_torn;
         match (ours, told.what) {
-            (Some(list), _) if told.is_torn => self.ask(list),
+            // It is asked for anew; what it did not name may be there all the same.
+            (Some(_), What::Done) if self.is_stale => self.asked = None,
             (Some(list), What::Done) => {
                 self.state.sweep(list, &mut self.events);
-                match list {
-                    List::Links => self.ask(List::Addresses),
-                    List::Addresses => {
-                        self.asked = None;
-                        Ok(())
-                    }
+                self.asked = None;
+                if list == List::Links {
+                    self.ask(List::Addresses)?;
                 }
             }
-            (Some(_), What::Failed(number)) => Err(Errno::from_raw(number)),
-            // Of a request that was given up.
-            (None, What::Done | What::Failed(_)) => Ok(()),
-            (_, what) => {
-                self.state.apply(what, &mut self.events);
-                Ok(())
+            (Some(_), What::Failed(number)) => {
+                self.asked = None;
+                return Err(Errno::from_raw(number));
             }
+            (_, what) => self.state.apply(what, &mut self.events),
         }
+        Ok(())
     }
 
     fn ask(&mut self, list: List) -> Result<(), Errno> {

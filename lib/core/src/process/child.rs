@@ -152,7 +152,7 @@ pub fn reap(pid: i32) -> io::Result<Option<Exit>> {
     Ok(ended_of(libc::P_PID, pid, 0)?.map(|(_, exit)| exit))
 }
 
-fn ended_of(kind: libc::idtype_t, pid: libc::pid_t, flags: i32) -> io::Result<Option<(i32, Exit)>> {
+pub(super) fn ended_of(kind: libc::idtype_t, pid: libc::pid_t, flags: i32) -> io::Result<Option<(i32, Exit)>> {
     // SAFETY: a siginfo_t is numbers and a union of numbers and pointers, for which all bits zero is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let flags = libc::WEXITED | libc::WNOHANG | flags;

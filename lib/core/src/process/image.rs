@@ -160,7 +160,7 @@ impl Image<'_> {
     fn hand_over(&self) -> Result<(), c_int> {
         let mut above = 3;
         for handed in self.handed {
-            above = above.max(handed.to + 1);
+            above = above.max(handed.to.wrapping_add(1));
         }
         for handed in self.handed {
             let copy = [c_long::from(handed.from), c_long::from(libc::F_DUPFD_CLOEXEC), c_long::from(above), 0];
@@ -192,7 +192,7 @@ impl Image<'_> {
         // SAFETY: numbers only. The call itself answers 20 less what the C library's function would.
         let now = 20 - unsafe { call(libc::SYS_getpriority, [0; 4]) }?;
         // SAFETY: numbers only; 0 is this process.
-        unsafe { call(libc::SYS_setpriority, [0, 0, now + c_long::from(self.nice), 0]) }.map(drop)
+        unsafe { call(libc::SYS_setpriority, [0, 0, now.saturating_add(c_long::from(self.nice)), 0]) }.map(drop)
     }
 
     fn choose_processors(&self) -> Result<(), c_int> {

@@ -3,6 +3,7 @@
 mod child;
 mod claim;
 mod daemon;
+mod ending;
 mod identity;
 mod image;
 mod limits;
@@ -14,6 +15,7 @@ mod title;
 pub use child::{Child, Exit, ended, reap, wait};
 pub use claim::{Claim, Held, claim, holder};
 pub use daemon::{Ready, daemonize};
+pub use ending::{Ended, Ending};
 pub use identity::Identity;
 pub use limits::{NO_LIMIT, allow_core_dumps, limit, set_limit, set_soft_limit};
 pub use plan::{Plan, Resource, Stdio, in_path};

@@ -134,14 +134,15 @@ impl Plan {
         self
     }
 
-    /// The program runs on these processors only.
+    /// The program runs on these processors only. Those that are not there do not count; one has to be.
     pub fn on_processors(mut self, numbers: impl IntoIterator<Item = u32>) -> Plan {
         for number in numbers {
             let (word, bit) = ((number / usize::BITS) as usize, number % usize::BITS);
-            // No kernel has more; those that are not there make the start fail.
-            if word < MOST_PROCESSORS / usize::BITS as usize {
-                self.cpus.resize(self.cpus.len().max(word + 1), 0);
-                self.cpus[word] |= 1 << bit;
+            // One that no kernel has adds no bit, but is no permission for all either.
+            let known = word < MOST_PROCESSORS / usize::BITS as usize;
+            self.cpus.resize(self.cpus.len().max(if known { word + 1 } else { 1 }), 0);
+            if let (true, Some(word)) = (known, self.cpus.get_mut(word)) {
+                *word |= 1 << bit;
             }
         }
         self

@@ -381,8 +381,12 @@ mod tests {
             let group = nix::unistd::getpgrp();
             let plan = shell(&format!("[ $(cut -d' ' -f5 /proc/$$/stat) = {group} ]"));
             assert_eq!(exit(&plan.in_our_group(), way), Exit::Code(0), "{way:?}");
-            let error = shell("exit 0").on_processors([8000]).spawn_by(way).unwrap_err();
-            assert!(error.to_string().starts_with("cannot choose the processors: "), "{error}");
+            for nowhere in [8000, u32::MAX] {
+                let error = shell("exit 0").on_processors([nowhere]).spawn_by(way).unwrap_err();
+                assert!(error.to_string().starts_with("cannot choose the processors: "), "{error}");
+            }
+            let error = shell("exit 0").descriptor(io::pipe().unwrap().0, i32::MAX).unwrap().spawn_by(way).unwrap_err();
+            assert!(error.to_string().starts_with("cannot hand over a descriptor: "), "{error}");
             let error = shell("exit 0").limit(Resource::RLIMIT_NOFILE, 9, 8).spawn_by(way).unwrap_err();
             assert!(error.to_string().starts_with("cannot set a limit: "), "{error}");
         }

@@ -1,18 +1,22 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
 pub mod cpus;
+mod inotify;
 mod machine;
 mod map;
 pub mod names;
 pub mod node;
 pub mod place;
 pub mod sched;
+mod signal;
 pub(crate) mod socket;
 mod topology;
 
 pub use cpus::CpuSet;
+pub use inotify::{Change, Watcher};
 pub use machine::Machine;
 pub use map::Map;
+pub use signal::Catch;
 pub use socket::unsent;
 pub use topology::{Cpu, Topology};
 

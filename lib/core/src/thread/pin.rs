@@ -112,11 +112,25 @@ mod tests {
         .unwrap();
     }
 
+    /// In a process of its own, or the threads of the other tests would be pinned, too.
     #[test]
     fn the_process_is_pinned_with_all_its_threads() {
-        let allowed = cpus::affinity(0).unwrap();
-        Pin::Cpus(allowed.clone()).process().unwrap();
-        assert_eq!(cpus::affinity(0).unwrap(), allowed);
+        const ALONE: &str = "MSF_TEST_PINS_ITS_PROCESS";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "thread::pin::tests::the_process_is_pinned_with_all_its_threads";
+            let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+            let done = test.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&done.stdout);
+            assert!(done.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let last = cpus::affinity(0).unwrap().iter().last().unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let other = std::thread::spawn(move || (wait.recv(), cpus::affinity(0).unwrap()).1);
+        Pin::Cpu(last).process().unwrap();
+        go.send(()).unwrap();
+        assert_eq!(other.join().unwrap(), [last].into_iter().collect());
+        assert_eq!(cpus::affinity(0).unwrap().len(), 1);
     }
 
     #[test]

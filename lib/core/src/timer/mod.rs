@@ -4,72 +4,98 @@
 //! adds. Timers fire in the order of their ticks, those of one tick in the order in which they were armed.
 
 mod bits;
+mod thread;
+mod ticks;
 mod wheel;
 
-use std::time::{Duration, Instant};
-use wheel::{Tick, Wheel};
+use std::time::Instant;
 
-pub use wheel::TimerId;
+pub use thread::{Keep, TimerThread};
+pub(crate) use ticks::{TICK, Ticks, nanoseconds, tick_not_before};
+pub(crate) use wheel::{Tick, Wheel};
 
-/// A tick is 2^18 ns.
-const TICK: u32 = 18;
+/// Names one armed timer: its slot, and how often that slot had been used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TimerId {
+    slot: u32,
+    generation: u32,
+}
 
 /// The armed timers.
+///
+/// ```
+/// use msf_core::timer::Timers;
+/// use std::time::{Duration, Instant};
+///
+/// let begin = Instant::now();
+/// let mut timers = Timers::new(begin);
+/// let soon = timers.arm(begin + Duration::from_millis(5), 1);
+/// timers.arm(begin + Duration::from_millis(9), 2);
+/// assert!(timers.disarm(soon));
+/// assert_eq!(timers.expire(begin + Duration::from_millis(20)), Some(2));
+/// assert_eq!(timers.expire(begin + Duration::from_millis(20)), None);
+/// ```
 #[derive(Debug)]
 pub struct Timers {
-    begin: Instant,
-    wheel: Wheel,
+    ticks: Ticks,
+    wheel: Wheel<Key>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    key: u64,
+    /// How often the slot was given back.
+    generation: u32,
 }
 
 impl Timers {
     /// None armed; `now` is where time begins.
     pub fn new(now: Instant) -> Timers {
-        Timers { begin: now, wheel: Wheel::new() }
+        Timers { ticks: Ticks::new(now), wheel: Wheel::new() }
     }
 
     /// Arms a one-shot timer.
     pub fn arm(&mut self, at: Instant, key: u64) -> TimerId {
-        // Rounded up: never early.
-        let tick = self.nanoseconds(at).saturating_add((1 << TICK) - 1) >> TICK;
-        self.wheel.arm(tick, key)
+        let mut generation = 0;
+        let slot = self.wheel.take(|old| {
+            generation = old.map_or(0, |old| old.generation.wrapping_add(1));
+            Key { key, generation }
+        });
+        self.wheel.start(slot, self.ticks.not_before(at));
+        TimerId { slot, generation }
     }
 
     /// Disarms; false when it has fired or was disarmed before.
     pub fn disarm(&mut self, timer: TimerId) -> bool {
-        self.wheel.disarm(timer)
+        let named = self.wheel.payload(timer.slot).is_some_and(|key| key.generation == timer.generation);
+        if !named || !self.wheel.stop(timer.slot) {
+            return false;
+        }
+        self.wheel.give_back(timer.slot);
+        true
     }
 
     /// When the loop must look again; never later than the earliest timer, perhaps earlier.
     pub fn next(&self) -> Option<Instant> {
-        self.wheel.next().map(|tick| self.instant(tick))
+        self.wheel.next().map(|tick| self.ticks.instant(tick))
     }
 
     /// Takes out the key of the earliest timer due at `now`, to be called until it returns `None`. A timer armed
     /// meanwhile never fires before the next `now`, and one disarmed meanwhile never fires at all.
     pub fn expire(&mut self, now: Instant) -> Option<u64> {
-        self.wheel.pop(self.nanoseconds(now) >> TICK)
+        let slot = self.wheel.pop(self.ticks.passed(now))?;
+        self.wheel.give_back(slot);
+        self.wheel.payload(slot).map(|key| key.key)
     }
 
     /// How many are armed.
     pub fn len(&self) -> usize {
-        self.wheel.len()
+        self.wheel.running()
     }
 
     /// Whether none is armed.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn nanoseconds(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.begin);
-        // 584 years; what is later may as well be then.
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    fn instant(&self, tick: Tick) -> Instant {
-        let since = Duration::from_nanos(tick.saturating_mul(1 << TICK));
-        // An instant the clock cannot name is one no clock reaches: any far one serves.
-        self.begin.checked_add(since).unwrap_or(self.begin + Duration::from_secs(1 << 30))
     }
 }
 
@@ -77,6 +103,7 @@ impl Timers {
 mod tests {
     use super::*;
     use std::collections::HashMap;
+    use std::time::Duration;
 
     /// A small generator with a seed (xorshift), so that a failure can be repeated.
     struct Random(u64);

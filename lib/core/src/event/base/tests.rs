@@ -2,6 +2,7 @@
 
 use super::super::Task;
 use super::*;
+use crate::event::call::Expire;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,11 +18,23 @@ struct Told {
 
 impl Handler for Told {
     type Job = Task;
+    type Timer = Then;
+
     fn wants(&self, call: Call) -> bool {
         self.wants.contains(&call)
     }
     fn call(self, call: Call) {
         (self.run)(call);
+    }
+}
+
+/// What a timer does.
+#[derive(Clone, Copy)]
+struct Then(&'static (dyn Fn() + Sync));
+
+impl Expire for Then {
+    fn expired(self) {
+        (self.0)();
     }
 }
 

@@ -1,6 +1,6 @@
 //! `include/msf_event.h`.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_uint, c_void};
 use core::marker::{PhantomData, PhantomPinned};
 
 pub const MSF_EVENT_TIMEOUT: c_int = 1;
@@ -28,6 +28,16 @@ pub struct msf_event {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// Opaque: only ever behind a pointer.
+#[repr(C)]
+pub struct msf_event_timer {
+    _opaque: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+pub const LIMIT_TIMER: c_int = 1;
+pub const CYCLE_TIMER: c_int = 2;
+
 unsafe extern "C" {
     pub fn msf_event_base_new() -> *mut msf_event_base;
     pub fn msf_event_base_free(base: *mut msf_event_base);
@@ -45,4 +55,23 @@ unsafe extern "C" {
     pub fn msf_event_add(base: *mut msf_event_base, ev: *mut msf_event) -> c_int;
     pub fn msf_event_del(base: *mut msf_event_base, ev: *mut msf_event) -> c_int;
     pub fn msf_event_free(ev: *mut msf_event);
+    pub fn msf_event_timer_new(
+        base: *mut msf_event_base,
+        cb: Option<unsafe extern "C" fn(args: *mut c_void)>,
+        args: *mut c_void,
+    ) -> *mut msf_event_timer;
+    pub fn msf_event_timer_start(timer: *mut msf_event_timer, delay_ms: u64, interval_ms: u64) -> c_int;
+    pub fn msf_event_timer_stop(timer: *mut msf_event_timer) -> c_int;
+    pub fn msf_event_timer_free(timer: *mut msf_event_timer);
+    pub fn msf_timer_init() -> c_int;
+    pub fn msf_timer_destroy();
+    pub fn msf_timer_add(
+        timer_id: c_uint,
+        interval_ms: c_int,
+        fun: Option<unsafe extern "C" fn(arg: *mut c_void) -> c_int>,
+        arg: *mut c_void,
+        flag: c_int,
+        exe_num: c_int,
+    ) -> c_int;
+    pub fn msf_timer_remove(timer_id: c_uint) -> c_int;
 }
