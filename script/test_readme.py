@@ -112,8 +112,8 @@ class Printed(unittest.TestCase):
             self.assertEqual(0, done.returncode, done.stdout)
 
     def test_the_event_loop_is_built_and_prints_what_the_page_says(self):
-        status, said, complaints = self.shell(commands("S=$PWD")[0], *commands("gcc loop.c", EVENT_LOOP), "./loop")
-        self.assertEqual((0, blocks(EVENT_LOOP, "")[0]), (status, said), complaints)
+        status, said, complaints = self.shell(commands("S=$PWD")[0], *blocks(EVENT_LOOP, "sh")[0].splitlines(), "./loop")
+        self.assertEqual((0, blocks(EVENT_LOOP, "text")[0]), (status, said), complaints)
 
     def kill_agent(self):
         """One in the background is not ours any more when a line before its end has failed."""

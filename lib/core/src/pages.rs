@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../doc/crypto.md")]
 mod crypto {}
 
+#[doc = include_str!("../../../doc/event-loop.md")]
+mod event_loop {}
+
 #[doc = include_str!("../../../doc/files.md")]
 mod files {}
 
