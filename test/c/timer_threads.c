@@ -130,6 +130,57 @@ static void nothing_runs_after_it_was_stopped_or_freed(void)
     CHECK_EQ(wrong, 0);
 }
 
+static struct msf_event_timer *victim;
+
+/* Inside the loop: starts or stops the victim, then lets the other thread have its say. */
+static void start_first(void *args)
+{
+    (void)args;
+    CHECK_EQ(msf_event_timer_start(victim, 0, 0), 0);
+    inside = 1;
+    while (!release)
+        check_pause();
+}
+
+static void start_last(void *args)
+{
+    (void)args;
+    CHECK_EQ(msf_event_timer_stop(victim), 0);
+    inside = 1;
+    while (!release)
+        check_pause();
+    CHECK_EQ(msf_event_timer_start(victim, 0, 0), 0);
+}
+
+static void run_beside(void (*job)(void *), int start)
+{
+    struct msf_event_timer *timer = msf_event_timer_new(base, job, NULL);
+
+    calls = inside = release = 0;
+    CHECK_EQ(msf_event_timer_start(timer, 0, 0), 0);
+    CHECK_WITHIN(LONG, inside);
+    if (start)
+        CHECK_EQ(msf_event_timer_start(victim, 0, 0), 0);
+    else
+        CHECK_EQ(msf_event_timer_stop(victim), 0);
+    release = 1;
+    msf_event_timer_free(timer);
+    msf_time_sleep(20);
+}
+
+static void the_last_word_counts_whoever_says_it(void)
+{
+    victim = msf_event_timer_new(base, count, NULL);
+    run_beside(start_first, 0); /* started inside, then stopped from here */
+    CHECK_EQ(calls, 0);
+    run_beside(start_last, 0); /* stopped from here, then started inside */
+    CHECK_WITHIN(LONG, calls == 1);
+    CHECK_EQ(msf_event_timer_start(victim, 3600000, 0), 0);
+    run_beside(start_first, 1); /* inside and from here: once all the same */
+    CHECK_WITHIN(LONG, calls == 1);
+    msf_event_timer_free(victim);
+}
+
 int main(void)
 {
     pthread_t loop;
@@ -138,6 +189,7 @@ int main(void)
     CHECK_EQ(msf_pthread_spawn(&loop, dispatch, NULL), 0);
     an_earlier_timer_wakes_the_loop();
     stop_and_free_wait_for_the_callback();
+    the_last_word_counts_whoever_says_it();
     nothing_runs_after_it_was_stopped_or_freed();
     msf_event_base_loopexit(base);
     pthread_join(loop, NULL);

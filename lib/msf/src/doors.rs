@@ -1,8 +1,9 @@
 //! The handles of timers: addresses inside pages, each a door to one timer of one base.
 //!
-//! A page begins with its base and the number of its first timer, so the address of a door tells both without the door
-//! being read. With a million timers that is the difference between a cache miss and none for every call; a door is
-//! only an address, and its memory is never touched.
+//! A page says of which base it is and the number of its first timer, so the address of a door tells both without the
+//! door being read. With a million timers that is the difference between a cache miss and none for every call; a door is
+//! only an address, and its memory is never touched. Where in the page that stands differs from page to page: at the same
+//! place in each of them it would compete for the same few lines of the cache.
 
 use crate::event::Callbacks;
 use crate::header::msf_event_timer;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How a page begins.
+/// What a page says.
 struct Page {
     base: Base<Callbacks>,
     /// The number of the timer behind the first door.
@@ -22,7 +23,8 @@ struct Page {
 
 /// A page of ours, and how many of its doors are open.
 struct Open {
-    page: NonNull<Page>,
+    /// Where it begins.
+    start: NonNull<u8>,
     doors: usize,
 }
 
@@ -33,17 +35,19 @@ unsafe impl Send for Open {}
 static PAGES: Mutex<BTreeMap<(usize, u32), Open>> = Mutex::new(BTreeMap::new());
 
 /// Bytes of a page, and what its address is a multiple of.
-const PAGE: usize = 16 << 10;
+const PAGE: usize = 64 << 10;
 const LAYOUT: Layout = match Layout::from_size_align(PAGE, PAGE) {
     Ok(layout) => layout,
     Err(_) => panic!("a power of two"),
 };
-const FIRST_DOOR: usize = 16;
+/// The first of these bytes hold a `Page`, in one of so many lines of the cache.
+const FIRST_DOOR: usize = 4 << 10;
+const LINE: usize = 64;
 /// As far apart as pointers that people print and compare may be expected to be.
 const DOOR: usize = 4;
 const DOORS: u32 = ((PAGE - FIRST_DOOR) / DOOR) as u32;
 
-const _: () = assert!(size_of::<Page>() <= FIRST_DOOR);
+const _: () = assert!(size_of::<Page>() <= LINE);
 
 /// The door to a timer of `base`.
 pub(crate) fn open(base: &Base<Callbacks>, slot: TimerSlot) -> Result<*mut msf_event_timer, Errno> {
@@ -52,12 +56,11 @@ pub(crate) fn open(base: &Base<Callbacks>, slot: TimerSlot) -> Result<*mut msf_e
     let open = match pages.entry((base.address(), place)) {
         std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
         std::collections::btree_map::Entry::Vacant(gap) => {
-            gap.insert(Open { page: new_page(base, place * DOORS)?, doors: 0 })
+            gap.insert(Open { start: new_page(base, place * DOORS)?, doors: 0 })
         }
     };
     open.doors += 1;
-    let first = open.page.as_ptr().cast::<u8>().wrapping_add(FIRST_DOOR);
-    Ok(first.wrapping_add(door as usize * DOOR).cast())
+    Ok(open.start.as_ptr().wrapping_add(FIRST_DOOR + door as usize * DOOR).cast())
 }
 
 /// What is behind a door.
@@ -69,9 +72,9 @@ pub(crate) unsafe fn behind<'a>(timer: *mut msf_event_timer) -> Result<(&'a Base
     if timer.is_null() {
         return Err(Errno::EINVAL);
     }
-    let page = timer.cast::<u8>().map_addr(|address| address & !(PAGE - 1)).cast::<Page>();
+    let page = said_at(timer.cast::<u8>().map_addr(|address| address & !(PAGE - 1)));
     let door = (timer.addr() % PAGE - FIRST_DOOR) / DOOR;
-    // SAFETY: every door lies inside its page, which is as large as it is aligned and begins with a `Page`; it stays
+    // SAFETY: every door lies inside its page, which is as large as it is aligned and says what it is there; it stays
     // while one of its doors is open.
     let page = unsafe { &*page };
     Ok((&page.base, TimerSlot::from_number(page.first + door as u32)))
@@ -88,20 +91,26 @@ pub(crate) fn close(base: &Base<Callbacks>, slot: TimerSlot) {
     }
     let last = pages.remove(&key);
     drop(pages);
-    if let Some(Open { page, .. }) = last {
+    if let Some(Open { start, .. }) = last {
         // SAFETY: it was written by `new_page`, and nobody finds it any more. (Our caller has a handle of the base.)
-        unsafe { page.as_ptr().drop_in_place() };
+        unsafe { said_at(start.as_ptr()).drop_in_place() };
         // SAFETY: it came from `alloc` with this layout.
-        unsafe { dealloc(page.as_ptr().cast(), LAYOUT) };
+        unsafe { dealloc(start.as_ptr(), LAYOUT) };
     }
 }
 
-fn new_page(base: &Base<Callbacks>, first: u32) -> Result<NonNull<Page>, Errno> {
+fn new_page(base: &Base<Callbacks>, first: u32) -> Result<NonNull<u8>, Errno> {
     // SAFETY: the layout is not empty.
-    let page = NonNull::new(unsafe { alloc(LAYOUT) }).ok_or(Errno::ENOMEM)?.cast::<Page>();
-    // SAFETY: it is ours, aligned, and larger than a `Page`.
-    unsafe { page.write(Page { base: base.clone(), first }) };
-    Ok(page)
+    let start = NonNull::new(unsafe { alloc(LAYOUT) }).ok_or(Errno::ENOMEM)?;
+    // SAFETY: it is ours, and the place is aligned and inside.
+    unsafe { said_at(start.as_ptr()).write(Page { base: base.clone(), first }) };
+    Ok(start)
+}
+
+/// Where a page that begins at `start` says what it is.
+#[inline]
+fn said_at(start: *mut u8) -> *mut Page {
+    start.wrapping_add(start.addr() / PAGE % (FIRST_DOOR / LINE) * LINE).cast()
 }
 
 fn pages() -> MutexGuard<'static, BTreeMap<(usize, u32), Open>> {

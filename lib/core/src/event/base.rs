@@ -14,6 +14,7 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
+mod local;
 mod timer;
 
 use super::call::{Call, Handler, calls};
@@ -344,7 +345,7 @@ impl<H: Handler> Shared<H> {
             pass.vigil.keep(&self.waker);
         }
         // Asked before dozing: whoever starts an earlier timer from now on wakes us.
-        let longest = self.clock.longest_sleep();
+        let longest = self.clock.longest_sleep(std::ptr::from_ref(self).addr());
         let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
@@ -431,7 +432,10 @@ impl Pass {
 }
 
 /// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
-struct Inside<H: Handler>(Arc<Shared<H>>);
+struct Inside<H: Handler> {
+    shared: Arc<Shared<H>>,
+    outer: Option<timer::Outer>,
+}
 
 impl<H: Handler> Inside<H> {
     fn enter(shared: &Arc<Shared<H>>) -> io::Result<Inside<H>> {
@@ -444,7 +448,7 @@ impl<H: Handler> Inside<H> {
         if shared.posts.any() {
             shared.waker.wake();
         }
-        Ok(Inside(Arc::clone(shared)))
+        Ok(Inside { outer: Some(shared.begin_turning()), shared: Arc::clone(shared) })
     }
 }
 
@@ -452,16 +456,19 @@ impl<H: Handler> std::ops::Deref for Inside<H> {
     type Target = Shared<H>;
 
     fn deref(&self) -> &Shared<H> {
-        &self.0
+        &self.shared
     }
 }
 
 impl<H: Handler> Drop for Inside<H> {
     fn drop(&mut self) {
-        let mut table = self.0.table();
+        if let Some(outer) = self.outer.take() {
+            self.shared.end_turning(outer);
+        }
+        let mut table = self.shared.table();
         table.leave();
         if table.waiting > 0 {
-            self.0.idle.notify_all();
+            self.shared.idle.notify_all();
         }
     }
 }

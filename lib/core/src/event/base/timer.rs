@@ -8,17 +8,24 @@
 //!   started from inside a callback fires in the next pass at the earliest.
 //! - A callback may start, stop and free its own timer and others.
 //!
-//! Starting and stopping is a note, made under one lock. Notes are filed into the wheel when some have come together, and
-//! always before the loop looks at it. With a million timers each of them lies where no cache has it: filing many at
-//! once lets the processor wait for all of that memory together, and the caller for none of it.
+//! Starting and stopping is a note. Notes are filed into the wheel when some have come together, and always before the
+//! loop looks at it. With a million timers each of them lies where no cache has it: filing many at once lets the processor
+//! wait for all of that memory together, and the caller for none of it. Inside the base's own callbacks a note costs no
+//! lock either (see [`local`]); there a delay counts from when the note is filed, which is when the callback
+//! returns at the latest.
+//!
+//! A note of the base's own thread may lie there when another thread does something to the same timer, and must not be
+//! done after it. So deeds of other threads are counted, a local note carries the count it has seen, and one that has not
+//! seen the last deed to its timer is dropped.
 
+use super::local::{self, Deed, LocalNote, NOTES};
 use super::{Base, Shared, errno};
 use crate::event::call::{Expire, Handler};
 use crate::timer::{TICK, Tick, Ticks, Wheel, nanoseconds, tick_not_before};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -112,31 +119,44 @@ impl<H: Handler> Base<H> {
         if self.shared.is_closed() {
             return Err(errno(libc::EINVAL));
         }
-        Ok(TimerSlot(self.shared.clock.take(handler)))
+        Ok(TimerSlot(self.shared.clock.take(self.address(), handler)))
     }
 
     /// [`Timer::start`].
+    #[inline]
     pub fn start_timer(&self, TimerSlot(slot): TimerSlot, after: Duration, every: Option<Duration>) -> io::Result<()> {
+        if self.shared.is_closed() {
+            return Err(errno(libc::EINVAL));
+        }
+        let clock = &self.shared.clock;
+        let after = nanoseconds(after);
         let earlier = match every {
-            None => self.shared.clock.start(slot, after),
-            Some(every) => self.shared.clock.start_cycle(slot, after, every),
+            None if clock.note_here(self.address(), slot, Deed::Start(after)) => return Ok(()),
+            None => clock.start(slot, after),
+            Some(every) => clock.start_cycle(self.address(), slot, after, nanoseconds(every)),
         };
-        if earlier.ok_or_else(|| errno(libc::EINVAL))? {
+        if earlier {
             self.shared.waker.wake();
         }
         Ok(())
     }
 
     /// [`Timer::stop`].
-    pub fn stop_timer(&self, TimerSlot(slot): TimerSlot) {
-        if self.shared.clock.stop(slot, Deed::Stop) {
-            self.shared.settle_timer(slot);
-        }
+    #[inline]
+    pub fn stop_timer(&self, slot: TimerSlot) {
+        self.end_timer(slot, Deed::Stop);
     }
 
     /// Stops it and gives the slot back.
-    pub fn free_timer(&self, TimerSlot(slot): TimerSlot) {
-        if self.shared.clock.stop(slot, Deed::Free) {
+    pub fn free_timer(&self, slot: TimerSlot) {
+        self.end_timer(slot, Deed::Free);
+    }
+
+    /// On the base's own thread there is nobody to wait for.
+    #[inline]
+    fn end_timer(&self, TimerSlot(slot): TimerSlot, deed: Deed) {
+        let clock = &self.shared.clock;
+        if !clock.note_here(self.address(), slot, deed) && clock.end(slot, deed) {
             self.shared.settle_timer(slot);
         }
     }
@@ -150,7 +170,7 @@ impl<H: Handler> Base<H> {
 impl<H: Handler> Shared<H> {
     /// Runs the timers that are due; true when there were any. What an early end leaves over runs in the next pass.
     pub(super) fn expire(&self, until_exit: bool) -> bool {
-        let Some((depth, now)) = self.clock.awake() else { return false };
+        let Some((depth, now)) = self.clock.awake(self.address()) else { return false };
         let mut firing = Firing { shared: self, depth, now };
         let mut any = false;
         while !(until_exit && self.exit.load(Ordering::Relaxed)) {
@@ -161,9 +181,34 @@ impl<H: Handler> Shared<H> {
         any
     }
 
+    /// This thread turns the base from now on.
+    pub(super) fn begin_turning(&self) -> Outer {
+        // Of this very base, as seen from a callback that turns it again.
+        self.clock.take_over(self.address());
+        Outer { local: local::enter(self.address()), turned: self.clock.turned.swap(true, Ordering::Relaxed) }
+    }
+
+    /// It leaves, to where it was before.
+    pub(super) fn end_turning(&self, Outer { local: outer, turned }: Outer) {
+        self.clock.take_over(self.address());
+        self.clock.turned.store(turned, Ordering::Relaxed);
+        local::leave(outer);
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     fn settle_timer(&self, slot: u32) {
         self.wait_while(|_| self.clock.is_awaited(slot));
     }
+}
+
+/// What a thread was doing before it turned a base.
+pub(super) struct Outer {
+    local: local::Outer,
+    /// Whether it, or another one before it, was inside this very base.
+    turned: bool,
 }
 
 /// A pass over the timers that are due; the handler that was taken out last runs until the next is, or this is dropped.
@@ -178,7 +223,8 @@ impl<H: Handler> Firing<'_, H> {
     #[inline]
     fn next(&mut self) -> Option<H::Timer> {
         let mut state = self.shared.clock.state();
-        let (awaited, handler) = state.as_mut().map(|state| (state.ended(self.depth), state.next_due(self.now)))?;
+        let (awaited, handler) =
+            state.as_mut().map(|state| (state.ended(self.depth), state.next_due(self.shared.address(), self.now)))?;
         drop(state);
         if awaited {
             self.tell();
@@ -207,6 +253,10 @@ impl<H: Handler> Drop for Firing<'_, H> {
 pub(super) struct Clock<H: Handler> {
     /// There has been a timer. Until then the loop neither locks nor asks what time it is.
     used: AtomicBool,
+    /// A thread is inside the loop, and may have made notes of its own.
+    turned: AtomicBool,
+    /// How many deeds other threads have done meanwhile.
+    epoch: AtomicU32,
     state: Mutex<Option<Box<State<H::Timer>>>>,
 }
 
@@ -217,6 +267,8 @@ struct State<T> {
     notes: Vec<Note>,
     /// What has been taken out of the wheel and waits for its turn.
     due: VecDeque<u32>,
+    /// What other threads have done since local notes were taken over: slot and epoch.
+    foreign: HashMap<u32, u32>,
     /// The cyclic ones; they are marked in the wheel.
     cycles: HashMap<u32, Cycle>,
     /// Whose handlers run, each but the first from inside the one before it.
@@ -232,14 +284,13 @@ struct State<T> {
 
 #[derive(Clone, Copy)]
 struct Note {
-    at: Tick,
     slot: u32,
-    deed: Deed,
+    what: What,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
-    Start,
+enum What {
+    Start(Tick),
     Stop,
     Free,
 }
@@ -257,14 +308,17 @@ impl<H: Handler> fmt::Debug for Clock<H> {
     }
 }
 
-/// How many notes are filed together: what they touch fits into the innermost cache twice.
-const NOTES: usize = 128;
 /// How many due timers are taken out together.
 const BATCH: usize = 64;
 
 impl<H: Handler> Clock<H> {
     pub fn new() -> Clock<H> {
-        Clock { used: AtomicBool::new(false), state: Mutex::new(None) }
+        Clock {
+            used: AtomicBool::new(false),
+            turned: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
+            state: Mutex::new(None),
+        }
     }
 
     #[inline]
@@ -272,44 +326,75 @@ impl<H: Handler> Clock<H> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, handler: H::Timer) -> u32 {
+    fn take(&self, base: usize, handler: H::Timer) -> u32 {
         let mut state = self.state();
         let state = state.get_or_insert_with(|| Box::new(State::new(Instant::now())));
         self.used.store(true, Ordering::Release);
         // What has been freed may be taken again.
+        state.take_over(base);
         state.file();
         state.wheel.take(|_| handler)
     }
 
-    /// Whether the loop has to be woken for it; `None` when the base is closed.
-    fn start(&self, slot: u32, after: Duration) -> Option<bool> {
+    /// Notes it on the base's own thread; false when this is another one.
+    #[inline]
+    fn note_here(&self, base: usize, slot: u32, deed: Deed) -> bool {
+        let noted = local::note(base, || LocalNote { slot, deed, epoch: self.epoch.load(Ordering::Relaxed) });
+        if noted == Some(true) {
+            self.take_over(base);
+        }
+        noted.is_some()
+    }
+
+    fn take_over(&self, base: usize) {
+        if local::count(base).is_some_and(|count| count > 0)
+            && let Some(state) = self.state().as_mut()
+        {
+            state.take_over(base);
+        }
+    }
+
+    /// Whether the loop has to be woken for it.
+    fn start(&self, slot: u32, after: u64) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        let state = state.as_mut().filter(|state| state.holds(slot))?;
-        let at = tick_not_before(state.ticks.nanoseconds(now).saturating_add(nanoseconds(after)));
-        state.note(Note { at, slot, deed: Deed::Start });
-        Some(state.is_earlier(at))
+        let Some(state) = state.as_mut().filter(|state| state.holds(slot)) else { return false };
+        let at = tick_not_before(state.ticks.nanoseconds(now).saturating_add(after));
+        self.count(state, slot);
+        state.note(Note { slot, what: What::Start(at) });
+        state.is_earlier(at)
     }
 
     /// As [`Clock::start`]. Not noted but filed at once, for the interval has no place in a note.
-    fn start_cycle(&self, slot: u32, after: Duration, every: Duration) -> Option<bool> {
+    fn start_cycle(&self, base: usize, slot: u32, after: u64, every: u64) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        let state = state.as_mut().filter(|state| state.holds(slot))?;
+        let Some(state) = state.as_mut().filter(|state| state.holds(slot)) else { return false };
+        state.take_over(base);
         state.file();
-        let next = state.ticks.nanoseconds(now).saturating_add(nanoseconds(after));
-        state.start_cycle(slot, Cycle { next, every: nanoseconds(every).max(1) });
-        Some(state.is_earlier(tick_not_before(next)))
+        self.count(state, slot);
+        let next = state.ticks.nanoseconds(now).saturating_add(after);
+        state.start_cycle(slot, Cycle { next, every: every.max(1) });
+        state.is_earlier(tick_not_before(next))
     }
 
     /// From here on no handler of it begins; true when one runs.
-    fn stop(&self, slot: u32, deed: Deed) -> bool {
+    fn end(&self, slot: u32, deed: Deed) -> bool {
         let mut state = self.state();
         let Some(state) = state.as_mut() else { return false };
         if state.holds(slot) {
-            state.note(Note { at: 0, slot, deed });
+            self.count(state, slot);
+            state.note(Note { slot, what: if deed == Deed::Free { What::Free } else { What::Stop } });
         }
         state.running.contains(&slot)
+    }
+
+    /// Local notes about this timer that lie there now are void.
+    fn count(&self, state: &mut State<H::Timer>, slot: u32) {
+        if self.turned.load(Ordering::Relaxed) && state.asleep_until.is_none() {
+            let epoch = self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            state.foreign.insert(slot, epoch);
+        }
     }
 
     /// Whether a handler of it runs, which will tell when it has ended.
@@ -322,12 +407,13 @@ impl<H: Handler> Clock<H> {
     }
 
     /// How long the loop may sleep; from here on whoever starts an earlier timer has to wake it.
-    pub fn longest_sleep(&self) -> Option<Duration> {
+    pub fn longest_sleep(&self, base: usize) -> Option<Duration> {
         if !self.used.load(Ordering::Acquire) {
             return None;
         }
         let mut state = self.state();
         let state = state.as_mut()?;
+        state.take_over(base);
         state.file();
         if !state.due.is_empty() {
             return Some(Duration::ZERO);
@@ -338,14 +424,17 @@ impl<H: Handler> Clock<H> {
     }
 
     /// The loop is up again: how many handlers run, and what time it is; `None` when there is no timer to look at.
-    fn awake(&self) -> Option<(usize, u64)> {
+    fn awake(&self, base: usize) -> Option<(usize, u64)> {
         if !self.used.load(Ordering::Acquire) {
             return None;
         }
         let mut state = self.state();
         let state = state.as_mut()?;
         state.asleep_until = None;
-        let idle = state.notes.is_empty() && state.due.is_empty() && state.wheel.running() == 0;
+        let idle = state.notes.is_empty()
+            && state.due.is_empty()
+            && state.wheel.running() == 0
+            && local::count(base) == Some(0);
         (!idle).then(|| (state.running.len(), state.ticks.nanoseconds(Instant::now())))
     }
 
@@ -363,8 +452,9 @@ impl<T: Expire> State<T> {
         State {
             ticks: Ticks::new(now),
             wheel: Wheel::new(),
-            notes: Vec::with_capacity(NOTES),
+            notes: Vec::with_capacity(2 * NOTES),
             due: VecDeque::with_capacity(BATCH),
+            foreign: HashMap::new(),
             cycles: HashMap::new(),
             running: Vec::new(),
             freed: Vec::new(),
@@ -382,7 +472,7 @@ impl<T: Expire> State<T> {
     #[inline]
     fn note(&mut self, note: Note) {
         self.notes.push(note);
-        if self.notes.len() == NOTES {
+        if self.notes.len() >= NOTES {
             self.file();
         }
     }
@@ -395,23 +485,49 @@ impl<T: Expire> State<T> {
         earlier
     }
 
+    /// Takes over what the base's own thread has noted, if this is it.
+    fn take_over(&mut self, base: usize) {
+        match local::count(base) {
+            None => return,
+            Some(0) => return self.foreign.clear(),
+            Some(_) => {}
+        }
+        // One reading of the clock serves all; it is later than any of them, so nothing fires early.
+        let now = self.ticks.nanoseconds(Instant::now());
+        local::take_over(base, |LocalNote { slot, epoch, deed }| {
+            // Counts wrap: what is less than half a round behind is behind.
+            let void = self.foreign.get(&slot).is_some_and(|&done| (epoch.wrapping_sub(done) as i32) < 0);
+            if void || !self.holds(slot) {
+                return;
+            }
+            let what = match deed {
+                Deed::Start(after) => What::Start(tick_not_before(now.saturating_add(after))),
+                Deed::Stop => What::Stop,
+                Deed::Free => What::Free,
+            };
+            self.notes.push(Note { slot, what });
+        });
+        self.foreign.clear();
+        self.file();
+    }
+
     /// Does to the wheel what was noted.
     fn file(&mut self) {
         let mut notes = std::mem::take(&mut self.notes);
         if notes.len() > 8 {
             self.wheel.fetch(notes.iter().map(|note| note.slot));
         }
-        for Note { at, slot, deed } in notes.drain(..) {
+        for Note { slot, what } in notes.drain(..) {
             if self.wheel.is_marked(slot) {
                 self.wheel.mark(slot, false);
                 self.cycles.remove(&slot);
             }
-            match deed {
-                Deed::Start => self.wheel.start(slot, at),
-                Deed::Free if !self.running.contains(&slot) => self.wheel.give_back(slot),
-                Deed::Free | Deed::Stop => {
+            match what {
+                What::Start(at) => self.wheel.start(slot, at),
+                What::Free if !self.running.contains(&slot) => self.wheel.give_back(slot),
+                What::Free | What::Stop => {
                     self.wheel.stop(slot);
-                    self.freed.extend((deed == Deed::Free).then_some(slot));
+                    self.freed.extend((what == What::Free).then_some(slot));
                 }
             }
         }
@@ -450,9 +566,10 @@ impl<T: Expire> State<T> {
     }
 
     /// The handler of the next timer that is due, noted as the one that runs.
-    fn next_due(&mut self, now: u64) -> Option<T> {
+    fn next_due(&mut self, base: usize, now: u64) -> Option<T> {
+        // Whoever was stopped by the handler before must not be called.
+        self.take_over(base);
         loop {
-            // Whoever was stopped by the handler before must not be called.
             if !self.notes.is_empty() {
                 self.file();
             }

@@ -1,0 +1,89 @@
+//! What the callbacks of a base note about its timers, on the thread that runs them: no lock, and nothing that keeps the
+//! processor from going on with the next call while it waits for memory of this one.
+//!
+//! A thread turns one base at a time; turning another one inside a callback puts the notes of the outer one aside.
+
+use std::cell::{Cell, RefCell};
+
+/// What is to be done to a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// To fire so many nanoseconds from now.
+    Start(u64),
+    Stop,
+    Free,
+}
+
+/// A deed, and how many deeds of other threads had been done before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalNote {
+    pub slot: u32,
+    pub epoch: u32,
+    pub deed: Deed,
+}
+
+/// How many notes come together before they are taken over.
+pub(super) const NOTES: usize = 128;
+
+struct Local {
+    /// The address of the base that this thread turns; 0 when it turns none.
+    base: Cell<usize>,
+    notes: RefCell<Vec<LocalNote>>,
+}
+
+thread_local! {
+    static LOCAL: Local = const { Local { base: Cell::new(0), notes: RefCell::new(Vec::new()) } };
+}
+
+/// What this thread was doing before it turned a base.
+#[derive(Debug)]
+pub(super) struct Outer {
+    base: usize,
+    notes: Vec<LocalNote>,
+}
+
+/// This thread turns `base` from now on.
+pub(super) fn enter(base: usize) -> Outer {
+    LOCAL.with(|local| {
+        let mut notes = local.notes.borrow_mut();
+        let notes = if notes.is_empty() { Vec::new() } else { std::mem::take(&mut *notes) };
+        Outer { base: local.base.replace(base), notes }
+    })
+}
+
+/// It is back in what it did before.
+pub(super) fn leave(outer: Outer) {
+    LOCAL.with(|local| {
+        local.base.set(outer.base);
+        if !outer.notes.is_empty() {
+            *local.notes.borrow_mut() = outer.notes;
+        }
+    });
+}
+
+/// Keeps a note, if this thread turns `base`: whether there are enough of them now to be taken over.
+#[inline]
+pub(super) fn note(base: usize, note: impl FnOnce() -> LocalNote) -> Option<bool> {
+    LOCAL.with(|local| {
+        (local.base.get() == base).then(|| {
+            let mut notes = local.notes.borrow_mut();
+            notes.push(note());
+            notes.len() >= NOTES
+        })
+    })
+}
+
+/// Hands over what has been noted for `base`, if this thread turns it.
+pub(super) fn take_over(base: usize, mut each: impl FnMut(LocalNote)) {
+    LOCAL.with(|local| {
+        if local.base.get() == base {
+            local.notes.borrow_mut().drain(..).for_each(&mut each);
+        }
+    });
+}
+
+/// How many notes [`take_over`] would hand over; `None` when this thread turns another base, or none.
+#[inline]
+pub(super) fn count(base: usize) -> Option<usize> {
+    LOCAL.with(|local| (local.base.get() == base).then(|| local.notes.borrow().len()))
+}
