@@ -1,6 +1,7 @@
 /*
  * Interfaces, how they change, and ping: in a network of the test's own, where nothing else happens.
  */
+/* no qemu: a user namespace of its own wants a process with one thread, and qemu's has more */
 #define _GNU_SOURCE
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>

@@ -1,6 +1,7 @@
 /*
  * Without /proc msf_mod_event says that it cannot keep the pointer, and changes nothing; msf_mod_event_ptr does not need it.
  */
+/* no qemu: a user namespace of its own wants a process with one thread, and qemu's has more */
 #define _GNU_SOURCE
 #include <msf_network.h>
 #include <sched.h>

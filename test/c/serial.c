@@ -155,8 +155,8 @@ static void open_refused(void)
     int alone = 0, status;
 
     CHECK(port != NULL);
-    CHECK_EQ(ioctl(msf_serial_fd(port), TIOCGEXCL, &alone), 0);
-    CHECK_EQ(alone, 1);
+    /* Emulators cannot ask for it. */
+    CHECK(ioctl(msf_serial_fd(port), TIOCGEXCL, &alone) == 0 ? alone == 1 : errno == ENOSYS);
     CHECK_NULL(msf_serial_open(path, NULL), EBUSY);
     msf_serial_close(port);
     wanted.shared = 1;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|shm]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
-with librpc's services, then nmid's (nmid.py). With --seconds N only a few of those, each for N seconds. Ends with a
-line `N passed, N failed`.
+with librpc's services, then nmid's (nmid.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
+(shm_torture.c). With --seconds N only a few of those, each for N seconds. Ends with a line `N passed, N failed`.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import nmid
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+SHM_MESSAGES = 100_000_000
 NMID_PAYLOAD = 2000                 # some tasks above one segment, most far below
 
 
@@ -28,10 +29,10 @@ def build_load_generators():
     return [ROOT / target / "release" / name for name in ("msf_soak", "msf_nmid_soak")]
 
 
-def build_service(stage, folder):
-    program = pathlib.Path(folder) / "soak_service"
+def build(stage, folder, name):
+    program = pathlib.Path(folder) / name
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-                    f"-I{stage}/include", str(HERE / "soak_service.c"), "-o", str(program),
+                    f"-I{stage}/include", str(HERE / f"{name}.c"), "-o", str(program),
                     f"-L{stage}/lib", "-lipc", "-lmsf", "-lpthread", f"-Wl,-rpath,{stage}/lib"], check=True)
     return program
 
@@ -40,7 +41,7 @@ def librpc_passes(load, stage, options):
     """Yields whether each pass was in order."""
     seconds = options.seconds or 30
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
-        service = build_service(stage, folder)
+        service = build(stage, folder, "soak_service")
         common = [str(load), "--agent", str(stage / "bin" / "msf_agent"), "--service", str(service),
                   "--seconds", str(seconds), "--clients", str(options.clients), "--payload", str(options.payload)]
         for title, extra in (("plain", []), ("a service killed every second", ["--kill-every", "1000"])):
@@ -56,21 +57,35 @@ def nmid_passes(load, stage, options):
         yield nmid.run_pass(load, stage, each, seconds, NMID_PAYLOAD)
 
 
+def shm_passes(stage, options):
+    """Yields whether each pass was in order."""
+    seconds = (options.seconds or 0) / 2
+    with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
+        torture = build(stage, folder, "shm_torture")
+        for seed, wake in enumerate(("futex", "eventfd")):
+            print(f"soak shm, woken by {wake}: {f'{seconds} s' if seconds else f'{SHM_MESSAGES} messages'}", flush=True)
+            command = [str(torture), str(SHM_MESSAGES), str(seconds), str(seed), wake]
+            yield subprocess.run(command, check=False, timeout=3600).returncode == 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", required=True, type=pathlib.Path)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "shm"))
     options = parser.parse_args()
     stage = options.stage.resolve()
-    load, nmid_load = build_load_generators()
     results = []
-    if options.only != "nmid":
-        results += librpc_passes(load, stage, options)
-    if options.only != "librpc":
-        results += nmid_passes(nmid_load, stage, options)
+    if options.only != "shm":
+        load, nmid_load = build_load_generators()
+        if options.only != "nmid":
+            results += librpc_passes(load, stage, options)
+        if options.only != "librpc":
+            results += nmid_passes(nmid_load, stage, options)
+    if options.only in (None, "shm"):
+        results += shm_passes(stage, options)
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1

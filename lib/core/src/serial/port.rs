@@ -4,7 +4,7 @@ use super::settings::{Lines, Settings, make_raw as raw};
 use crate::error::Error;
 use crate::sys::tty::{self, Line};
 use nix::errno::Errno;
-use nix::sys::termios::{FlushArg, tcdrain, tcflush};
+use nix::sys::termios::{FlushArg, tcdrain, tcflush, tcsendbreak};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -116,10 +116,16 @@ impl Port {
 
     /// Holds the line at zero for so long, which the other side sees as a break.
     pub fn send_break(&self, length: Duration) -> Result<(), Error> {
-        let failed = |errno| self.error("send a break over", errno);
-        tty::set_break(self.as_fd(), true).map_err(failed)?;
-        thread::sleep(length);
-        tty::set_break(self.as_fd(), false).map_err(failed)
+        let send = || match tty::set_break(self.as_fd(), true) {
+            // Emulators know only the break of POSIX, a quarter of a second.
+            Err(Errno::ENOSYS) => tcsendbreak(&self.file, 0),
+            begun => {
+                begun?;
+                thread::sleep(length);
+                tty::set_break(self.as_fd(), false)
+            }
+        };
+        send().map_err(|errno| self.error("send a break over", errno))
     }
 
     /// The lines of the modem; ENOTTY or EINVAL where the device has none.

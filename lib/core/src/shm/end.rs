@@ -8,7 +8,8 @@
 use super::bell::{Bell, Bells};
 use super::handoff::{AWAKE, get_up, lie_down, must_wake};
 use super::layout::{
-    CONSUMER_PRESENCE, CONSUMER_SLEEPS, HEAD, LAST, Layout, PRODUCER_PRESENCE, PRODUCER_SLEEPS, TAIL, long, short,
+    CONSUMER_PRESENCE, CONSUMER_PROCESSOR, CONSUMER_SLEEPS, HEAD, LAST, Layout, PRODUCER_PRESENCE, PRODUCER_PROCESSOR,
+    PRODUCER_SLEEPS, TAIL, long, short,
 };
 use super::patience::{Spin, Wait};
 use super::refusal::Refusal;
@@ -18,6 +19,7 @@ use crate::sys::Map;
 use crate::sys::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sched::sched_getcpu;
 use nix::sys::stat::Mode;
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -39,16 +41,19 @@ pub enum Peer {
     Died,
 }
 
-/// Which side: the byte that is locked, the word that says "I sleep", the word that says who is there.
+/// Which side: the byte that is locked, and the words that say "I sleep", who is there, and where he waited last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
     lock: usize,
     sleeps: usize,
     presence: usize,
+    processor: usize,
 }
 
-pub(super) const PRODUCER: Side = Side { lock: HEAD, sleeps: PRODUCER_SLEEPS, presence: PRODUCER_PRESENCE };
-pub(super) const CONSUMER: Side = Side { lock: TAIL, sleeps: CONSUMER_SLEEPS, presence: CONSUMER_PRESENCE };
+pub(super) const PRODUCER: Side =
+    Side { lock: HEAD, sleeps: PRODUCER_SLEEPS, presence: PRODUCER_PRESENCE, processor: PRODUCER_PROCESSOR };
+pub(super) const CONSUMER: Side =
+    Side { lock: TAIL, sleeps: CONSUMER_SLEEPS, presence: CONSUMER_PRESENCE, processor: CONSUMER_PROCESSOR };
 
 #[derive(Debug)]
 pub(super) struct End {
@@ -148,11 +153,20 @@ impl End {
         match ready(self)? {
             Some(found) => Ok(found),
             None if wait == Wait::Try => self.arm(&mut ready),
+            None if self.shares_processor() => self.sleep(wait.end(), &mut ready),
             None => match self.spin.until(|| ready(self).transpose()) {
                 Some(found) => found,
                 None => self.sleep(wait.end(), &mut ready),
             },
         }
+    }
+
+    /// Whether the other side waited last on the processor that we run on: then it cannot run while we look.
+    fn shares_processor(&self) -> bool {
+        let here = sched_getcpu().map_or(0, |number| number as u32 + 1);
+        let [ours, theirs] = [self.ours, self.theirs].map(|side| short(&self.map, side.processor));
+        ours.store(here, Ordering::Relaxed);
+        here != 0 && theirs.load(Ordering::Relaxed) == here
     }
 
     /// Until something is found, the time is over, or the other side is gone.

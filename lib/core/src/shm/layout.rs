@@ -204,8 +204,10 @@ pub(super) const LAST: usize = 136;
 pub(super) const TAIL: usize = 256;
 pub(super) const PRODUCER_SLEEPS: usize = 384;
 pub(super) const PRODUCER_PRESENCE: usize = 388;
+pub(super) const PRODUCER_PROCESSOR: usize = 392;
 pub(super) const CONSUMER_SLEEPS: usize = 512;
 pub(super) const CONSUMER_PRESENCE: usize = 516;
+pub(super) const CONSUMER_PROCESSOR: usize = 520;
 
 const DATA: u64 = 1024;
 const PAGE: u64 = 4096;
