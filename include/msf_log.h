@@ -6,6 +6,15 @@
  * Records of level INFO go to the file only; FATAL, ERROR, WARN and DEBUG are copied to stderr too.
  * The file is renamed to x.log.1, .2 ... when it is full (10 MiB and five files unless msf_log_limit
  * says otherwise). Every function here may be called from any thread, and after fork.
+ *
+ * A call puts its record into a ring of the calling thread and returns; a thread of the log writes it to the
+ * file a few milliseconds later. The rings lie in a file beside the log (".x.log.4711-0.ring"), so a process
+ * that is killed loses nothing: what is left is written when that log is opened next, by whichever program.
+ * A FATAL record is in the file when its call returns; exit and msf_log_free write out what there is.
+ *
+ * An operator sets these for any program; what the program sets itself comes later and wins:
+ *   MSF_LOG_LEVEL=INFO,NET=DEBUG   MSF_LOG_MODE=ring|direct   MSF_LOG_POLICY=block|drop   MSF_LOG_RING=65536
+ *   MSF_LOG_OUTPUTS=journal,syslog=/dev/log,syslog5424=/dev/log,json=/var/log/x.jsonl
  */
 #ifndef MSF_LOG_H
 #define MSF_LOG_H
@@ -32,11 +41,12 @@ enum LOG_LEVEL {
 /*
  * Writes one record; mod is the module's name, fmt and what follows are printf's. A service wraps it:
  *   #define UPNP_LOG(level, ...) msf_log_write(level, "UPNP", MSF_FUNC_FILE_LINE, __VA_ARGS__)
- * Returns 0: also when the record was filtered by its level, and before a log is open (the record is
- * dropped). -1 when mod or fmt is NULL, or the write failed. errno is the same after the call as before,
- * whatever it returns, so it may be logged first and looked at later (alone a second copy of libmsf sets
- * EALREADY). func and file may be NULL. A level
- * below DBG_FATAL counts as DBG_FATAL, one above DBG_INFO as DBG_INFO. Newlines inside the text are
+ * Returns 0 when the record is on its way (in the file, in direct mode): also when it was filtered by its
+ * level, and before a log is open (the record is dropped). -1 when mod or fmt is NULL, when there was no
+ * room (MSF_LOG_DROP), when the write failed (direct mode), or in a signal handler that interrupted the
+ * logging of its own thread. errno is the same after the call as before, whatever it returns, so it may be
+ * logged first and looked at later (alone a second copy of libmsf sets EALREADY). func and file may be NULL.
+ * A level below DBG_FATAL counts as DBG_FATAL, one above DBG_INFO as DBG_INFO. Newlines inside the text are
  * written so that a record stays one line.
  */
 MSF_EXPORT s32 msf_log_write(s32 level, const s8 *mod, const s8 *func, const s8 *file, s32 line,
@@ -65,8 +75,80 @@ MSF_EXPORT s32 msf_log_limit(u64 bytes, u32 files);
 /* Drops records whose level is above `level` from now on (DBG_FATAL ... DBG_INFO). 0; -1 EINVAL. */
 MSF_EXPORT s32 msf_log_level(s32 level);
 
-/* Writes out and closes the log; records after it are dropped until the next msf_log_init. */
+/*
+ * Gives the records whose mod is `mod` a level of their own, whatever msf_log_level says; level -1: no longer.
+ * 0; -1 EINVAL, ENOSPC (64 modules have had one).
+ */
+MSF_EXPORT s32 msf_log_module_level(const s8 *mod, s32 level);
+
+/* Writes out and closes the log and its outputs; records after it are dropped until the next msf_log_init. */
 MSF_EXPORT void msf_log_free(void);
+
+/* How records reach the file. */
+enum MSF_LOG_MODE {
+    MSF_LOG_RING = 0,  /* through the ring of the calling thread; the norm */
+    MSF_LOG_DIRECT = 1 /* with the call, which tells whether it worked; no thread, no ring */
+};
+
+/* What happens to a record that finds its ring full. */
+enum MSF_LOG_POLICY {
+    MSF_LOG_BLOCK = 0, /* the caller waits until there is room: nothing is lost; the norm */
+    MSF_LOG_DROP = 1   /* it is dropped, and a record in the log tells how many were */
+};
+
+/* Places for records beside the file; at most one of each is open. */
+enum MSF_LOG_OUTPUT {
+    MSF_LOG_JSON = 0,       /* a file, one JSON object per line, rotated like the log */
+    MSF_LOG_SYSLOG = 1,     /* a datagram socket, RFC 3164, what most listeners at /dev/log expect */
+    MSF_LOG_SYSLOG5424 = 2, /* a datagram socket, RFC 5424 */
+    MSF_LOG_JOURNAL = 3     /* systemd's journal in its native protocol */
+};
+
+/* What the log of this process has done. `size` is the caller's, the rest is filled in. */
+struct msf_log_stats {
+    u32 size;      /* sizeof(struct msf_log_stats) */
+    u32 rings;     /* rings in use: threads that log, or did once */
+    u64 written;   /* records in the file */
+    u64 dropped;   /* records that found their ring full (MSF_LOG_DROP) */
+    u64 lost;      /* records that could not be written, to a full disk for one */
+    u64 recovered; /* records of killed processes that this one has written */
+    u64 refused;   /* records that an output did not take */
+};
+
+/* Switches between MSF_LOG_RING and MSF_LOG_DIRECT; nothing is lost on the way. 0; -1 EINVAL. */
+MSF_EXPORT s32 msf_log_mode(s32 mode);
+
+/* MSF_LOG_BLOCK or MSF_LOG_DROP from now on. 0; -1 EINVAL. */
+MSF_EXPORT s32 msf_log_policy(s32 policy);
+
+/*
+ * Sets the size of each thread's ring: 16384 to 4194304 bytes, rounded up to a power of two (65536 unless
+ * changed). A process has at most 64 rings; further threads share one. 0; -1 EINVAL.
+ */
+MSF_EXPORT s32 msf_log_ring(u32 bytes);
+
+/* Returns when every record written before is in the file. 0; -1 EDEADLK as msf_log_write in a handler. */
+MSF_EXPORT s32 msf_log_flush(void);
+
+/*
+ * Gives every later record to one more place: where is a file (MSF_LOG_JSON), or a socket, NULL for the usual
+ * one (/dev/log, /run/systemd/journal/socket). One of the same kind that was open is closed. Nobody is waited
+ * for there: a datagram that its listener does not take is counted (`refused`). 0, or -1 with errno: EINVAL, or
+ * why the place cannot be reached (ENOENT, ECONNREFUSED ...).
+ */
+MSF_EXPORT s32 msf_log_output(s32 output, const s8 *where);
+
+/* Ends what msf_log_output began. 0; -1 EINVAL, ENOENT (it was not open). */
+MSF_EXPORT s32 msf_log_output_end(s32 output);
+
+/*
+ * Writes to the log at log_path what killed processes have left for it, without opening it for this process
+ * (msf_log_init does the same for its own). The number of records; -1 with errno (EINVAL for NULL or "").
+ */
+MSF_EXPORT s32 msf_log_recover(const s8 *log_path);
+
+/* Fills in *stats_out, as much of it as its size says. 0; -1 EINVAL (NULL, or a size below 8). */
+MSF_EXPORT s32 msf_log_stats(struct msf_log_stats *stats_out);
 
 /*
  * Terminal colours, for literals: BOLD YELLOW "text" NONE. The words are common, so C++ gets them only

@@ -5,7 +5,8 @@
  * order of posting. Posting never blocks and never waits for the loop; while the loop is awake it costs no system call.
  *
  * Exactly one of a job's two functions is called, once: run on the loop's thread, or drop (if there is one) when the
- * base ends first. A post that failed calls neither: arg is still the caller's.
+ * base ends first: then on the loop's thread, or, for a job that was posted at that very moment, where the loop is freed.
+ * A post that failed calls neither: arg is still the caller's.
  */
 #ifndef MSF_LOOP_H
 #define MSF_LOOP_H
@@ -34,7 +35,7 @@ struct msf_loop_options {
     u32 size;       /* sizeof(struct msf_loop_options) */
     u32 flags;      /* MSF_LOOP_PIN or 0 */
     u32 cpu;        /* with MSF_LOOP_PIN: a place, from 0, among the processors this process may use */
-    u32 mailbox;    /* how many jobs may wait; 0 means 1024. A few more may get in while the loop is busy with others. */
+    u32 mailbox;    /* how many jobs may wait; 0 means 1024 */
     const s8 *name; /* of the thread, NULL for "msf_loop"; the kernel shows 15 bytes. Copied. */
 };
 

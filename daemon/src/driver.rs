@@ -103,6 +103,8 @@ impl Driver {
         for entry in settings.processes {
             self.add(reactor, entry);
         }
+        // Whoever is told may look into the log at once.
+        let _ = msf_core::log::flush();
         self.tell(Starter::ready);
     }
 

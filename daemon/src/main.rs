@@ -168,6 +168,8 @@ fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Resu
         reactor.turn(&mut driver, None)?;
     }
     log!(Level::Info, "DAEMON", "everything is stopped");
+    // Before the claim goes: whoever waits for that may clear the place away.
+    let _ = msf_core::log::flush();
     Ok(())
 }
 

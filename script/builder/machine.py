@@ -157,15 +157,13 @@ class Rust:
             return [], {}
         return self.own_standard_library()
 
-    def own_standard_library(self, features=""):
-        """The same for a std that is compiled with the program: a stable cargo does so when told to take unstable flags."""
+    def own_standard_library(self, *more):
+        """The same for a std that is compiled with the program: a stable cargo does so when told to take unstable flags,
+        those in `more` among them."""
         sysroot = Path((output(["rustc", "--print", "sysroot"]) or "").strip())
         if not (sysroot / "lib/rustlib/src/rust/library").exists():
             if self.rustup:
                 run(["rustup", "component", "add", "rust-src"])
             else:
                 install(["rust-web-src"], "missing: the source of the standard library")
-        flags = ["-Zbuild-std=std,panic_unwind"]
-        if features:
-            flags.append(f"-Zbuild-std-features={features}")
-        return flags, {"RUSTC_BOOTSTRAP": "1"}
+        return ["-Zbuild-std=std,panic_unwind", *more], {"RUSTC_BOOTSTRAP": "1"}

@@ -108,20 +108,25 @@ fn go(
     if caller.waits() {
         silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
     }
+    // What it takes to serve is there before anybody is told.
+    let failed = |e: io::Error| format!("the event loop failed: {e}");
+    let base = Base::new().map_err(failed)?;
+    let waker = base.clone();
+    let own = signals.as_fd().try_clone_to_owned().map_err(failed)?;
+    let _event = base.on_read(own, move |_| waker.exit()).map_err(failed)?;
     match settings.services.len() {
         1 => msf_sys::log!(Level::Info, MODULE, "1 service is started"),
         count => msf_sys::log!(Level::Info, MODULE, "{count} services are started"),
     }
+    // Whoever is told may look into the log at once.
+    let _ = log::flush();
     caller.ready();
     say(starter.ready());
-    turn(settings, signals).map_err(|e| format!("the event loop failed: {e}"))
+    turn(settings, signals, &base).map_err(failed)
 }
 
 /// The event loop. It ends at SIGTERM and SIGINT.
-fn turn(settings: &Shell, signals: &Signals) -> io::Result<()> {
-    let base = Base::new()?;
-    let waker = base.clone();
-    let _event = base.on_read(signals.as_fd().try_clone_to_owned()?, move |_| waker.exit())?;
+fn turn(settings: &Shell, signals: &Signals, base: &Base) -> io::Result<()> {
     loop {
         // Before the first wait, too: some may have come while the services went up.
         while let Some(signal) = signals.next()? {

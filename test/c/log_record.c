@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,10 @@ static char text[1 << 20];
 
 static const char *content(const char *name)
 {
-    FILE *file = fopen(name, "r");
+    FILE *file;
     size_t length;
+    MUST(msf_log_flush() == 0);
+    file = fopen(name, "r");
     MUST(file != NULL);
     length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
@@ -88,6 +91,30 @@ static void one_record_is_one_line(void)
     MUST(strstr(text, "[%n%s][INFO][%s %d:1] percent[pid:") != NULL);
     found = strchr(strstr(text, "] xxx"), 'x');
     MUST(strspn(found, "x") == sizeof large - 1);
+}
+
+/* The quick way and printf's own write the same. */
+#define SAME(...)                                                                                \
+    do {                                                                                         \
+        snprintf(expected, sizeof expected, "] " __VA_ARGS__);                                   \
+        strcat(expected, "[pid:");                                                               \
+        MUST(TEST_LOG(DBG_INFO, __VA_ARGS__) == 0);                                              \
+        MUST(strstr(content(path), expected) != NULL);                                           \
+    } while (0)
+
+static void texts_are_those_of_printf(void)
+{
+    char expected[4096];
+    SAME("%d %d %d %i", 0, -1, 2147483647, -2147483647 - 1);
+    SAME("%u %x %c%c%%", 4294967295u, 0xdeadbeefu, 'a', 'b');
+    SAME("%ld %lu %lx", -9L, 4000000000ul, 255ul);
+    SAME("%lld %llu %llx", -9223372036854775807ll - 1, 18446744073709551615ull, 0xfedcba9876543210ull);
+    SAME("%zu %zd|%s|%s|", (size_t)7, (ssize_t)-7, "", "text");
+    SAME("%5d|%-5d|%05d|%+d|%.3s|%*d|%#x", 1, 2, 3, 4, "abcdef", 4, 5, 6u);
+    SAME("%p %f %e %hhd %jd", (void *)path, 1.5, 2.5, 300, (intmax_t)-1);
+    SAME("no argument %s", "ends with%");
+    SAME("%1019s|%d", "exactly the quick way's end", 7);
+    SAME("%s%d", "", 12345);
 }
 
 static void levels_and_arguments(void)
@@ -175,6 +202,7 @@ int main(void)
     MUST(msf_log_init_default("other") == 0); /* one is open: nothing happens */
     the_format();
     one_record_is_one_line();
+    texts_are_those_of_printf();
     levels_and_arguments();
     stderr_gets_all_but_info();
     renamed_by_somebody_else();

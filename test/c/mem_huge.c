@@ -77,15 +77,38 @@ static void used(void)
     msf_free_huge_pages(memory);
 }
 
+/* More steps than there are huge pages: the rest are normal ones, in the same place. */
+static void used_up(void)
+{
+    struct msf_mempool *pool = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_HUGE_PAGES_ALLOC);
+    long before = figure("HugePages_Free:");
+    char *blocks[9];
+
+    for (int i = 0; i < 9; i++) {
+        blocks[i] = msf_mempool_get(pool, (size_t)32 << i);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], i, (size_t)32 << i);
+    }
+    CHECK_EQ(figure("HugePages_Free:"), before > 9 ? before - 9 : 0);
+    for (int i = 0; i < 9; i++) {
+        CHECK(blocks[i][0] == i && blocks[i][(32 << i) - 1] == i);
+        CHECK_EQ(msf_mempool_put(pool, blocks[i]), 0);
+    }
+    msf_mempool_destroy(pool);
+    CHECK_EQ(figure("HugePages_Free:"), before);
+}
+
 int main(void)
 {
     long before = figure("HugePages_Total:");
     int ready = before >= 0 && reserve(before + 8) == 0 && figure("HugePages_Free:") >= 8;
 
-    if (ready)
+    if (ready) {
         used();
-    else
+        used_up();
+    } else {
         printf("no huge pages can be reserved here\n");
+    }
     if (before >= 0)
         reserve(before);
     return ready ? check_verdict() : SKIPPED;

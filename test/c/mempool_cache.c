@@ -165,6 +165,41 @@ static void no_addresses(void)
     msf_mempool_destroy(pool);
 }
 
+/* Bytes of addresses the process has. */
+static rlim_t addresses(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+        CHECK(!"a figure in /proc/self/statm");
+    if (file != NULL)
+        fclose(file);
+    return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A pool whose process may have few more: its classes are smaller. */
+static void few_addresses(void)
+{
+    struct msf_mempool *pool = msf_mempool_create_prv(-1, MSF_MEMPOOL_FLAG_NONE);
+    struct msf_memcache *cache;
+    struct rlimit before, few;
+    size_t usual = figures(pool, 64).max, reached;
+
+    CHECK_EQ(getrlimit(RLIMIT_AS, &before), 0);
+    few = before;
+    few.rlim_cur = addresses() + (64 << 20);
+    CHECK_EQ(setrlimit(RLIMIT_AS, &few), 0);
+    cache = msf_memcache_new(pool, 64);
+    CHECK_EQ(setrlimit(RLIMIT_AS, &before), 0);
+    CHECK(cache != NULL);
+    reached = figures(pool, 64).max;
+    CHECK(reached >= 32768 && (reached <= 65536 || reached == usual)); /* an emulator may not know the limit */
+    CHECK_EQ(msf_memcache_put(cache, msf_memcache_get(cache)), 0);
+    msf_memcache_free(cache);
+    msf_mempool_destroy(pool);
+}
+
 #define BULK 32
 #define TURNS 3000
 
@@ -223,6 +258,7 @@ int main(void)
     refused();
     used_up();
     no_addresses();
+    few_addresses();
     thread_to_thread();
     return check_verdict();
 }

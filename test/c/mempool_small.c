@@ -113,6 +113,8 @@ static void bulk(void)
     CHECK(blocks[0] == NULL && blocks[1] == NULL);
     CHECK_FAILS(msf_mempool_put_bulk(NULL, blocks, 1), EINVAL);
     CHECK_FAILS(msf_mempool_put_bulk(pool, NULL, 1), EINVAL);
+    CHECK_FAILS(msf_mempool_get_bulk(pool, 200, blocks, SIZE_MAX), EINVAL);
+    CHECK_FAILS(msf_mempool_put_bulk(pool, blocks, SIZE_MAX), EINVAL);
     msf_mempool_destroy(pool);
 }
 

@@ -59,40 +59,45 @@ static void names(void)
     CHECK_FAILS(msf_getpid_by_name(NULL), EINVAL);
 }
 
+/* /var/run is everybody's: other runs of this program have other names. */
+static char lock_name[64];
+
 static int holds_no_lock(void)
 {
     errno = 0;
-    CHECK(process_try_lock("msf-test-names.lock", 0) == MSF_FALSE && errno == EWOULDBLOCK);
+    CHECK(process_try_lock(lock_name, 0) == MSF_FALSE && errno == EWOULDBLOCK);
     return check_verdict();
 }
 
 static int takes_the_lock(void)
 {
-    CHECK_EQ(process_try_lock("msf-test-names.lock", 0), MSF_TRUE);
+    CHECK_EQ(process_try_lock(lock_name, 0), MSF_TRUE);
     /* Also for this process itself. */
-    CHECK_EQ(process_try_lock("msf-test-names.lock", 0), MSF_FALSE);
+    CHECK_EQ(process_try_lock(lock_name, 0), MSF_FALSE);
     CHECK_EQ(apart(holds_no_lock), 0);
     return check_verdict();
 }
 
 static void locks(void)
 {
-    char path[300];
+    char ours[300], of_2019[300];
 
+    snprintf(lock_name, sizeof(lock_name), "msf-test-%d.lock", (int)getpid());
+    snprintf(ours, sizeof(ours), "%s/%s", getenv("MSF_RUN_DIR"), lock_name);
+    snprintf(of_2019, sizeof(of_2019), "/var/run/%s", lock_name);
     CHECK_EQ(apart(takes_the_lock), 0);
     CHECK_EQ(apart(takes_the_lock), 0); /* gone with its holder */
     errno = 0;
     CHECK(process_try_lock(NULL, 0) == MSF_FALSE && errno == EINVAL);
     CHECK(process_try_lock("a/b", 0) == MSF_FALSE && errno == EINVAL);
     CHECK(process_try_lock("", 0) == MSF_FALSE && errno == EINVAL);
-    snprintf(path, sizeof(path), "%s/msf-test-names.lock", getenv("MSF_RUN_DIR"));
-    if (unlink("/var/run/msf-test-names.lock") != 0)
-        CHECK_EQ(unlink(path), 0);
+    if (unlink(of_2019) != 0)
+        CHECK_EQ(unlink(ours), 0);
     /* What cannot be opened is not locked; 2019 said it were. */
-    CHECK(mkdir(path, 0700) == 0 && mkdir("/var/run/msf-test-names.lock", 0700) == (geteuid() == 0 ? 0 : -1));
-    CHECK(process_try_lock("msf-test-names.lock", 0) == MSF_FALSE && errno == EISDIR);
-    CHECK(rmdir(path) == 0);
-    rmdir("/var/run/msf-test-names.lock");
+    CHECK(mkdir(ours, 0700) == 0 && mkdir(of_2019, 0700) == (geteuid() == 0 ? 0 : -1));
+    CHECK(process_try_lock(lock_name, 0) == MSF_FALSE && errno == EISDIR);
+    CHECK(rmdir(ours) == 0);
+    rmdir(of_2019);
 }
 
 static int becomes_somebody_else(void)

@@ -110,6 +110,8 @@ fn run(
     let pid_file = PidFile::write(&settings)?;
     let running = threads::start(&settings, configs)?;
     msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
+    // Whoever is told that it runs may look into the log at once. Where that fails the records come a moment later.
+    let _ = log::flush();
     if let Some(caller) = caller {
         caller.leave()?;
     }
@@ -124,6 +126,7 @@ fn run(
     let healthy = running.join();
     // The last line before the claim goes: whoever waits for that may clear the place away.
     msf_core::log!(Level::Info, LOG, "msf_agent has ended");
+    let _ = log::flush();
     drop(pid_file);
     drop(claim);
     Ok(healthy)

@@ -60,6 +60,8 @@ pub enum Error {
     },
     /// A log record was written from inside the writing of another one (a signal handler, most likely).
     Reentered,
+    /// A log record was dropped: there was no room for it, and waiting was not wanted.
+    Dropped,
     /// Something with a peer, an address or a device by name failed.
     Place {
         /// What was attempted: "connect to", "listen on".
@@ -89,6 +91,7 @@ impl Error {
             Error::Argument { .. } => Errno::EINVAL,
             Error::Service { errno, .. } | Error::Loader { errno, .. } => *errno,
             Error::Reentered => Errno::EDEADLK,
+            Error::Dropped => Errno::ENOBUFS,
             Error::System { source, .. } | Error::Place { source, .. } => *source,
         }
     }
@@ -122,6 +125,7 @@ impl fmt::Display for Error {
             }
             Error::Loader { doing, what, reason, .. } => write!(f, "cannot {doing} {what}: {reason}"),
             Error::Reentered => write!(f, "a log record was written while this thread was writing another one"),
+            Error::Dropped => write!(f, "a log record was dropped: the ring of its thread was full"),
             Error::Place { doing, place, source } => write!(f, "cannot {doing} {place}: {}", io::Error::from(*source)),
             Error::System { doing, source } => write!(f, "cannot {doing}: {}", io::Error::from(*source)),
         }
@@ -140,7 +144,8 @@ impl std::error::Error for Error {
             | Error::Argument { .. }
             | Error::Service { .. }
             | Error::Loader { .. }
-            | Error::Reentered => None,
+            | Error::Reentered
+            | Error::Dropped => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use msf_core::log::{self, Level, Source};
+use msf_core::log::{self, Level, Mode, Source};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{dup, dup2_stderr, pipe};
@@ -19,6 +19,7 @@ fn a_full_disk_is_told_once_and_the_log_goes_on_when_there_is_room() {
     // SAFETY: ignoring a signal runs no code.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.unwrap();
     log::open(&path).unwrap();
+    log::set_mode(Mode::Direct).unwrap();
     let (soft, hard) = nix::sys::resource::getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 8192, hard).unwrap();
     let (results, told) = with_stderr(|| (0..200).map(write).collect::<Vec<_>>());
@@ -36,6 +37,25 @@ fn a_full_disk_is_told_once_and_the_log_goes_on_when_there_is_room() {
     assert!(text.contains(&format!("{lost} records before this one could not be written")), "{text}");
     let broken = text.lines().filter(|line| !line.ends_with(']')).count();
     assert!(broken <= 1, "{text}");
+
+    // Through the rings the calls succeed, for they are over before the disk is asked; what is missing is told, too.
+    log::set_mode(Mode::Ring).unwrap();
+    assert!(write(299));
+    log::flush().unwrap();
+    let size = fs::metadata(&path).unwrap().len();
+    setrlimit(Resource::RLIMIT_FSIZE, size, hard).unwrap();
+    assert!((300..310).all(write));
+    log::flush().unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+    assert!(write(310));
+    log::flush().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("10 records before this one could not be written") && text.contains("] number 310["),
+        "{text}"
+    );
+    assert_eq!(log::stats().unwrap().lost, lost as u64 + 10);
+    log::set_mode(Mode::Direct).unwrap();
 
     // And the device that is always full.
     log::open(Path::new("/dev/full")).unwrap();

@@ -10,6 +10,7 @@ pub(crate) struct Uncancelled {
 }
 
 impl Uncancelled {
+    #[inline(never)]
     pub(crate) fn begin() -> Uncancelled {
         let mut before = PTHREAD_CANCEL_ENABLE;
         // SAFETY: the state is one of the two that exist, and `before` is a local int.
@@ -19,6 +20,7 @@ impl Uncancelled {
 }
 
 impl Drop for Uncancelled {
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: the state is what the same function gave; null says that the old one is not wanted.
         unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };

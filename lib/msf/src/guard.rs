@@ -21,22 +21,56 @@ pub(crate) fn guard_ptr<T>(call: impl FnOnce() -> Result<*mut T, Errno>) -> *mut
 }
 
 /// Runs the body of a doorway whose failure is told by `failed` (and errno).
+///
+/// What each doorway has of its own is its body; the rest is [`enter`], once for all of them: with everything inlined the
+/// library would be an eighth larger.
 pub(crate) fn guard_or<T>(failed: T, call: impl FnOnce() -> Result<T, Errno>) -> T {
+    let mut room = Room { call: Some(call), value: None };
+    enter(run_of(&room), (&raw mut room).cast());
+    room.value.unwrap_or(failed)
+}
+
+/// A body, and what it returned.
+struct Room<T, F> {
+    call: Option<F>,
+    value: Option<T>,
+}
+
+/// Runs the body in a room of one certain type.
+type Run = unsafe fn(room: *mut ()) -> Result<(), Errno>;
+
+/// The runner for rooms of this one's type.
+fn run_of<T, F: FnOnce() -> Result<T, Errno>>(_room: &Room<T, F>) -> Run {
+    run::<T, F>
+}
+
+/// # Safety
+/// `room` points to a `Room<T, F>` that nobody else uses.
+unsafe fn run<T, F: FnOnce() -> Result<T, Errno>>(room: *mut ()) -> Result<(), Errno> {
+    // SAFETY: our caller's promise.
+    let room = unsafe { &mut *room.cast::<Room<T, F>>() };
+    if let Some(call) = room.call.take() {
+        room.value = Some(call()?);
+    }
+    Ok(())
+}
+
+/// Runs a body, unless another libmsf came first, and leaves errno as the contract says. `extern "C"`, so that the
+/// compiler knows that nothing comes through.
+#[inline(never)]
+#[allow(improper_ctypes_definitions, reason = "no C code calls it")]
+extern "C" fn enter(run: Run, room: *mut ()) {
     let before = Errno::last_raw();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         instance::check()?;
-        call()
+        // SAFETY: `guard_or` hands the room over with the runner for its type, and does not touch it meanwhile.
+        unsafe { run(room) }
     }));
-    let errno = match outcome {
-        Ok(Ok(value)) => {
-            Errno::set_raw(before);
-            return value;
-        }
-        Ok(Err(errno)) => errno,
-        Err(panic) => caught(panic),
-    };
-    errno.set();
-    failed
+    Errno::set_raw(match outcome {
+        Ok(Ok(())) => before,
+        Ok(Err(errno)) => errno as c_int,
+        Err(panic) => caught(panic) as c_int,
+    });
 }
 
 /// The panic hook has logged it; what the call worked on may be half done.

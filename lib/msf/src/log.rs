@@ -6,15 +6,17 @@
 use crate::guard::{bytes, guard, guard_or, plain, told};
 use crate::header;
 use crate::instance;
-use msf_core::log::{self, Level, Source};
+use crate::sized::{Sized32, give};
+use msf_core::log::{self, Level, Mode, Output, Policy, Source};
 use nix::errno::Errno;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::slice;
 
 as_declared! {
-    msf_log_init msf_log_init_default msf_log_reopen msf_log_limit msf_log_level msf_log_free
+    msf_log_init msf_log_init_default msf_log_reopen msf_log_limit msf_log_level msf_log_module_level msf_log_free
+    msf_log_mode msf_log_policy msf_log_ring msf_log_flush msf_log_output msf_log_output_end msf_log_recover msf_log_stats
 }
 
 unsafe extern "C" {
@@ -45,6 +47,9 @@ pub unsafe extern "C" fn msf_log_write(
 ) -> c_int {
     core::arch::naked_asm!(jump!(), sym msf_log_write_c)
 }
+
+// SAFETY: numbers, the first of them the size.
+unsafe impl Sized32 for header::msf_log_stats {}
 
 // The jump's target is what the header says msf_log_write is (the jump itself cannot be declared so).
 const _: () = {
@@ -128,12 +133,112 @@ pub extern "C" fn msf_log_level(level: c_int) -> c_int {
     })
 }
 
+/// # Safety
+/// `module` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_module_level(module: *const c_char, level: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let module = str::from_utf8(unsafe { bytes(module) }?).map_err(|_| Errno::EINVAL)?;
+        let level = if level == -1 { None } else { Some(Level::from_number(level).ok_or(Errno::EINVAL)?) };
+        log::set_module_level(module, level).map_err(plain)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_mode(mode: c_int) -> c_int {
+    guard(|| {
+        let mode = match mode {
+            header::MSF_LOG_RING => Mode::Ring,
+            header::MSF_LOG_DIRECT => Mode::Direct,
+            _ => return Err(Errno::EINVAL),
+        };
+        log::set_mode(mode).map_err(plain)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_policy(policy: c_int) -> c_int {
+    guard(|| {
+        log::set_policy(match policy {
+            header::MSF_LOG_BLOCK => Policy::Block,
+            header::MSF_LOG_DROP => Policy::Drop,
+            _ => return Err(Errno::EINVAL),
+        });
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_ring(bytes: u32) -> c_int {
+    guard(|| log::set_ring(bytes).map_err(plain))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_flush() -> c_int {
+    guard(|| log::flush().map_err(plain))
+}
+
+/// # Safety
+/// `at` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_output(output: c_int, at: *const c_char) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's.
+        let path = unsafe { bytes(at) }.ok().map(|path| PathBuf::from(OsStr::from_bytes(path)));
+        log::add_output(&named(output, path)?).map_err(plain)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_log_output_end(output: c_int) -> c_int {
+    guard(|| {
+        let ended = log::remove_output(&named(output, Some(PathBuf::from(".")))?);
+        if ended { Ok(()) } else { Err(Errno::ENOENT) }
+    })
+}
+
+/// # Safety
+/// `log_path` is null or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_recover(log_path: *const c_char) -> c_int {
+    guard_or(-1, || {
+        // SAFETY: the contract is our caller's.
+        let path = Path::new(OsStr::from_bytes(unsafe { bytes(log_path) }?));
+        let count = log::recover(path).map_err(plain)?;
+        Ok(c_int::try_from(count).unwrap_or(c_int::MAX))
+    })
+}
+
+/// # Safety
+/// `stats_out` is null or begins with its size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_log_stats(stats_out: *mut header::msf_log_stats) -> c_int {
+    guard(|| {
+        let log::Stats { written, dropped, lost, recovered, refused, rings } = log::stats().map_err(plain)?;
+        let stats = header::msf_log_stats { size: 0, rings, written, dropped, lost, recovered, refused };
+        // SAFETY: the contract is our caller's.
+        unsafe { give(stats_out, &stats) }
+    })
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_log_free() {
     guard_or((), || {
         log::close();
         Ok(())
     });
+}
+
+/// The output of that number.
+fn named(output: c_int, path: Option<PathBuf>) -> Result<Output, Errno> {
+    match output {
+        header::MSF_LOG_JSON => path.map(Output::JsonLines).ok_or(Errno::EINVAL),
+        header::MSF_LOG_SYSLOG => Ok(Output::Syslog(path)),
+        header::MSF_LOG_SYSLOG5424 => Ok(Output::Syslog5424(path)),
+        header::MSF_LOG_JOURNAL => Ok(Output::Journal(path)),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// Numbers outside the levels count as the nearest one: a record is not lost for it.

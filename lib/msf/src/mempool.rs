@@ -162,7 +162,7 @@ pub extern "C" fn msf_mempool_destroy(pool: *mut msf_mempool) {
 /// # Safety
 /// `blocks_out` is null, or `n` pointers may be written there as long as `'a`.
 pub(crate) unsafe fn room<'a>(blocks_out: *mut *mut c_void, n: usize) -> Result<&'a mut [*mut u8], Errno> {
-    if blocks_out.is_null() {
+    if blocks_out.is_null() || n > MOST {
         return Err(Errno::EINVAL);
     }
     // SAFETY: our caller says that there is room for `n`; all bits zero is a null pointer.
@@ -176,7 +176,7 @@ pub(crate) unsafe fn room<'a>(blocks_out: *mut *mut c_void, n: usize) -> Result<
 /// # Safety
 /// `blocks` is null, or `n` pointers may be read there as long as `'a`.
 pub(crate) unsafe fn listed<'a>(blocks: *const *mut c_void, n: usize) -> Result<&'a [*mut u8], Errno> {
-    if blocks.is_null() {
+    if blocks.is_null() || n > MOST {
         return Err(Errno::EINVAL);
     }
     // SAFETY: not null; our caller vouches for the rest.
@@ -208,3 +208,5 @@ fn told(figures: &SlabStatistics) -> msf_mempool_slab {
 unsafe impl Sized32 for msf_mempool_slab {}
 
 static REGISTRATION: u8 = 0;
+/// No array of pointers has more.
+const MOST: usize = isize::MAX as usize / size_of::<usize>();

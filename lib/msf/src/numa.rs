@@ -6,7 +6,6 @@ use msf_core::mem::{Near, Pages};
 use msf_core::sys::{CpuSet, Topology, cpus, node};
 use msf_core::thread::{self, Pin};
 use nix::errno::Errno;
-use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
@@ -58,7 +57,7 @@ pub extern "C" fn msf_numa_alloc_page(bytes: usize, node: c_int) -> *mut c_void 
     guard_ptr(|| {
         let pages = Pages::new(bytes, Near::Node(number(node)?)).map_err(system)?;
         let start = pages.start().as_ptr();
-        KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(start.addr(), pages);
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(pages);
         Ok(start.cast())
     })
 }
@@ -66,9 +65,10 @@ pub extern "C" fn msf_numa_alloc_page(bytes: usize, node: c_int) -> *mut c_void 
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_numa_free_ptr(memory: *mut c_void) {
     guard_or((), || {
-        let pages = KEPT.lock().unwrap_or_else(PoisonError::into_inner).remove(&memory.addr());
-        // Unmapped outside the lock.
-        drop(pages);
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = kept.iter().position(|pages| pages.start().addr().get() == memory.addr()) {
+            kept.swap_remove(place);
+        }
         Ok(())
     });
 }
@@ -211,5 +211,5 @@ fn counted(count: impl FnOnce() -> Result<usize, Errno>) -> c_int {
     guard_or(-1, || count().map(|count| c_int::try_from(count).unwrap_or(c_int::MAX)))
 }
 
-/// What `msf_numa_alloc_page` gave, by address: its counterpart is told no size.
-static KEPT: Mutex<BTreeMap<usize, Pages>> = Mutex::new(BTreeMap::new());
+/// What `msf_numa_alloc_page` gave: its counterpart is told no size. They are few and large.
+static KEPT: Mutex<Vec<Pages>> = Mutex::new(Vec::new());

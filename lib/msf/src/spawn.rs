@@ -81,7 +81,12 @@ fn plan_of_2019(path: &OsStr, conf: &OsStr) -> Result<Plan, Errno> {
     if !conf.is_empty() {
         words.extend([OsStr::new("-c"), conf]);
     }
-    Plan::new(&program, words, env::vars_os()).map_err(errno)
+    Plan::new(&program, words, ours()).map_err(errno)
+}
+
+/// The environment we have.
+fn ours() -> Vec<(OsString, OsString)> {
+    env::vars_os().collect()
 }
 
 /// # Safety
@@ -95,8 +100,8 @@ unsafe fn plan_of(given: &msf_process_plan) -> Result<Plan, Errno> {
     // SAFETY: as above.
     let argv = unsafe { words(given.argv) }?.unwrap_or_else(|| vec![path]);
     // SAFETY: as above.
-    let envp: Vec<_> = match unsafe { words(given.envp) }? {
-        None => env::vars_os().collect(),
+    let envp = match unsafe { words(given.envp) }? {
+        None => ours(),
         Some(words) => words.into_iter().map(pair).collect::<Result<_, _>>()?,
     };
     if path.is_empty() || argv.is_empty() {

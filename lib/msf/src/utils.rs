@@ -7,9 +7,8 @@ use msf_core::process::daemonize as into_background;
 use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::MaybeUninit;
-use std::num::IntErrorKind;
+use std::num::{IntErrorKind, ParseIntError};
 use std::ptr;
-use std::str::FromStr;
 
 as_declared! {
     msf_version daemonize signal_handler safe_strtoull safe_strtoll safe_strtoul safe_strtol
@@ -78,29 +77,31 @@ pub unsafe extern "C" fn safe_strtol(text: *const c_char, value_out: *mut i32) -
 
 /// # Safety
 /// `text` is null or NUL-terminated, `out` is null or may be written.
-unsafe fn parsed<T: FromStr<Err = std::num::ParseIntError>>(text: *const c_char, out: *mut T) -> u8 {
+unsafe fn parsed<T: TryFrom<i128>>(text: *const c_char, out: *mut T) -> u8 {
     guard_or(MSF_FALSE as u8, || {
         // SAFETY: the contract is our caller's.
-        let value = number(unsafe { bytes(text) }?)?;
-        if out.is_null() {
+        let (value, negative) = number(unsafe { bytes(text) }?)?;
+        let signed = T::try_from(-1).is_ok();
+        if out.is_null() || (negative && !signed) {
             return Err(Errno::EINVAL);
         }
         // SAFETY: not null, and our caller says that it may be written.
-        unsafe { out.write(value) };
+        unsafe { out.write(T::try_from(value).map_err(|_| Errno::ERANGE)?) };
         Ok(MSF_TRUE as u8)
     })
 }
 
-/// The first word is the number; what follows after white space is somebody else's. What Rust parses is what is wanted: a
-/// sign, no minus for what has none, digits, and a value that fits.
-fn number<T: FromStr<Err = std::num::ParseIntError>>(text: &[u8]) -> Result<T, Errno> {
+/// The first word is the number, and whether it has a minus; what follows after white space is somebody else's. What Rust
+/// parses is what is wanted: perhaps a sign, and digits.
+fn number(text: &[u8]) -> Result<(i128, bool), Errno> {
     let space = |byte: &u8| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB;
     let word = text.split(space).find(|word| !word.is_empty()).ok_or(Errno::EINVAL)?;
     let word = str::from_utf8(word).map_err(|_| Errno::EINVAL)?;
-    word.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+    let value = word.parse().map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Errno::ERANGE,
         _ => Errno::EINVAL,
-    })
+    })?;
+    Ok((value, word.starts_with('-')))
 }
 
 /// White space to C, and not to Rust.

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define REFUSED (-2)
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -18,6 +19,92 @@ HIDDEN int msf_log_text(int level, const char *module, const char *func, const c
                         const char *text, size_t length);
 HIDDEN int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                            const char *fmt, ...);
+
+/* Writes value at `at`, in front of `end`; NULL when it does not fit. */
+static char *number(char *at, const char *end, unsigned long long value, int hex, int negative)
+{
+    char digits[24];
+    int count = 0;
+
+    do {
+        digits[count++] = "0123456789abcdef"[hex ? value & 15 : value % 10];
+        value = hex ? value >> 4 : value / 10;
+    } while (value != 0);
+    if (negative) {
+        digits[count++] = '-';
+    }
+    if (end - at < count) {
+        return NULL;
+    }
+    while (count > 0) {
+        *at++ = digits[--count];
+    }
+    return at;
+}
+
+static char *string(char *at, const char *end, const char *value)
+{
+    size_t length;
+
+    if (value == NULL || (length = strlen(value)) > (size_t)(end - at)) {
+        return NULL;
+    }
+    memcpy(at, value, length);
+    return at + length;
+}
+
+/*
+ * What most records consist of, several times as fast as vsnprintf: %d %i %u %x (with l, ll, z), %s, %c and %%.
+ * The length; -1 for everything else, and when it does not fit, which vsnprintf is then asked for.
+ */
+static int quick(char *text, const char *end, const char *fmt, va_list args)
+{
+    char *at = text;
+
+    for (;; fmt++) {
+        int size = 0; /* 1: long or size_t, 2: long long */
+
+        while (*fmt != '%' && *fmt != '\0' && at < end) {
+            *at++ = *fmt++;
+        }
+        if (at == end) {
+            return -1;
+        }
+        if (*fmt == '\0') {
+            return (int)(at - text);
+        }
+        for (fmt++; *fmt == 'l' && size < 2; fmt++) {
+            size++;
+        }
+        if (*fmt == 'z' && size == 0 && sizeof(size_t) == sizeof(long)) {
+            size = 1;
+            fmt++;
+        }
+        if (*fmt == 'd' || *fmt == 'i') {
+            long long value = size == 2 ? va_arg(args, long long) : size == 1 ? va_arg(args, long) : va_arg(args, int);
+            unsigned long long amount = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+
+            at = number(at, end, amount, 0, value < 0);
+        } else if (*fmt == 'u' || *fmt == 'x') {
+            unsigned long long value = size == 2   ? va_arg(args, unsigned long long)
+                                       : size == 1 ? va_arg(args, unsigned long)
+                                                   : va_arg(args, unsigned);
+
+            at = number(at, end, value, *fmt == 'x', 0);
+        } else if (*fmt == 's' && size == 0) {
+            at = string(at, end, va_arg(args, const char *));
+        } else if (*fmt == 'c' && size == 0) {
+            *at++ = (char)va_arg(args, int);
+        } else if (*fmt == '%' && size == 0) {
+            *at++ = '%';
+        } else {
+            return -1;
+        }
+        if (at == NULL) {
+            return -1;
+        }
+    }
+}
 
 int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                     const char *fmt, ...)
@@ -31,8 +118,13 @@ int msf_log_write_c(int level, const char *module, const char *func, const char 
         return -1;
     }
     va_start(args, fmt);
-    length = vsnprintf(brief, sizeof brief, fmt, args);
+    length = quick(brief, brief + sizeof brief, fmt, args);
     va_end(args);
+    if (length < 0) {
+        va_start(args, fmt);
+        length = vsnprintf(brief, sizeof brief, fmt, args);
+        va_end(args);
+    }
     if (length >= (int)sizeof brief) {
         /* The text is not cut. Without memory for all of it, its beginning is better than nothing. */
         text = malloc((size_t)length + 1);

@@ -39,6 +39,9 @@ fn records_carry_the_function_they_come_from() {
     msf_sys::log!(Level::Info, "FACES", "dropped");
     log::set_level(Level::Info).unwrap();
     assert!(log::limit(1, 1).is_err());
+    log::set_module_level("FACES", Some(Level::Error)).unwrap();
+    log::set_module_level("FACES", None).unwrap();
+    log::flush().unwrap();
     log::close();
     let written = fs::read_to_string(&path).unwrap();
     assert_eq!(written.lines().count(), 2, "{written}");

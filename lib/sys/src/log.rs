@@ -73,6 +73,20 @@ pub fn set_level(level: Level) -> io::Result<()> {
     checked(unsafe { c::msf_log_level(level as c_int) }).map(drop)
 }
 
+/// Gives the records of `module` a level of their own; None: no longer.
+pub fn set_module_level(module: &str, level: Option<Level>) -> io::Result<()> {
+    let module = c_string(module)?;
+    let level = level.map_or(-1, |level| level as c_int);
+    // SAFETY: `module` is terminated and lives until the end of this function.
+    checked(unsafe { c::msf_log_module_level(module.as_ptr(), level) }).map(drop)
+}
+
+/// Returns when every record written before is in the file.
+pub fn flush() -> io::Result<()> {
+    // SAFETY: the function takes nothing.
+    checked(unsafe { c::msf_log_flush() }).map(drop)
+}
+
 /// Writes out and closes the log.
 pub fn close() {
     // SAFETY: the function takes nothing and may be called from any thread.

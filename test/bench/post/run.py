@@ -4,7 +4,8 @@
 Builds one program per library (both do the same work, see post.h) and runs them in turn:
   pingpong   a message from one thread's loop to another's and back, as libuv's benchmark async1 does: one message at a time
   stream     one thread sends numbered messages to another's loop; each has to be delivered, in order. uv_async_send
-             delivers nothing, so beside it stands the queue under a mutex that its users write.
+             delivers nothing, so beside it stands the queue under a mutex that its users write. Only to be looked at:
+             most of its cost is that queue's, and while the receiver has not woken uv_async_send returns at once.
 Wall time, medians over the rounds of the ratio within a round. Standard library only.
 """
 
@@ -56,7 +57,8 @@ def main():
             for name in programs:
                 print(f"{case:9} {name:7} {middle(results, name, 'rate'):10.0f}/s   {middle(results, name, 'wall_ns'):8.1f} ns, "
                       f"{middle(results, name, 'cpu_ns'):8.1f} ns of processor time each", flush=True)
-            verdicts.judge(f"post {case}", results, [Goal("rate", "libmsf", "libuv", least=3.0)])
+            least = 3.0 if case == "pingpong" else None
+            verdicts.judge(f"post {case}", results, [Goal("rate", "libmsf", "libuv", least=least)])
     return verdicts.print()
 
 

@@ -15,18 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A mailbox for at most `capacity` messages whose receiver lives on the loop that `waker` wakes.
 pub fn bounded<T>(capacity: usize, waker: Waker) -> (Sender<T>, Receiver<T>) {
     // A capacity of zero would be a rendezvous, which a loop that never blocks cannot keep.
-    ends(crossbeam_channel::bounded(capacity.max(1)), waker)
-}
-
-/// One that is as large as what is in it, for senders that keep count. With the receiver what is in it is dropped.
-pub(super) fn uncounted<T>(waker: Waker) -> (Sender<T>, Receiver<T>) {
-    ends(crossbeam_channel::unbounded(), waker)
-}
-
-fn ends<T>(
-    (into, from): (crossbeam_channel::Sender<T>, crossbeam_channel::Receiver<T>),
-    waker: Waker,
-) -> (Sender<T>, Receiver<T>) {
+    let (into, from) = crossbeam_channel::bounded(capacity.max(1));
     let shared = Arc::new(Shared { receiver: waker, closed: AtomicBool::new(false), senders: Parking::new() });
     (Sender { into, shared: Arc::clone(&shared), home: None }, Receiver { from, shared })
 }

@@ -8,7 +8,6 @@
 use super::mailbox::{self, Full, Receiver, Sender};
 use super::waker::Waker;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,35 +63,41 @@ pub(super) struct Posts<J> {
 
 struct Lane<J> {
     into: Sender<J>,
-    /// Whoever runs jobs holds a handle of its own meanwhile; with the last handle the lane is closed, and what waits
-    /// in it dropped.
-    from: Mutex<Option<Arc<Receiver<J>>>>,
-    room: Room,
+    /// Whoever runs jobs holds a handle of its own meanwhile; with the last handle the lane is closed.
+    from: Mutex<Option<Arc<Inbox<J>>>>,
+}
+
+/// The receiving end. What waits is dropped with it; a job that is posted at that very moment, with the sending end.
+struct Inbox<J>(Receiver<J>);
+
+impl<J> Drop for Inbox<J> {
+    fn drop(&mut self) {
+        self.0.drain(self.0.len()).for_each(drop);
+    }
 }
 
 impl<J: Job> Posts<J> {
     pub fn new(limit: usize) -> Posts<J> {
-        Posts { limit: limit.max(1), lane: OnceLock::new() }
+        Posts { limit, lane: OnceLock::new() }
     }
 
     /// Hands `job` to the loop that `waker` wakes.
     pub fn post(&self, job: J, waker: &Waker) -> Result<(), Refused<J>> {
         match self.lane.get_or_init(|| Some(Lane::new(self.limit, waker.clone()))) {
             None => Err(Refused::Closed(job)),
-            Some(lane) if lane.into.is_closed() => Err(Refused::Closed(job)),
-            Some(lane) if !lane.room.enter() => Err(Refused::Full(job)),
-            Some(lane) => lane.into.try_send(job).map_err(|Full(job)| Refused::Closed(job)),
+            Some(lane) => lane.into.try_send(job).map_err(|Full(job)| match lane.into.is_closed() {
+                true => Refused::Closed(job),
+                false => Refused::Full(job),
+            }),
         }
     }
 
     /// Runs what waits now, and says whether that was anything; what these jobs post waits for the next time, so that
     /// nothing else starves. Ends early when `leave` says so; the rest stays, and keeps the loop awake.
     pub fn run(&self, leave: impl Fn() -> bool) -> bool {
-        let Some((lane, receiver)) = self.receiving() else { return false };
-        let waiting = receiver.len();
-        let mut leaving = lane.room.leaving(waiting);
-        for job in receiver.drain(waiting) {
-            leaving.one();
+        let Some(inbox) = self.inbox() else { return false };
+        let waiting = inbox.0.len();
+        for job in inbox.0.drain(waiting) {
             job.run();
             if leave() {
                 break;
@@ -104,30 +109,28 @@ impl<J: Job> Posts<J> {
     /// Accepts nothing any more; what waits is dropped, as soon as no job runs.
     pub fn close(&self) {
         if let Some(lane) = self.lane.get_or_init(|| None) {
-            let last = lane.receiver().take();
+            let last = lane.inbox().take();
             drop(last);
         }
     }
 
     /// Whether jobs wait.
     pub fn any(&self) -> bool {
-        self.receiving().is_some_and(|(_, receiver)| !receiver.is_empty())
+        self.inbox().is_some_and(|inbox| !inbox.0.is_empty())
     }
 
-    fn receiving(&self) -> Option<(&Lane<J>, Arc<Receiver<J>>)> {
-        let lane = self.lane.get()?.as_ref()?;
-        let receiver = lane.receiver().clone()?;
-        Some((lane, receiver))
+    fn inbox(&self) -> Option<Arc<Inbox<J>>> {
+        self.lane.get()?.as_ref()?.inbox().clone()
     }
 }
 
 impl<J> Lane<J> {
     fn new(limit: usize, waker: Waker) -> Lane<J> {
-        let (into, from) = mailbox::uncounted(waker);
-        Lane { into, from: Mutex::new(Some(Arc::new(from))), room: Room { limit, waiting: AtomicUsize::new(0) } }
+        let (into, from) = mailbox::bounded(limit, waker);
+        Lane { into, from: Mutex::new(Some(Arc::new(Inbox(from)))) }
     }
 
-    fn receiver(&self) -> MutexGuard<'_, Option<Arc<Receiver<J>>>> {
+    fn inbox(&self) -> MutexGuard<'_, Option<Arc<Inbox<J>>>> {
         self.from.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,56 +138,6 @@ impl<J> Lane<J> {
 impl<J> fmt::Debug for Posts<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Posts").field("limit", &self.limit).finish_non_exhaustive()
-    }
-}
-
-/// How many wait. The channel could say so, too, but only by reading the word that the receiver writes for every job.
-struct Room {
-    limit: usize,
-    waiting: AtomicUsize,
-}
-
-impl Room {
-    fn enter(&self) -> bool {
-        let entered = self.waiting.fetch_add(1, Ordering::Relaxed) < self.limit;
-        if !entered {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        entered
-    }
-
-    /// For a pass over `count` jobs.
-    fn leaving(&self, count: usize) -> Leaving<'_> {
-        // So many more than allowed may wait for a moment.
-        Leaving { room: self, left: count, ahead: 0, step: (self.limit / 8).clamp(1, 32) }
-    }
-}
-
-/// Makes room before each job is run, a few at a time because the senders write the same word.
-struct Leaving<'a> {
-    room: &'a Room,
-    /// Jobs for which no room was made yet.
-    left: usize,
-    /// Room that was made ahead of its jobs.
-    ahead: usize,
-    step: usize,
-}
-
-impl Leaving<'_> {
-    fn one(&mut self) {
-        if self.ahead == 0 {
-            // At least one: a job of this pass is about to run.
-            self.ahead = self.step.min(self.left).max(1);
-            self.left -= self.ahead.min(self.left);
-            self.room.waiting.fetch_sub(self.ahead, Ordering::Relaxed);
-        }
-        self.ahead -= 1;
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        self.room.waiting.fetch_add(self.ahead, Ordering::Relaxed);
     }
 }
 

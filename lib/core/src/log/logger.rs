@@ -1,238 +1,346 @@
-//! The process's one logger: its lock, its settings, and what it does about fork and a full disk.
+//! What the process's log consists of, and the one way into the file: everything here happens under one lock.
 //!
-//! The time stamp is made and the line is written under one lock, so the lines of a file are in the order of their
-//! stamps, and a fork (which takes the lock before and gives it back on both sides after) never copies it held.
+//! Whoever holds the lock may write what is in the rings: the writer thread as a rule, but also a caller whose ring is
+//! full, who flushes, or who closes the log. So nobody ever waits for a thread that may not be there.
 
-use super::Level;
+use super::entry::Entry;
+use super::output::Outputs;
 use super::record::{self, Source};
+use super::ring::Ring;
 use super::rotate::Limit;
+use super::session::{EPOCH, Session};
 use super::sink::Sink;
+use super::spool::Spool;
+use super::writer;
+use super::{Level, Mode, Stats};
 use crate::error::Error;
-use crate::sys::{fork, place, stderr, wall::Stamp};
+use crate::sys::{stderr, wall, wall::Stamp};
 use nix::errno::Errno;
 use nix::unistd;
-use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Opens `path` as the process's log, creating missing folders; a log that was open is closed once this one is open.
-///
-/// Fails, and leaves things as they were, when the file cannot be opened for appending.
-pub fn open(path: &Path) -> Result<(), Error> {
-    let _inside = Inside::enter()?;
-    let mut logger = lock();
-    logger.stamp.forget();
-    logger.sink = Some(Sink::open(path)?);
-    logger.lost = 0;
-    Ok(())
-}
-
-/// Opens `<log folder>/<name>.log`, unless a log is open already.
-pub fn open_default(name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.starts_with('.') || name.contains('/') {
-        return Err(Error::Argument {
-            given: name.to_owned(),
-            expected: "the name of a log (no '/', no dot in front)",
-        });
-    }
-    let path = place::log_dir()?.join(format!("{name}.log"));
-    let _inside = Inside::enter()?;
-    let mut logger = lock();
-    if logger.sink.is_none() {
-        logger.stamp.forget();
-        logger.sink = Some(Sink::open(&path)?);
-        logger.lost = 0;
-    }
-    Ok(())
-}
-
-/// Closes the log; later records reach stderr only. Does nothing when none is open.
-pub fn close() {
-    if let Ok(_inside) = Inside::enter() {
-        lock().sink = None;
-    }
-}
-
-/// Opens the log's name again after somebody else has renamed the file. Fails with ENOENT when no log is open.
-pub fn reopen() -> Result<(), Error> {
-    let _inside = Inside::enter()?;
-    let mut logger = lock();
-    logger.stamp.forget();
-    match logger.sink.as_mut() {
-        Some(sink) => sink.reopen(),
-        None => Err(Error::System { doing: "reopen the log: none is open", source: Errno::ENOENT }),
-    }
-}
-
-/// Begins a new file after `bytes` (at least 4096) and keeps `files` renamed ones (at most 99; with 0 a full file is
-/// removed). Default: 10 MiB, 5 files.
-pub fn limit(bytes: u64, files: u32) -> Result<(), Error> {
-    let limit = Limit::checked(bytes, files)?;
-    let _inside = Inside::enter()?;
-    lock().limit = limit;
-    Ok(())
-}
-
-/// Drops records above `level` from now on, on stderr as well. Default: [`Level::Info`], everything is written.
-pub fn set_level(level: Level) {
-    LEVEL.store(level as u8, Ordering::Relaxed);
-}
-
-/// Writes one record. What becomes of it is not told: a program does not stop because its disk is full.
-pub fn write(level: Level, module: &str, func: &str, file: &str, line: u32, text: fmt::Arguments<'_>) {
-    if level as u8 > LEVEL.load(Ordering::Relaxed) {
-        return;
-    }
-    let source =
-        Source { module: module.as_bytes(), func: func.as_bytes(), file: file.as_bytes(), line: i64::from(line) };
-    let written = match text.as_str() {
-        Some(text) => write_bytes(level, &source, text.as_bytes()),
-        None => write_bytes(level, &source, text.to_string().as_bytes()),
-    };
-    // The disk being full has been said on stderr once.
-    drop(written);
-}
-
-/// Writes one record whose parts may be any bytes, and tells whether it is in the file (or the log is not open).
-pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(), Error> {
-    if level as u8 > LEVEL.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    let mut tail = Vec::with_capacity(text.len() + 160);
-    // Both are asked for each time: a cached number would be the parent's after a fork.
-    let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
-    record::compose(&mut tail, level, source, text, pid, tid);
-    let Ok(inside) = Inside::enter() else {
-        // A signal handler interrupted this very thread inside the logger: waiting for the lock would never end.
-        stderr::write(&[b"[?".as_slice(), &tail].concat());
-        return Err(Error::Reentered);
-    };
-    let mut line = Vec::with_capacity(tail.len() + 24);
-    let written = lock().write(&mut line, &tail);
-    // Outside the lock: a reader of stderr who does not read must not stop the other threads.
-    drop(inside);
-    if level < Level::Info {
-        stderr::write(&line);
-    }
-    written
-}
-
-/// Writes the message of every later panic of this process's Rust code as a [`Level::Fatal`] record.
-pub fn record_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
-            let thread = std::thread::current();
-            let name = thread.name().unwrap_or("?");
-            let text = panic.payload_as_str().unwrap_or("a value that is no text");
-            write(Level::Fatal, "PANIC", name, file, line, format_args!("{text}"));
-        }));
-    });
-}
-
 /// Everything behind the lock.
-struct Logger {
-    sink: Option<Sink>,
-    limit: Limit,
+#[derive(Debug)]
+pub(super) struct Logger {
+    pub sink: Option<Sink>,
+    /// None until the first record that goes through a ring, and in direct mode.
+    pub session: Option<Arc<Session>>,
+    pub limit: Limit,
+    pub mode: Mode,
+    /// Bytes of each ring of the sessions to come.
+    pub capacity: u32,
+    pub outputs: Outputs,
+    /// Records still to be written directly, whatever the mode: a child that logs one line and ends needs no thread.
+    pub directly: u32,
+    pub stats: Stats,
     stamp: Stamp,
+    lines: Vec<u8>,
     /// Records that could not be written since the last one that could.
     lost: u64,
     said: Option<Instant>,
 }
 
+/// How far a ring has been read in this pass.
+pub(super) struct Cursor {
+    ring: Ring,
+    at: u32,
+    end: u32,
+    stamp: u64,
+}
+
 impl Logger {
-    /// Completes the line in `line` and appends it to the file, if one is open.
-    fn write(&mut self, line: &mut Vec<u8>, tail: &[u8]) -> Result<(), Error> {
-        line.push(b'[');
-        line.extend_from_slice(self.stamp.now().as_bytes());
-        let stamped = line.len();
-        line.extend_from_slice(tail);
-        let Some(sink) = self.sink.as_mut() else { return Ok(()) };
-        if self.lost > 0 {
-            let mut notice = line[..stamped].to_vec();
-            gap(&mut notice, self.lost);
-            if sink.append(&notice, &self.limit, complain).is_ok() {
-                self.lost = 0;
-            }
+    pub const fn new() -> Logger {
+        Logger {
+            sink: None,
+            session: None,
+            limit: Limit::DEFAULT,
+            mode: Mode::Ring,
+            capacity: DEFAULT_CAPACITY,
+            outputs: Outputs::NONE,
+            directly: 0,
+            stats: Stats::NONE,
+            stamp: Stamp::new(),
+            lines: Vec::new(),
+            lost: 0,
+            said: None,
         }
-        let written = sink.append(line, &self.limit, complain);
-        if let Err(error) = &written {
-            self.lost += 1;
-            if self.said.is_none_or(|said| self.lost == 1 && said.elapsed() > BETWEEN_COMPLAINTS) {
-                self.said = Some(Instant::now());
-                complain(&format!("{error}; records for {} are lost until it works again", sink.path().display()));
+    }
+
+    /// Opens `path`; what was open is closed once this one is. Returns the session that has ended, if one has.
+    pub fn open(&mut self, path: &Path) -> Result<Option<Arc<Session>>, Error> {
+        let sink = Sink::open(path)?;
+        let same = self.sink.as_ref().is_some_and(|open| open.path() == sink.path());
+        self.stamp.forget();
+        if same {
+            self.sink = Some(sink);
+            return Ok(None);
+        }
+        let ended = self.end_session();
+        self.sink = Some(sink);
+        (self.lost, self.directly) = (0, 0);
+        self.recover();
+        Ok(ended)
+    }
+
+    /// Opens the file under the log's name anew.
+    pub fn reopen(&mut self) -> Result<(), Error> {
+        self.stamp.forget();
+        match self.sink.as_mut() {
+            Some(sink) => sink.reopen(),
+            None => Err(Error::System { doing: "reopen the log: none is open", source: Errno::ENOENT }),
+        }
+    }
+
+    /// Writes everything and closes the log. Returns the session that has ended, if one has.
+    pub fn close(&mut self) -> Option<Arc<Session>> {
+        let ended = self.end_session();
+        // A child that has ended with _exit may have left something.
+        self.recover();
+        self.sink = None;
+        self.outputs.close();
+        ended
+    }
+
+    /// From here on authors write themselves. What is in the rings is written, their file removed.
+    pub fn end_session(&mut self) -> Option<Arc<Session>> {
+        let session = self.session.take()?;
+        EPOCH.fetch_add(1, Ordering::Relaxed);
+        session.bell.close();
+        self.drain(&session.spool, u64::MAX);
+        self.stats.dropped += session.dropped();
+        session.spool.remove();
+        session.wake();
+        Some(session)
+    }
+
+    /// The session, which begins with the first record. Without a thread to write there is none.
+    pub fn session(&mut self) -> Result<Arc<Session>, Error> {
+        if let Some(session) = &self.session {
+            return Ok(session.clone());
+        }
+        let sink = self.sink.as_ref();
+        let kept = sink.filter(|sink| sink.is_a_file()).map(|sink| Spool::create(sink.path(), self.capacity));
+        let spool = match kept {
+            Some(Ok(spool)) => spool,
+            Some(Err(error)) => {
+                let text = format!("{error}; what is not written yet would be lost with the process");
+                self.tell(Level::Warn, &text);
+                in_memory(self.capacity)?
+            }
+            None => in_memory(self.capacity)?,
+        };
+        let session = Arc::new(Session::new(spool));
+        writer::start(&session)?;
+        self.session = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Writes what is in the rings of `spool` and not younger than `until`, oldest first. Returns how many records.
+    ///
+    /// A record that was written after another one's call had returned (on whichever thread) has a later stamp, so with
+    /// `until` taken before the rings are looked at, none can overtake its cause.
+    pub fn drain(&mut self, spool: &Spool, until: u64) -> u64 {
+        let mut cursors = cursors(spool, |ring| ring.positions().waiting());
+        let mut total = 0;
+        loop {
+            let count = self.compose(spool, &mut cursors, until, self.batch_size(), true);
+            if count == 0 {
+                break;
+            }
+            self.write_batch(spool, &cursors, count);
+            total += count;
+        }
+        self.tell_dropped(spool);
+        total
+    }
+
+    /// Puts up to `size` bytes of lines, oldest records first, into `lines`. Returns how many.
+    pub fn compose(&mut self, spool: &Spool, cursors: &mut [Cursor], until: u64, size: usize, fresh: bool) -> u64 {
+        self.lines.clear();
+        let (pid, mut count) = (spool.pid(), 0);
+        while self.lines.len() < size {
+            let Some(next) = cursors.iter_mut().filter(|c| c.at != c.end).min_by_key(|c| c.stamp) else { break };
+            let Some((entry, behind)) = next.read() else {
+                // Somebody has written into the ring who is not its author: what is in it makes no sense any more.
+                (next.at, count) = (next.end, count + 1);
+                self.lines.extend_from_slice(b"[?][LOG][WARN][drain ring] a damaged ring was given up\n");
+                continue;
+            };
+            if next.stamp > until && next.stamp - until < CLOCK_WAS_SET {
+                next.end = next.at;
+                continue;
+            }
+            self.lines.push(b'[');
+            self.lines.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
+            record::compose(&mut self.lines, entry.level, &entry.source, entry.text, pid, entry.tid);
+            if fresh {
+                self.outputs.give(&entry, pid);
+            }
+            next.advance(behind);
+            count += 1;
+        }
+        count
+    }
+
+    /// The lines that [`Logger::compose`] made last.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// Writes what was composed, between the two marks that make it appear exactly once, whenever the process is killed.
+    fn write_batch(&mut self, spool: &Spool, cursors: &[Cursor], count: u64) {
+        for ring in spool.rings() {
+            let positions = ring.positions();
+            positions.intend(positions.waiting().0);
+        }
+        for cursor in cursors {
+            cursor.ring.positions().intend(cursor.at);
+        }
+        let written = match self.sink.take() {
+            Some(mut sink) => {
+                let written = self.write_between(&mut sink, spool);
+                self.sink = Some(sink);
+                self.account(count, written)
+            }
+            None => Ok(()),
+        };
+        // Who is told of it is stderr; the callers have returned long ago.
+        drop(written);
+        spool.finish();
+        self.outputs.flush(&self.limit);
+    }
+
+    fn write_between(&mut self, sink: &mut Sink, spool: &Spool) -> Result<(), Error> {
+        self.tell_lost(sink);
+        let spot = sink.prepare(self.lines.len() as u64, &self.limit, complain)?;
+        spool.begin(spot);
+        sink.write(&self.lines)
+    }
+
+    /// Writes one record at once, behind everything that is in the rings.
+    pub fn write(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        if let Some(session) = self.session.clone() {
+            self.drain(&session.spool, u64::MAX);
+        }
+        let Some(mut sink) = self.sink.take() else { return Ok(()) };
+        let mut line = vec![b'['];
+        line.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
+        let pid = unistd::getpid().as_raw();
+        record::compose(&mut line, entry.level, &entry.source, entry.text, pid, entry.tid);
+        self.tell_lost(&mut sink);
+        let written = sink.append(&line, &self.limit, complain);
+        self.sink = Some(sink);
+        self.outputs.give(entry, pid);
+        self.outputs.flush(&self.limit);
+        self.account(1, written)
+    }
+
+    /// Counts what was written or lost, and says the first loss on stderr.
+    fn account(&mut self, count: u64, written: Result<(), Error>) -> Result<(), Error> {
+        match &written {
+            Ok(()) => self.stats.written += count,
+            Err(error) => {
+                let first = self.lost == 0;
+                self.lost += count;
+                self.stats.lost += count;
+                if first && self.said.is_none_or(|said| said.elapsed() > BETWEEN_COMPLAINTS) {
+                    self.said = Some(Instant::now());
+                    let path = self.sink.as_ref().map(|sink| sink.path().display().to_string()).unwrap_or_default();
+                    complain(&format!("{error}; records for {path} are lost until it works again"));
+                }
             }
         }
         written
     }
+
+    /// The record that stands where lost ones should, as soon as it can be written.
+    fn tell_lost(&mut self, sink: &mut Sink) {
+        if self.lost > 0 {
+            let text = format!("{} records before this one could not be written", self.lost);
+            let notice = self.notice(Level::Warn, &text);
+            if sink.append(&notice, &self.limit, complain).is_ok() {
+                self.lost = 0;
+            }
+        }
+    }
+
+    fn tell_dropped(&mut self, spool: &Spool) {
+        let dropped: u64 = spool.rings().map(|ring| u64::from(ring.positions().untold())).sum();
+        if dropped > 0 {
+            for ring in spool.rings() {
+                ring.positions().tell(ring.positions().untold());
+            }
+            self.tell(Level::Warn, &format!("{dropped} records before this one were dropped: the rings were full"));
+        }
+    }
+
+    /// Writes a record of the logger's own.
+    pub fn tell(&mut self, level: Level, text: &str) {
+        if let Some(mut sink) = self.sink.take() {
+            let notice = self.notice(level, text);
+            let written = sink.append(&notice, &self.limit, complain);
+            self.sink = Some(sink);
+            // It was not asked for, so it does not count as lost.
+            drop(written);
+        }
+    }
+
+    fn notice(&mut self, level: Level, text: &str) -> Vec<u8> {
+        let mut line = vec![b'['];
+        line.extend_from_slice(self.stamp.at(wall::moment()).as_bytes());
+        let source = Source { module: b"LOG", func: b"write", file: file!().as_bytes(), line: i64::from(line!()) };
+        let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
+        record::compose(&mut line, level, &source, text.as_bytes(), pid, tid);
+        line
+    }
+
+    /// How much is written at once: little of a small file, so that several processes do not overfill it.
+    fn batch_size(&self) -> usize {
+        (self.limit.bytes / 8).clamp(1, BATCH) as usize
+    }
 }
 
-/// The record that stands where `lost` others should.
-fn gap(line: &mut Vec<u8>, lost: u64) {
-    let source = Source { module: b"LOG", func: b"write", file: file!().as_bytes(), line: i64::from(line!()) };
-    let text = format!("{lost} records before this one could not be written");
-    let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
-    record::compose(line, Level::Warn, &source, text.as_bytes(), pid, tid);
+impl Cursor {
+    fn read(&self) -> Option<(Entry<'_>, u32)> {
+        let (bytes, behind) = self.ring.entry(self.at, self.end)?;
+        Some((Entry::at(bytes)?, behind))
+    }
+
+    fn advance(&mut self, to: u32) {
+        self.at = to;
+        let next = if to == self.end { None } else { self.ring.entry(to, self.end) };
+        self.stamp = next.and_then(|(bytes, _)| Entry::stamp_at(bytes)).unwrap_or(0);
+    }
 }
 
-fn complain(text: &str) {
+/// The rings of `spool` that hold anything between the positions that `range` tells of each.
+pub(super) fn cursors(spool: &Spool, range: impl Fn(Ring) -> (u32, u32)) -> Vec<Cursor> {
+    let made = spool.rings().filter_map(|ring| {
+        let (at, end) = range(ring);
+        let end = if ring.is_sound(at, end) { end } else { at };
+        let mut cursor = Cursor { ring, at, end, stamp: 0 };
+        cursor.advance(at);
+        (at != end).then_some(cursor)
+    });
+    made.collect()
+}
+
+fn in_memory(capacity: u32) -> Result<Spool, Error> {
+    Spool::in_memory(capacity).map_err(|error| Error::file("create the rings", "memory", error))
+}
+
+pub(super) fn complain(text: &str) {
     stderr::write(format!("msf log: {text}\n").as_bytes());
 }
 
-fn lock() -> MutexGuard<'static, Logger> {
-    static HOOKS: Once = Once::new();
-    // Without the hooks a child forked in the middle of a record would wait for the lock for ever; registering fails
-    // only without memory, and then a process has other worries.
-    HOOKS.call_once(|| {
-        let _ = fork::around(before_fork, after_fork, after_fork);
-    });
-    LOGGER.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Marks this thread as being inside the logger, so that a signal handler does not wait for its own thread.
-struct Inside;
-
-impl Inside {
-    fn enter() -> Result<Inside, Error> {
-        // During the destruction of a thread the mark is gone; then there is no nesting to fear.
-        match INSIDE.try_with(|inside| inside.replace(true)) {
-            Ok(true) => Err(Error::Reentered),
-            Ok(false) | Err(_) => Ok(Inside),
-        }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        let _ = INSIDE.try_with(|inside| inside.set(false));
-    }
-}
-
-extern "C" fn before_fork() {
-    let inside = INSIDE.try_with(Cell::get).unwrap_or(false);
-    if !inside {
-        let guard = lock();
-        // Where a thread that is being destroyed forks, the lock is given back at once: better than never.
-        let _ = FORKING.try_with(|held| held.replace(Some(guard)));
-    }
-}
-
-extern "C" fn after_fork() {
-    let _ = FORKING.try_with(|held| held.replace(None));
-}
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-    static FORKING: RefCell<Option<MutexGuard<'static, Logger>>> = const { RefCell::new(None) };
-}
-
-static LOGGER: Mutex<Logger> =
-    Mutex::new(Logger { sink: None, limit: Limit::DEFAULT, stamp: Stamp::new(), lost: 0, said: None });
-static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
-
 /// A full disk is told once, and once more when it fills up again later, but not at every record in between.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
+/// Bytes that are written with one call, as a rule.
+const BATCH: u64 = 32 * 1024;
+/// A record from further in the future was written before the clock was set back: waiting for its time makes no sense.
+const CLOCK_WAS_SET: u64 = 1_000_000_000;
+/// Larger ones were slower: what the caller writes next should still be in a cache.
+pub(super) const DEFAULT_CAPACITY: u32 = 64 * 1024;

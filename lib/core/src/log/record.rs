@@ -21,6 +21,8 @@ pub struct Source<'a> {
 /// A record is one line whatever the text holds: a newline at its end is dropped, one inside becomes `\n` in two
 /// characters (a carriage return `\r`). Other bytes, colours included, stay as they are.
 pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
+    // Names are hardly ever longer than this; where they are, or a text has line ends in it, the buffer grows.
+    out.reserve(text.len() + source.module.len() + source.func.len() + source.file.len() + 80);
     out.extend_from_slice(b"][");
     flat(out, source.module);
     out.extend_from_slice(b"][");
@@ -49,6 +51,9 @@ fn without_line_end(mut text: &[u8]) -> &[u8] {
 
 /// Appends `text` without anything that would end the line.
 fn flat(out: &mut Vec<u8>, text: &[u8]) {
+    if has_no_controls(text) {
+        return out.extend_from_slice(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
         let (before, after) = rest.split_at(at);
@@ -59,10 +64,31 @@ fn flat(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(rest);
 }
 
+/// Whether no byte is below 0x0e, as line ends are: eight bytes at a time, for every record is asked.
+fn has_no_controls(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |word: u64| word.wrapping_sub(ONES * 0x0e) & !word & (ONES * 0x80);
+    let (words, rest) = text.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| found | below(u64::from_ne_bytes(*word)));
+    found == 0 && rest.iter().all(|byte| *byte >= 0x0e)
+}
+
 fn number(out: &mut Vec<u8>, value: i64) {
-    use std::io::Write;
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{value}");
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        at -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -86,6 +112,34 @@ mod tests {
     fn a_newline_inside_the_text_does_not_start_a_second_line() {
         let line = composed("A\nB", "one\r\ntwo\nthree\n\n");
         assert_eq!(line, "][A\\nB][DEBUG][main path/thread.c:813] one\\r\\ntwo\\nthree[pid:13962,tid:13970]\n");
+    }
+
+    #[test]
+    fn a_line_end_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let mut text = vec![b' '; length];
+            text.push(b'\xff');
+            assert!(has_no_controls(&text));
+            for at in 0..length {
+                for end in [b'\n', b'\r'] {
+                    let mut text = text.clone();
+                    text[at] = end;
+                    assert!(!has_no_controls(&text));
+                    let mut out = Vec::new();
+                    flat(&mut out, &text);
+                    assert_eq!(out.len(), text.len() + 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_all_sizes_are_written_whole() {
+        for value in [0, 7, 10, -1, 65536, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            number(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
     }
 
     #[test]

@@ -64,12 +64,14 @@ pub(super) fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Moves each file one number up, the oldest first, so that no name is overwritten before it was moved.
+/// Moves each file one number up, the oldest first, so that no name is overwritten before it was moved. A number that is
+/// missing (whoever rotated was killed half way) ends that: it takes the one before.
 fn shift(path: &Path, files: u32) -> io::Result<()> {
     if files == 0 {
         return fs::remove_file(path);
     }
-    for number in (1..files).rev() {
+    let free = (1..files).find(|number| !numbered(path, *number).exists()).unwrap_or(files);
+    for number in (1..free).rev() {
         match fs::rename(numbered(path, number), numbered(path, number + 1)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -79,7 +81,8 @@ fn shift(path: &Path, files: u32) -> io::Result<()> {
     fs::rename(path, numbered(path, 1))
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
+/// The name of the renamed file with that number.
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(format!(".{number}"));
     PathBuf::from(name)
@@ -103,6 +106,20 @@ mod tests {
         assert_eq!(fs::read_to_string(numbered(&path, 1)).unwrap(), "four");
         assert_eq!(fs::read_to_string(numbered(&path, 2)).unwrap(), "three");
         assert!(!numbered(&path, 3).exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_gap_that_a_killed_rotation_left_is_closed_and_nothing_behind_it_moves() {
+        let folder = std::env::temp_dir().join(format!("msf-rotate-gap-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("x.log");
+        for (name, text) in [("x.log", "new"), ("x.log.1", "one"), ("x.log.3", "three")] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        rotate(&path, &Limit { bytes: 1, files: 5 }, 1).unwrap();
+        let text = |number| fs::read_to_string(numbered(&path, number)).unwrap();
+        assert_eq!((text(1).as_str(), text(2).as_str(), text(3).as_str()), ("new", "one", "three"));
         fs::remove_dir_all(folder).unwrap();
     }
 

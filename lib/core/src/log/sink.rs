@@ -1,15 +1,12 @@
 //! The log file: appending whole lines, noticing that the name belongs to another file by now, and a full disk.
-//! The only file that names flexi_logger.
 //!
-//! flexi_logger's `FileLogWriter` writes; beside it stands the *anchor*, a descriptor of our own on the same file. As
-//! long as the anchor is open the kernel cannot give its inode number to another file, so comparing it with what the
-//! name leads to tells for certain whether somebody rotated.
+//! As long as our descriptor is open the kernel cannot give its inode number to another file, so comparing it with what
+//! the name leads to tells for certain whether somebody rotated.
 
 use super::rotate::{self, Limit, same_file};
+use super::spool::Spot;
 use crate::error::Error;
 use crate::sys::place;
-use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle};
-use flexi_logger::{FileSpec, FlexiLoggerError, WriteMode};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::mem::{self, ManuallyDrop};
@@ -20,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// An open log file.
+#[derive(Debug)]
 pub(super) struct Sink {
     path: PathBuf,
     open: Open,
@@ -28,15 +26,14 @@ pub(super) struct Sink {
     no_rotation_before: Option<Instant>,
 }
 
+#[derive(Debug)]
 struct Open {
-    writer: ArcFileLogWriter,
-    anchor: File,
+    file: File,
     identity: Metadata,
-    _flush_at_the_end: FileLogWriterHandle,
 }
 
 /// How the file ends: an append that failed may have left half a line.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Whole,
     Torn,
@@ -46,6 +43,9 @@ enum End {
 impl Sink {
     /// Opens `path` for appending and creates what is missing, folders included.
     pub fn open(path: &Path) -> Result<Sink, Error> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::file("open the log", path, io::ErrorKind::InvalidInput));
+        }
         let path = place::absolute(path).map_err(|error| Error::file("open the log", path, error))?;
         let open = Open::at(&path).map_err(|error| Error::file("open the log", &path, error))?;
         Ok(Sink { path, open, end: End::Unknown, no_rotation_before: None })
@@ -63,19 +63,53 @@ impl Sink {
         Ok(())
     }
 
-    /// Appends `line`, rotating first if it would not fit. A failed rotation is told to `complain`, and the line goes
-    /// to the file that is open.
-    pub fn append(&mut self, line: &[u8], limit: &Limit, complain: impl FnOnce(&str)) -> Result<(), Error> {
-        let more = line.len() as u64;
-        let size = self.follow().map_err(|error| Error::file("open the log", &self.path, error))?;
+    /// Appends `lines`: [`Sink::prepare`] and [`Sink::write`].
+    pub fn append(&mut self, lines: &[u8], limit: &Limit, complain: impl FnOnce(&str)) -> Result<(), Error> {
+        self.prepare(lines.len() as u64, limit, complain)?;
+        self.write(lines)
+    }
+
+    /// Makes ready for `more` bytes: rotates first if they would not fit, and ends a line that is not whole. A rotation
+    /// that fails is told to `complain`, and the file that is open grows. Returns where the file ends.
+    pub fn prepare(&mut self, more: u64, limit: &Limit, complain: impl FnOnce(&str)) -> Result<Spot, Error> {
+        let mut size = self.follow().map_err(|error| self.not_open(error))?;
         if limit.is_reached(size, more) && self.may_rotate() {
             if let Err(error) = rotate::rotate(&self.path, limit, more) {
                 self.no_rotation_before = Some(Instant::now() + BETWEEN_ROTATIONS_THAT_FAIL);
                 complain(&format!("cannot rotate {}: {error}; it keeps growing", self.path.display()));
             }
-            self.follow().map_err(|error| Error::file("open the log", &self.path, error))?;
+            size = self.follow().map_err(|error| self.not_open(error))?;
         }
-        self.write(line).map_err(|error| Error::file("write to the log", &self.path, error))
+        self.end_line().map_err(|error| self.not_written(error))?;
+        Ok(Spot { dev: self.open.identity.dev(), ino: self.open.identity.ino(), size })
+    }
+
+    /// Appends whole lines to the file that [`Sink::prepare`] has made ready.
+    pub fn write(&mut self, lines: &[u8]) -> Result<(), Error> {
+        // Until they are written whole, they may be there in part.
+        self.end = End::Unknown;
+        self.open.file.write_all(lines).map_err(|error| self.not_written(error))?;
+        self.end = End::Whole;
+        Ok(())
+    }
+
+    /// Appends the rest of a line of which the file has the beginning.
+    pub fn complete(&mut self, rest: &[u8]) -> Result<(), Error> {
+        self.end = End::Whole;
+        self.write(rest)
+    }
+
+    /// Whether what is written is in a file that can be read back.
+    pub fn is_a_file(&self) -> bool {
+        self.open.identity.is_file()
+    }
+
+    fn not_open(&self, error: io::Error) -> Error {
+        Error::file("open the log", &self.path, error)
+    }
+
+    fn not_written(&self, error: io::Error) -> Error {
+        Error::file("write to the log", &self.path, error)
     }
 
     /// Makes sure that the file under the name is the one that is open, and returns its size.
@@ -110,17 +144,14 @@ impl Sink {
         regular && self.no_rotation_before.is_none_or(|instant| Instant::now() >= instant)
     }
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    fn end_line(&mut self) -> io::Result<()> {
         if self.end == End::Unknown {
             self.end = if self.open.ends_with_newline() { End::Whole } else { End::Torn };
         }
         if self.end == End::Torn {
-            self.open.writer.write_all(b"\n")?;
+            self.open.file.write_all(b"\n")?;
+            self.end = End::Whole;
         }
-        // Until the line is written whole, it may be there in part.
-        self.end = End::Unknown;
-        self.open.writer.write_all(line)?;
-        self.end = End::Whole;
         Ok(())
     }
 }
@@ -131,16 +162,13 @@ impl Open {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let anchor = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-            let identity = anchor.metadata()?;
-            let (mut writer, handle) = writer(path).map_err(into_io)?;
-            // The writer opens its file when it is first used.
-            writer.write_all(b"")?;
-            // Had another process rotated in between, writer and anchor would be two files.
+            let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+            // A pipe or a device that may only be written to is a log, too.
+            let file = file.or_else(|_| OpenOptions::new().append(true).open(path))?;
+            let identity = file.metadata()?;
             match fs::metadata(path) {
-                Ok(current) if same_file(&current, &identity) => {
-                    return Ok(Open { writer, anchor, identity, _flush_at_the_end: handle });
-                }
+                Ok(current) if same_file(&current, &identity) => return Ok(Open { file, identity }),
+                // Another process has rotated in between.
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -155,7 +183,7 @@ impl Open {
 
     /// Whether the descriptors are still the ones that were opened.
     fn is_intact(&self) -> bool {
-        self.anchor.metadata().is_ok_and(|found| same_file(&found, &self.identity))
+        self.file.metadata().is_ok_and(|found| same_file(&found, &self.identity))
     }
 
     /// While another process appends, the size runs ahead of a line's end for a moment: so it is looked at again.
@@ -164,24 +192,11 @@ impl Open {
             if attempt > 0 {
                 thread::sleep(Duration::from_millis(1));
             }
-            let size = self.anchor.metadata().map_or(0, |metadata| metadata.size());
+            let size = self.file.metadata().map_or(0, |metadata| metadata.size());
             let mut last = [b'\n'];
             // A file that cannot be read back (a pipe, a device) is taken as whole.
-            size == 0 || self.anchor.read_at(&mut last, size - 1).is_err() || last == [b'\n']
+            size == 0 || self.file.read_at(&mut last, size - 1).is_err() || last == [b'\n']
         })
-    }
-}
-
-fn writer(path: &Path) -> Result<(ArcFileLogWriter, FileLogWriterHandle), FlexiLoggerError> {
-    let spec = FileSpec::try_from(path)?;
-    FileLogWriter::builder(spec).append().write_mode(WriteMode::Direct).try_build_with_handle()
-}
-
-fn into_io(error: FlexiLoggerError) -> io::Error {
-    match error {
-        FlexiLoggerError::OutputIo(error) => error,
-        // What is left are names a log file cannot have: a folder, an empty one, ".log".
-        _ => io::Error::new(io::ErrorKind::InvalidInput, "it is no name for a log file"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What must happen around `fork`, and the one way to ask for it.
+//! What must happen around `fork` and at the process's end, and the one way to ask for it.
 
 use nix::errno::Errno;
 
@@ -10,6 +10,12 @@ pub(crate) fn around(before: extern "C" fn(), parent: extern "C" fn(), child: ex
         0 => Ok(()),
         number => Err(Errno::from_raw(number)),
     }
+}
+
+/// Has `last` run when the process ends by `exit` or by returning from `main`.
+pub(crate) fn at_exit(last: extern "C" fn()) {
+    // SAFETY: it is a function of a library that is never unmapped. Without memory for it, it does not run.
+    unsafe { libc::atexit(last) };
 }
 
 unsafe extern "C" {

@@ -20,6 +20,11 @@ impl Map {
         memmap2::MmapOptions::new().len(length).map_raw(file.as_fd().as_raw_fd()).map(Map)
     }
 
+    /// A forked child will not have it: neither its bytes nor, through it, the file's lock.
+    pub fn keep_from_children(&self) -> io::Result<()> {
+        self.0.advise(memmap2::Advice::DontFork)
+    }
+
     /// Where it begins: at a page.
     pub fn start(&self) -> NonNull<u8> {
         NonNull::new(self.0.as_mut_ptr()).unwrap_or(NonNull::dangling())

@@ -4,7 +4,6 @@
 //! says nothing (a container without it, an emulator) every processor the process may use is a core of its own on node 0.
 
 use super::cpus::{self, CpuSet};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,8 +36,8 @@ pub struct Cpu {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
     cpus: Vec<Cpu>,
-    /// Also those without a processor.
-    nodes: BTreeMap<u32, CpuSet>,
+    /// Lowest number first, also those without a processor. A handful: a table would not be faster, only larger.
+    nodes: Vec<(u32, CpuSet)>,
 }
 
 impl Topology {
@@ -84,12 +83,12 @@ impl Topology {
 
     /// The numbers of the NUMA nodes, lowest first; never none.
     pub fn nodes(&self) -> impl Iterator<Item = u32> + '_ {
-        self.nodes.keys().copied()
+        self.nodes.iter().map(|(number, _)| *number)
     }
 
     /// The processors of a node (a node of memory alone has none); `None` when there is no such node.
     pub fn node_cpus(&self, node: u32) -> Option<&CpuSet> {
-        self.nodes.get(&node)
+        self.nodes.iter().find(|(number, _)| *number == node).map(|(_, cpus)| cpus)
     }
 
     /// As the kernel's files below `root` tell it. `allowed` stands in for what they do not tell.
@@ -113,13 +112,12 @@ impl Topology {
     }
 
     /// Counts cores and packages in the order of their first processors, and gives every processor a node.
-    fn new(cpus: Vec<Raw>, mut nodes: BTreeMap<u32, CpuSet>) -> Topology {
-        let all = || cpus.iter().map(|raw| raw.cpu);
+    fn new(cpus: Vec<Raw>, mut nodes: Vec<(u32, CpuSet)>) -> Topology {
         if nodes.is_empty() {
-            nodes.insert(0, all().collect());
+            nodes.push((0, cpus.iter().map(|raw| raw.cpu).collect()));
         }
-        let (mut cores, mut packages) = (BTreeMap::new(), BTreeMap::new());
-        let node_of = |cpu| nodes.iter().find(|(_, set)| set.contains(cpu)).map_or(0, |(&node, _)| node);
+        let (mut cores, mut packages) = (Vec::new(), Vec::new());
+        let node_of = |cpu| nodes.iter().find(|(_, set)| set.contains(cpu)).map_or(0, |(node, _)| *node);
         let cpus = cpus.iter().map(|raw| Cpu {
             number: raw.cpu,
             core: counted(&mut cores, raw.core.into()),
@@ -137,9 +135,13 @@ struct Raw {
     package: i64,
 }
 
-fn counted(known: &mut BTreeMap<i64, u32>, key: i64) -> u32 {
-    let next = known.len() as u32;
-    *known.entry(key).or_insert(next)
+/// The place of `key` among those that are known; a new one goes behind them.
+fn counted(known: &mut Vec<i64>, key: i64) -> u32 {
+    let place = known.iter().position(|&other| other == key).unwrap_or_else(|| {
+        known.push(key);
+        known.len() - 1
+    });
+    place as u32
 }
 
 fn list(path: &PathBuf) -> Option<CpuSet> {
@@ -149,7 +151,7 @@ fn list(path: &PathBuf) -> Option<CpuSet> {
 /// The same through hwloc's C library.
 #[cfg(feature = "hwloc")]
 mod by_hwloc {
-    use super::{BTreeMap, CpuSet, Raw, Topology};
+    use super::{CpuSet, Raw, Topology};
     use hwlocality::Topology as Hwloc;
     use hwlocality::object::TopologyObject;
     use hwlocality::object::types::ObjectType;
@@ -170,7 +172,8 @@ mod by_hwloc {
         cpus.sort_by_key(|raw| raw.cpu);
         let nodes = machine.objects_with_type(ObjectType::NUMANode);
         let nodes = nodes.filter_map(|node| Some((number(node)?, members(node))));
-        let nodes: BTreeMap<u32, CpuSet> = nodes.collect();
+        let mut nodes: Vec<(u32, CpuSet)> = nodes.collect();
+        nodes.sort_by_key(|(number, _)| *number);
         (!cpus.is_empty()).then(|| Topology::new(cpus, nodes))
     }
 

@@ -73,15 +73,12 @@ impl Times {
     }
 }
 
-/// Older kernels have fewer numbers in a line, newer ones may have more.
 fn parse(stat: &str) -> Option<Processors> {
     let mut all = None;
     let mut each = Vec::new();
     for line in stat.lines().take_while(|line| line.starts_with("cpu")) {
-        let mut words = line.split_ascii_whitespace();
-        let name = words.next()?.strip_prefix("cpu")?;
-        let numbers: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>().ok()?;
-        let times = times(&numbers)?;
+        let (name, numbers) = line.strip_prefix("cpu")?.split_once(' ')?;
+        let times = times(numbers)?;
         if name.is_empty() {
             all = Some(times);
         } else {
@@ -91,21 +88,17 @@ fn parse(stat: &str) -> Option<Processors> {
     Some(Processors { all: all?, each })
 }
 
-fn times(numbers: &[u64]) -> Option<Times> {
-    let number = |at: usize| numbers.get(at).copied().map(ticks);
-    let or_none = |at: usize| number(at).unwrap_or_default();
-    Some(Times {
-        user: number(0)?,
-        nice: number(1)?,
-        system: number(2)?,
-        idle: number(3)?,
-        iowait: or_none(4),
-        irq: or_none(5),
-        softirq: or_none(6),
-        steal: or_none(7),
-        guest: or_none(8),
-        guest_nice: or_none(9),
-    })
+/// Older kernels have fewer numbers in a line (four at least), newer ones may have more.
+fn times(numbers: &str) -> Option<Times> {
+    let mut found = [Duration::ZERO; 10];
+    let mut count = 0;
+    for (place, number) in found.iter_mut().zip(numbers.split_ascii_whitespace()) {
+        *place = ticks(number.parse().ok()?);
+        count += 1;
+    }
+    let [user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice] = found;
+    let times = Times { user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice };
+    (count >= 4).then_some(times)
 }
 
 const STAT: &str = "/proc/stat";

@@ -60,7 +60,7 @@ pub fn current() -> Result<Process, Error> {
     look("/proc/self")
 }
 
-/// The numbers of all processes we may see, in no order.
+/// The numbers of all processes we may see, rising, as the kernel lists them.
 ///
 /// # Errors
 /// When `/proc` is not mounted.
@@ -75,9 +75,7 @@ pub fn all() -> Result<impl Iterator<Item = i32>, Error> {
 /// # Errors
 /// When `/proc` is not mounted.
 pub fn named(name: &str) -> Result<Vec<i32>, Error> {
-    let mut found: Vec<i32> = all()?.filter(|pid| is_called(*pid, name)).collect();
-    found.sort_unstable();
-    Ok(found)
+    Ok(all()?.filter(|pid| is_called(*pid, name)).collect())
 }
 
 impl Process {
@@ -121,23 +119,31 @@ fn is_called(pid: i32, name: &str) -> bool {
 fn parse(stat: &str) -> Option<Process> {
     let (before, after) = stat.rsplit_once(')')?;
     let (pid, name) = before.split_once('(')?;
-    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
-    // Counted as proc(5) does, from 1; the state is its third.
-    let field = |number: usize| fields.get(number - 3).copied();
-    let count = |number: usize| field(number)?.parse::<u64>().ok();
+    let mut words = after.split_ascii_whitespace();
+    let state = words.next()?.chars().next()?;
+    // Counted as proc(5) does, from 1, and these begin with the fourth; some are below zero.
+    let mut fields = [0i64; 23];
+    let mut last = 3;
+    for (field, word) in fields.iter_mut().skip(4).zip(words) {
+        *field = word.parse().ok()?;
+        last += 1;
+    }
+    if last < 22 {
+        return None;
+    }
     Some(Process {
         pid: pid.trim().parse().ok()?,
-        parent: field(4)?.parse().ok()?,
+        parent: i32::try_from(fields[4]).ok()?,
         name: name.to_owned(),
-        state: field(3)?.chars().next()?,
-        threads: u32::try_from(count(20)?).ok()?,
+        state,
+        threads: u32::try_from(fields[20]).ok()?,
         descriptors: None,
         resident: 0,
         shared: 0,
         addresses: 0,
-        user: ticks(count(14)?),
-        system: ticks(count(15)?),
-        started: ticks(count(22)?),
+        user: ticks(fields[14].cast_unsigned()),
+        system: ticks(fields[15].cast_unsigned()),
+        started: ticks(fields[22].cast_unsigned()),
     })
 }
 
