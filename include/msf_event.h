@@ -96,8 +96,9 @@ MSF_EXPORT void msf_event_free(struct msf_event *ev);
 
 /*
  * Timers of a base. Their callbacks run on the thread that dispatches (or waits on) the base, in the order in which
- * they are due. Time is monotonic and goes on in callbacks, but not while the machine is suspended. A timer is never
- * early, and late by up to 1.3 ms plus what other callbacks take.
+ * they are due. Time is monotonic and stands still while the machine is suspended. A timer is never early, and late by
+ * up to 1.3 ms plus what callbacks take: started in a callback of the base, its delay counts from when that returns,
+ * at the latest.
  *
  * Threads: all four functions may be called from any thread, also from inside callbacks, where a timer may start,
  * stop and free itself.

@@ -81,7 +81,7 @@ static void two_looks_say_what_was_going_on(void)
     burn(120);
     CHECK_EQ(msf_cpu_perf_collect(), 0);
     CHECK_EQ(os->cpu.snap_active, 2);
-    CHECK(os->cpu.interval_sec > 0 || os->cpu.interval_nsec >= 120000000);
+    CHECK(os->cpu.interval_sec > 0 || os->cpu.interval_nsec >= 110000000);
     all = &os->cpu.snap_b[0];
     CHECK(strcmp(all->cpuid, "cpu") == 0 && strncmp(all[1].cpuid, "cpu", 3) == 0);
     CHECK(all->avg_all >= all->user + all->nice + all->system + all->idle);
@@ -182,11 +182,11 @@ static void every_processor_has_its_place(void)
 static void priorities_are_set_and_told(void)
 {
     errno = 0;
-    CHECK_EQ(msf_set_nice(3), 0);
-    CHECK_EQ(msf_get_priority(PRIO_PROCESS, 0), 3);
-    CHECK_EQ(msf_set_priority(PRIO_PROCESS, getpid(), 4), 0);
-    CHECK_EQ(msf_get_priority(PRIO_PROCESS, getpid()), 4);
-    CHECK(msf_get_priority(PRIO_PGRP, 0) <= 4 && msf_get_priority(PRIO_USER, 0) <= 4 && errno == 0);
+    CHECK_EQ(msf_set_nice(15), 0);
+    CHECK_EQ(msf_get_priority(PRIO_PROCESS, 0), 15);
+    CHECK_EQ(msf_set_priority(PRIO_PROCESS, getpid(), 16), 0);
+    CHECK_EQ(msf_get_priority(PRIO_PROCESS, getpid()), 16);
+    CHECK(msf_get_priority(PRIO_PGRP, 0) <= 16 && msf_get_priority(PRIO_USER, 0) <= 16 && errno == 0);
     CHECK_FAILS(msf_set_nice(20), EINVAL);
     CHECK_FAILS(msf_set_nice(-21), EINVAL);
     CHECK_FAILS(msf_get_priority(99, 0), EINVAL);
@@ -218,6 +218,7 @@ static void in_a_child(void (*test)(void))
     pid_t child = fork();
 
     if (child == 0) {
+        check_failures = 0; /* the parent's are told by it */
         test();
         _exit(check_verdict());
     }

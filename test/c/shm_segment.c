@@ -93,7 +93,7 @@ static void sealed(void)
     CHECK_NULL(msf_shm_new(NULL, 4096), EINVAL);
     CHECK_NULL(msf_shm_new("none", 0), EINVAL);
     if (sizeof(size_t) == 8)
-        CHECK_NULL(msf_shm_new("none", (size_t)1 << 47), ENOMEM);
+        CHECK_NULL(msf_shm_new("none", (size_t)-1 / 131072), ENOMEM);      /* all that a process may have */
     CHECK_NULL(msf_shm_new("none", (size_t)-1), EFBIG);
     CHECK_NULL(msf_shm_addr(NULL), EINVAL);
     CHECK_FAILS(msf_shm_fd(NULL), EINVAL);

@@ -48,7 +48,7 @@ static u32 a_processor(void)
 static void a_thread_begins_as_it_was_to_be(void)
 {
     struct msf_thread_attr attr = { .size = sizeof(attr), .name = "fifteen letters", .stack = 1 << 20,
-                                    .pin = MSF_PIN_CPU, .sched = MSF_SCHED_BATCH, .priority = 5 };
+                                    .pin = MSF_PIN_CPU, .sched = MSF_SCHED_BATCH, .priority = 15 };
     pthread_t thread;
 
     attr.place = a_processor();
@@ -58,7 +58,7 @@ static void a_thread_begins_as_it_was_to_be(void)
     CHECK(result_of(thread) == &attr);
     CHECK(strcmp(seen_name, "fifteen letters") == 0);
     CHECK_EQ(seen_sched, MSF_SCHED_BATCH);
-    CHECK_EQ(seen_priority, 5);
+    CHECK_EQ(seen_priority, 15);
     CHECK_EQ(seen_count, 1);
     CHECK_EQ(seen_cpu, attr.place);
     CHECK_EQ(seen_sigpipe, 1);
@@ -198,7 +198,7 @@ static void threads_have_names(void)
 static void *changes_its_class(void *arg)
 {
     static const struct { s32 sched, priority; } classes[] = {
-        { MSF_SCHED_BATCH, 3 }, { MSF_SCHED_OTHER, 4 }, { MSF_SCHED_IDLE, 0 }, { MSF_SCHED_FIFO, 1 }, { MSF_SCHED_RR, 99 },
+        { MSF_SCHED_BATCH, 16 }, { MSF_SCHED_OTHER, 17 }, { MSF_SCHED_IDLE, 0 }, { MSF_SCHED_FIFO, 1 }, { MSF_SCHED_RR, 99 },
     };
     s32 sched = 0, priority = 0;
 

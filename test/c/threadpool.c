@@ -214,7 +214,7 @@ static void look(void *arg)
 static void a_pool_is_as_its_attributes_say(void)
 {
     struct msf_threadpool_attr attr = { .size = sizeof(attr), .threads = 1, .queue = 3, .pin = MSF_PIN_EACH,
-                                        .sched = MSF_SCHED_BATCH, .priority = 7, .stack = 1 << 18, .name = "stokers" };
+                                        .sched = MSF_SCHED_BATCH, .priority = 15, .stack = 1 << 18, .name = "stokers" };
     struct msf_threadpool_counts now = { .size = sizeof(now) };
     threadpool_t *pool = msf_threadpool_create(&attr);
 
@@ -222,7 +222,7 @@ static void a_pool_is_as_its_attributes_say(void)
     CHECK_EQ(msf_sem_wait(&done, LONG), 0);
     CHECK(strcmp(name, "stokers/0") == 0);
     CHECK_EQ(sched, MSF_SCHED_BATCH);
-    CHECK_EQ(priority, 7);
+    CHECK_EQ(priority, 15);
     CHECK_EQ(processors, 1);
     CHECK_EQ(sigpipe, 1);
     CHECK_EQ(threadpool_destroy(pool, threadpool_graceful), 0);

@@ -67,7 +67,7 @@ pub(crate) fn open(base: &Base<Callbacks>, slot: TimerSlot) -> Result<*mut msf_e
 ///
 /// # Safety
 /// `timer` is null or came from [`open`], and is not closed during `'a`.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn behind<'a>(timer: *mut msf_event_timer) -> Result<(&'a Base<Callbacks>, TimerSlot), Errno> {
     if timer.is_null() {
         return Err(Errno::EINVAL);
@@ -108,7 +108,7 @@ fn new_page(base: &Base<Callbacks>, first: u32) -> Result<NonNull<u8>, Errno> {
 }
 
 /// Where a page that begins at `start` says what it is.
-#[inline]
+#[inline(always)]
 fn said_at(start: *mut u8) -> *mut Page {
     start.wrapping_add(start.addr() / PAGE % (FIRST_DOOR / LINE) * LINE).cast()
 }

@@ -6,6 +6,7 @@ use crate::doors;
 use crate::event::base_of;
 use crate::guard::{guard, guard_or, guard_ptr};
 use crate::header::{CYCLE_TIMER, LIMIT_TIMER, msf_event_base, msf_event_timer};
+use crate::instance;
 use msf_core::event::Expire;
 use msf_core::timer::{Keep, TimerThread};
 use nix::errno::Errno;
@@ -61,10 +62,26 @@ pub unsafe extern "C" fn msf_event_timer_new(
     })
 }
 
+/// Whether it was enough to keep a note, as it is on the base's own thread. Nothing in here can fail or panic, so there is
+/// no guard: the shorter these calls are, the more of them overlap.
+///
+/// # Safety
+/// `timer` is null or a timer that is not freed during the call.
+#[inline(always)]
+unsafe fn noted(timer: *mut msf_event_timer, after: Option<u64>) -> bool {
+    // SAFETY: our caller's promise is the callee's.
+    let behind = unsafe { doors::behind(timer) };
+    instance::check().is_ok() && behind.is_ok_and(|(base, slot)| base.note_timer(slot, after))
+}
+
 /// # Safety
 /// `timer` is null or a timer that is not freed during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msf_event_timer_start(timer: *mut msf_event_timer, delay_ms: u64, interval_ms: u64) -> c_int {
+    // SAFETY: our caller's promise is the callee's.
+    if interval_ms == 0 && unsafe { noted(timer, Some(delay_ms.saturating_mul(1_000_000))) } {
+        return 0;
+    }
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let (base, slot) = unsafe { doors::behind(timer) }?;
@@ -77,6 +94,10 @@ pub unsafe extern "C" fn msf_event_timer_start(timer: *mut msf_event_timer, dela
 /// `timer` is null or a timer that was not freed before this call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msf_event_timer_stop(timer: *mut msf_event_timer) -> c_int {
+    // SAFETY: our caller's promise is the callee's.
+    if unsafe { noted(timer, None) } {
+        return 0;
+    }
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let (base, slot) = unsafe { doors::behind(timer) }?;

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn less_urgent_classes_are_for_everybody() {
         on_a_thread(|| {
-            for wanted in [Class::Batch(5), Class::Other(7), Class::Idle] {
+            for wanted in [Class::Batch(15), Class::Other(17), Class::Idle] {
                 set_class(0, wanted).unwrap();
                 assert_eq!(class(0).unwrap(), wanted);
             }

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 /// use msf_core::sys::sched::Class;
 /// use msf_core::thread::{Builder, Pin};
 ///
-/// let worker = Builder::new().name("worker").stack(256 * 1024).pin(Pin::Cpu(0)).class(Class::Batch(5)).start(|| {
+/// let worker = Builder::new().name("worker").stack(256 * 1024).pin(Pin::Cpu(0)).class(Class::Batch(10)).start(|| {
 ///     // on processor 0, and nobody's hurry
 ///     6 * 7
 /// })?;
@@ -148,13 +148,13 @@ mod tests {
     fn a_thread_begins_as_it_was_to_be() {
         let cpu = cpus::affinity(0).unwrap().iter().last().unwrap();
         let builder =
-            Builder::new().name("a rather long name").stack(1 << 20).pin(Pin::Cpu(cpu)).class(Class::Batch(3));
+            Builder::new().name("a rather long name").stack(1 << 20).pin(Pin::Cpu(cpu)).class(Class::Batch(15));
         let thread = builder.start(|| {
             let name = fs::read_to_string("/proc/thread-self/comm").unwrap();
             (name, cpus::affinity(0).unwrap(), sched::class(0).unwrap())
         });
         let (name, cpus, class) = thread.unwrap().join().unwrap();
-        assert_eq!((name.as_str(), cpus.to_string(), class), ("a rather long n\n", cpu.to_string(), Class::Batch(3)));
+        assert_eq!((name.as_str(), cpus.to_string(), class), ("a rather long n\n", cpu.to_string(), Class::Batch(15)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ impl Bits {
         Bits { words: vec![0; size / 64], summary: 0 }
     }
 
+    #[inline(always)]
     pub fn set(&mut self, number: usize) {
         self.words[number / 64] |= 1 << (number % 64);
         self.summary |= 1 << (number / 64);

@@ -7,7 +7,8 @@
 //! beyond `far`'s last revolution waits there and is filed again.
 //!
 //! With many timers their cost is that of memory, so a node is half a cache line, holds what firing it needs, and
-//! whoever has several to start lets them be fetched together ([`Wheel::fetch`]).
+//! whoever has several to start lets them be fetched together ([`Wheel::fetch`]). What a batch runs through is inlined by
+//! force: the library is built for size.
 //!
 //! Invariant: every timer of the present revolution is in the ring, at the list of its own tick.
 
@@ -128,12 +129,19 @@ impl<T: Copy> Wheel<T> {
         self.free = slot;
     }
 
+    /// Whether there ever was such a slot.
+    #[inline(always)]
+    pub fn has(&self, slot: u32) -> bool {
+        (slot as usize) < self.nodes.len()
+    }
+
     /// What the timer carries; `None` when there never was such a slot.
     pub fn payload(&self, slot: u32) -> Option<T> {
         self.nodes.get(slot as usize).map(|node| node.payload)
     }
 
     /// A bit beside the timer for its owner to keep something in; not set in a timer just taken.
+    #[inline(always)]
     pub fn is_marked(&self, slot: u32) -> bool {
         self.nodes[slot as usize].list & MARK != 0
     }
@@ -145,6 +153,7 @@ impl<T: Copy> Wheel<T> {
 
     /// Has the timer fire at tick `at`, or at the first one that has not been looked at; not any more when it was
     /// going to.
+    #[inline(always)]
     pub fn start(&mut self, slot: u32, at: Tick) {
         self.stop(slot);
         let at = at.clamp(self.open, LAST);
@@ -158,6 +167,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// Stops the timer; false when it did not run.
+    #[inline(always)]
     pub fn stop(&mut self, slot: u32) -> bool {
         let node = &mut self.nodes[slot as usize];
         match node.list() {
@@ -291,6 +301,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// Links the node into the list of its tick, or of its revolution when that is further away (or `crowded`).
+    #[inline(always)]
     fn file(&mut self, slot: u32, crowded: bool) {
         let at = self.nodes[slot as usize].at();
         let (here, revolution) = (self.at >> REVOLUTION, at >> REVOLUTION);
@@ -313,6 +324,7 @@ impl<T: Copy> Wheel<T> {
         node.put(list as u16);
     }
 
+    #[inline(always)]
     fn unlink(&mut self, slot: u32) {
         let node = &mut self.nodes[slot as usize];
         let (next, previous, list) = (node.next, node.previous, usize::from(node.list()));

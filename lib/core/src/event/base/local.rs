@@ -62,7 +62,7 @@ pub(super) fn leave(outer: Outer) {
 }
 
 /// Keeps a note, if this thread turns `base`: whether there are enough of them now to be taken over.
-#[inline]
+#[inline(always)]
 pub(super) fn note(base: usize, note: impl FnOnce() -> LocalNote) -> Option<bool> {
     LOCAL.with(|local| {
         (local.base.get() == base).then(|| {

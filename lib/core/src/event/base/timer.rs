@@ -141,6 +141,14 @@ impl<H: Handler> Base<H> {
         Ok(())
     }
 
+    /// [`Timer::start`] (once after so many nanoseconds) or, without a delay, [`Timer::stop`], where that is only a note;
+    /// false where it is not: on other threads than the one that turns the base, and when the base is closed.
+    #[inline(always)]
+    pub fn note_timer(&self, TimerSlot(slot): TimerSlot, after: Option<u64>) -> bool {
+        !self.shared.is_closed()
+            && self.shared.clock.note_here(self.address(), slot, after.map_or(Deed::Stop, Deed::Start))
+    }
+
     /// [`Timer::stop`].
     #[inline]
     pub fn stop_timer(&self, slot: TimerSlot) {
@@ -337,7 +345,7 @@ impl<H: Handler> Clock<H> {
     }
 
     /// Notes it on the base's own thread; false when this is another one.
-    #[inline]
+    #[inline(always)]
     fn note_here(&self, base: usize, slot: u32, deed: Deed) -> bool {
         let noted = local::note(base, || LocalNote { slot, deed, epoch: self.epoch.load(Ordering::Relaxed) });
         if noted == Some(true) {
@@ -346,6 +354,8 @@ impl<H: Handler> Clock<H> {
         noted.is_some()
     }
 
+    #[cold]
+    #[inline(never)]
     fn take_over(&self, base: usize) {
         if local::count(base).is_some_and(|count| count > 0)
             && let Some(state) = self.state().as_mut()
@@ -466,7 +476,7 @@ impl<T: Expire> State<T> {
 
     /// Whether there is such a timer (any more).
     fn holds(&self, slot: u32) -> bool {
-        !self.closed && self.wheel.payload(slot).is_some()
+        !self.closed && self.wheel.has(slot)
     }
 
     #[inline]

@@ -119,7 +119,7 @@ fn numbers_out_of_range_start_nothing() {
 #[test]
 fn threads_have_their_names_and_processors() {
     let usable = cpus::affinity(0).unwrap();
-    let pool = Pool::builder().threads(1).name("stokers").pin_each().class(Class::Batch(1)).start().unwrap();
+    let pool = Pool::builder().threads(1).name("stokers").pin_each().class(Class::Batch(15)).start().unwrap();
     let (tell, told) = mpsc::channel();
     pool.run(move || {
         let name = std::thread::current().name().map(str::to_owned);
