@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 from .command import ROOT, BuildError, output, run
+from .target import OWN_STD
 
 PACKAGES = ("msf", "ipc", "msf-agent", "msf-client", "msf-daemon", "msf-shell")
 BINARIES = ("msf_agent", "msf_daemon", "msf_shell")
@@ -40,13 +41,8 @@ class Stage:
         self.etc = self.root / "etc"
         self.stamp = self.root / ".stamp"
 
-    @property
-    def small(self):
-        """Whether std is built with it, for size."""
-        return self.profile == "gateway"
-
     def build(self, rust):
-        flags, env = self.target.prepare(rust, self.small)
+        flags, env = self.target.prepare(rust, self.profile)
         command = ["cargo", "build", "--profile", self.profile, *flags]
         for package in PACKAGES:
             command += ["-p", package]
@@ -99,7 +95,7 @@ class Stage:
     def cargo_folder(self):
         base = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
         base = base if base.is_absolute() else ROOT / base
-        with_target = self.small or not self.target.native
+        with_target = self.profile in OWN_STD or not self.target.native
         return base / (self.target.triple if with_target else "") / PROFILES[self.profile]
 
     def compile_services(self):

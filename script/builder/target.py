@@ -9,13 +9,16 @@ from .command import BuildError
 NATIVE_CPUS = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu",
                "armv7l": "armv7-unknown-linux-gnueabihf"}
 
-# A std without symbolizer, so that a panic prints no backtrace; panics that do not name their place; digests by loops
-# that are not unrolled. 250 KB less in each file.
-SMALL = (
-    "-Zbuild-std-features=optimize_for_size", "-Zprofile-rustflags", "--config",
-    """profile.gateway.rustflags=['-Zlocation-detail=none', '--cfg=sha1_backend="soft"', '--cfg=sha2_backend="soft"', """
-    """'--cfg=sha2_backend_soft="compact"']""",
-)
+# Both profiles compile std with the program: Debian's and rustup's hold a symbolizer for backtraces, which is 200 KB of
+# every library and program here. What is left of it is as fast as the one that was left out.
+OWN_STD = {
+    "release": ("-Zbuild-std-features=", *(word for crate in ("core", "alloc", "std")
+                                           for word in ("--config", f"profile.release.package.{crate}.opt-level=3"))),
+    # Beyond that, panics that do not name their place, and digests by loops that are not unrolled.
+    "gateway": ("-Zbuild-std-features=optimize_for_size", "-Zprofile-rustflags", "--config",
+                """profile.gateway.rustflags=['-Zlocation-detail=none', '-Cforce-frame-pointers=yes', """
+                """'--cfg=sha1_backend="soft"', '--cfg=sha2_backend="soft"', '--cfg=sha2_backend_soft="compact"']"""),
+}
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class Target:
     def strip(self):
         return "strip" if self.native else f"{self.gnu}-strip"
 
-    def prepare(self, rust, small=False):
+    def prepare(self, rust, profile):
         """Gets the cross compiler and std; returns cargo's extra flags and environment."""
-        if self.native and not small:
+        if self.native and profile not in OWN_STD:
             return [], {}
-        flags, env = rust.own_standard_library(*SMALL) if small else rust.standard_library(self.triple)
+        own = profile in OWN_STD
+        flags, env = rust.own_standard_library(*OWN_STD[profile]) if own else rust.standard_library(self.triple)
         if self.native:
             return ["--target", self.triple, *flags], env
         machine.obtain([machine.Need(self.gcc, f"gcc-{self.debian}")])
