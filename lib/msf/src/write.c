@@ -4,6 +4,7 @@
  * While it runs the thread cannot be cancelled: writing is a cancellation point, and a cancellation would
  * unwind through the Rust code that holds the logger's lock.
  */
+#define _GNU_SOURCE /* strchrnul */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -63,13 +64,15 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
 
     for (;; fmt++) {
         int size = 0; /* 1: long or size_t, 2: long long */
+        const char *next = strchrnul(fmt, '%');
+        size_t literal = (size_t)(next - fmt);
 
-        while (*fmt != '%' && *fmt != '\0' && at < end) {
-            *at++ = *fmt++;
-        }
-        if (at == end) {
+        if (literal >= (size_t)(end - at)) {
             return -1;
         }
+        memcpy(at, fmt, literal);
+        at += literal;
+        fmt = next;
         if (*fmt == '\0') {
             return (int)(at - text);
         }
