@@ -122,7 +122,7 @@ MSF_EXPORT s32 msf_log_mode(s32 mode);
 MSF_EXPORT s32 msf_log_policy(s32 policy);
 
 /*
- * Sets the size of each thread's ring: 16384 to 4194304 bytes, rounded up to a power of two (262144 unless
+ * Sets the size of each thread's ring: 16384 to 4194304 bytes, rounded up to a power of two (65536 unless
  * changed). A process has at most 64 rings; further threads share one. 0; -1 EINVAL.
  */
 MSF_EXPORT s32 msf_log_ring(u32 bytes);

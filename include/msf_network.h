@@ -8,8 +8,10 @@
 #ifndef MSF_NETWORK_H
 #define MSF_NETWORK_H
 
+/* What came with this header in 2019. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -18,10 +20,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 
+#include "msf_log.h"
 #include "msf_utils.h"
 
 #ifdef __cplusplus

@@ -69,9 +69,24 @@ static void closing_twice_closes_once(void)
 #error "sources of 2019 test for these"
 #endif
 
+static MSF_NORETURN void give_up(void)
+{
+    exit(1);
+}
+
+/* Without the attribute: control reaches the end. */
+static int above_zero(int number)
+{
+    if (number > 0)
+        return number;
+    give_up();
+}
+
 static void numbers_have_their_sizes(void)
 {
+    CHECK_EQ(above_zero(3), 3);
     CHECK_EQ(sizeof(s8), 1);
+    CHECK_EQ(sizeof(s16), 2);
     CHECK_EQ(sizeof(u16), 2);
     CHECK_EQ(sizeof(u32), 4);
     CHECK_EQ(sizeof(s64), 8);

@@ -94,7 +94,7 @@ static void a_thread_runs_beside_its_node(void)
     count = msf_cpu_list(MSF_PIN_INHERIT, 0, NULL, 0);
     CHECK(0 < count && count <= msf_cpu_list(MSF_PIN_NODE, (u32)here, NULL, 0));
     CHECK_EQ(msf_numa_run_on_node(-1), 0);
-    CHECK_EQ(msf_cpu_list(MSF_PIN_INHERIT, 0, NULL, 0), all);
+    CHECK(msf_cpu_list(MSF_PIN_INHERIT, 0, NULL, 0) >= all); /* more, when the test itself was pinned */
     CHECK_EQ(msf_pin_to_node((s32)cpu), 0); /* in 2019 it was -1 even then */
     CHECK_EQ(msf_cpu_list(MSF_PIN_INHERIT, 0, NULL, 0), count);
     CHECK_EQ(msf_numa_run_on_node(-1), 0);

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|shm]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|shm|log]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
 with librpc's services, then nmid's (nmid.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
-(shm_torture.c). With --seconds N only a few of those, each for N seconds. Ends with a line `N passed, N failed`.
+(shm_torture.c), and a process that logs, killed at random 500 times
+(lib/core/tests/log_killed.rs). With --seconds N only a few of those, each for N seconds. Ends with a line
+`N passed, N failed`.
 """
 
 import argparse
@@ -68,17 +70,25 @@ def shm_passes(stage, options):
             yield subprocess.run(command, check=False, timeout=3600).returncode == 0
 
 
+def log_passes(options):
+    """Yields whether each record of processes that were killed is in the log once."""
+    kills = "50" if options.seconds else "500"
+    print(f"soak log, killed {kills} times", flush=True)
+    command = ["cargo", "test", "--quiet", "--package", "msf-core", "--test", "log_killed"]
+    yield subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_LOG_KILLS": kills}).returncode == 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", required=True, type=pathlib.Path)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "shm"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "shm", "log"))
     options = parser.parse_args()
     stage = options.stage.resolve()
     results = []
-    if options.only != "shm":
+    if options.only not in ("shm", "log"):
         load, nmid_load = build_load_generators()
         if options.only != "nmid":
             results += librpc_passes(load, stage, options)
@@ -86,6 +96,8 @@ def main():
             results += nmid_passes(nmid_load, stage, options)
     if options.only in (None, "shm"):
         results += shm_passes(stage, options)
+    if options.only in (None, "log"):
+        results += log_passes(options)
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1

@@ -4,7 +4,6 @@ use crate::guard::{guard, guard_or, guard_ptr};
 use crate::header::msf_reg_mem;
 use msf_core::mem::{HugePages, page_size, unmap};
 use nix::errno::Errno;
-use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr::{self, NonNull};
@@ -81,7 +80,7 @@ pub extern "C" fn msf_malloc_huge_pages(size: usize) -> *mut c_void {
     guard_ptr(|| {
         let pages = HugePages::new(size).map_err(errno)?;
         let start = pages.start().as_ptr();
-        HUGE.lock().unwrap_or_else(PoisonError::into_inner).insert(start.addr(), pages);
+        HUGE.lock().unwrap_or_else(PoisonError::into_inner).push(pages);
         Ok(start.cast())
     })
 }
@@ -89,7 +88,10 @@ pub extern "C" fn msf_malloc_huge_pages(size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub extern "C" fn msf_free_huge_pages(memory: *mut c_void) {
     guard_or((), || {
-        let pages = HUGE.lock().unwrap_or_else(PoisonError::into_inner).remove(&memory.addr());
+        let mut huge = HUGE.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = huge.iter().position(|pages| pages.start().as_ptr().cast() == memory);
+        let pages = place.map(|place| huge.swap_remove(place));
+        drop(huge);
         // Unmapped outside the lock.
         drop(pages);
         Ok(())
@@ -112,8 +114,8 @@ fn errno(error: io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL))
 }
 
-/// What `msf_malloc_huge_pages` gave, by address: its counterpart is told no size.
-static HUGE: Mutex<BTreeMap<usize, HugePages>> = Mutex::new(BTreeMap::new());
+/// What `msf_malloc_huge_pages` gave: its counterpart is told no size. Nobody has many of them.
+static HUGE: Mutex<Vec<HugePages>> = Mutex::new(Vec::new());
 pub(crate) const NOTHING: msf_reg_mem =
     msf_reg_mem { addr: ptr::null_mut(), length: 0, mr: ptr::null_mut(), r#priv: ptr::null_mut() };
 /// The mark of what `msf_mem_alloc` gave: no ticket of a pool is this word.

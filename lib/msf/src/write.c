@@ -4,6 +4,7 @@
  * While it runs the thread cannot be cancelled: writing is a cancellation point, and a cancellation would
  * unwind through the Rust code that holds the logger's lock.
  */
+#define _GNU_SOURCE /* strchrnul */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -20,15 +21,15 @@ HIDDEN int msf_log_text(int level, const char *module, const char *func, const c
 HIDDEN int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                            const char *fmt, ...);
 
-/* Writes value at `at`, less than `end`; NULL when it does not fit. */
-static char *number(char *at, const char *end, unsigned long long value, unsigned base, int negative)
+/* Writes value at `at`, in front of `end`; NULL when it does not fit. */
+static char *number(char *at, const char *end, unsigned long long value, int hex, int negative)
 {
     char digits[24];
     int count = 0;
 
     do {
-        digits[count++] = "0123456789abcdef"[value % base];
-        value /= base;
+        digits[count++] = "0123456789abcdef"[hex ? value & 15 : value % 10];
+        value = hex ? value >> 4 : value / 10;
     } while (value != 0);
     if (negative) {
         digits[count++] = '-';
@@ -61,12 +62,19 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
 {
     char *at = text;
 
-    for (; *fmt != '\0' && at != NULL && at < end; fmt++) {
+    for (;; fmt++) {
         int size = 0; /* 1: long or size_t, 2: long long */
+        const char *next = strchrnul(fmt, '%');
+        size_t literal = (size_t)(next - fmt);
 
-        if (*fmt != '%') {
-            *at++ = *fmt;
-            continue;
+        if (literal >= (size_t)(end - at)) {
+            return -1;
+        }
+        memcpy(at, fmt, literal);
+        at += literal;
+        fmt = next;
+        if (*fmt == '\0') {
+            return (int)(at - text);
         }
         for (fmt++; *fmt == 'l' && size < 2; fmt++) {
             size++;
@@ -79,13 +87,13 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
             long long value = size == 2 ? va_arg(args, long long) : size == 1 ? va_arg(args, long) : va_arg(args, int);
             unsigned long long amount = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
 
-            at = number(at, end, amount, 10, value < 0);
+            at = number(at, end, amount, 0, value < 0);
         } else if (*fmt == 'u' || *fmt == 'x') {
             unsigned long long value = size == 2   ? va_arg(args, unsigned long long)
                                        : size == 1 ? va_arg(args, unsigned long)
                                                    : va_arg(args, unsigned);
 
-            at = *fmt == 'u' ? number(at, end, value, 10, 0) : number(at, end, value, 16, 0);
+            at = number(at, end, value, *fmt == 'x', 0);
         } else if (*fmt == 's' && size == 0) {
             at = string(at, end, va_arg(args, const char *));
         } else if (*fmt == 'c' && size == 0) {
@@ -95,8 +103,10 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
         } else {
             return -1;
         }
+        if (at == NULL) {
+            return -1;
+        }
     }
-    return at == NULL || at >= end ? -1 : (int)(at - text);
 }
 
 int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,

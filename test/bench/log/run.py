@@ -3,7 +3,7 @@
 
 Each writes the same number of lines to a file in a folder of its own, in turns, with 1 and with 4 threads: in one burst
 and paced (20 lines, 2 ms pause; see work.h). Every line of every run is counted afterwards. libmsf runs as it is unless
-somebody changes it: rings of 256 KiB per thread, nothing dropped. The peers are built here: spdlog from Debian's package,
+somebody changes it: rings of 64 KiB per thread, nothing dropped. The peers are built here: spdlog from Debian's package,
 flexi_logger of the version that flexi/Cargo.toml names. Standard library only.
 """
 

@@ -133,7 +133,7 @@ pub fn set_policy(policy: Policy) {
     DROPS.store(policy == Policy::Drop, Ordering::Relaxed);
 }
 
-/// The size of each thread's ring in bytes, 16 KiB to 4 MiB, rounded up to a power of two. Default: 256 KiB. Takes effect
+/// The size of each thread's ring in bytes, 16 KiB to 4 MiB, rounded up to a power of two. Default: 64 KiB. Takes effect
 /// at once: the rings there are are written out and given up.
 pub fn set_ring(bytes: u32) -> Result<(), Error> {
     if !(SMALLEST..=LARGEST).contains(&bytes) {

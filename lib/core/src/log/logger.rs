@@ -311,7 +311,8 @@ impl Cursor {
 
     fn advance(&mut self, to: u32) {
         self.at = to;
-        self.stamp = self.read().map_or(0, |(entry, _)| entry.stamp);
+        let next = if to == self.end { None } else { self.ring.entry(to, self.end) };
+        self.stamp = next.and_then(|(bytes, _)| Entry::stamp_at(bytes)).unwrap_or(0);
     }
 }
 
@@ -341,4 +342,5 @@ const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 const BATCH: u64 = 32 * 1024;
 /// A record from further in the future was written before the clock was set back: waiting for its time makes no sense.
 const CLOCK_WAS_SET: u64 = 1_000_000_000;
-pub(super) const DEFAULT_CAPACITY: u32 = 256 * 1024;
+/// Larger ones were slower: what the caller writes next should still be in a cache.
+pub(super) const DEFAULT_CAPACITY: u32 = 64 * 1024;

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send, socket,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -101,7 +101,7 @@ impl Links {
 
     /// The interfaces as of the events given out so far, less those that wait.
     pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
-        self.state.links.values().map(|(link, _)| link)
+        self.state.links.iter().map(|(link, _)| link)
     }
 
     /// The next change; `None` when there is none yet. Call it until then: the descriptor tells only of what was not read.
@@ -180,12 +180,16 @@ impl AsFd for Links {
     }
 }
 
-/// What is known, and of each thing whether it still stands while a list is being told.
+/// What is known, and of each thing whether it still stands while a list is being told. Lists, since trees of two types
+/// would be the larger part of this file's code, and a machine has few interfaces.
 #[derive(Debug, Default)]
 struct State {
-    links: BTreeMap<u32, (Interface, Standing)>,
-    addresses: BTreeMap<(u32, IpAddr, u8), Standing>,
+    links: Vec<(Interface, Standing)>,
+    addresses: Vec<(Key, Standing)>,
 }
+
+/// The number of the interface, the address, the length of its prefix.
+type Key = (u32, IpAddr, u8);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -198,60 +202,66 @@ impl State {
         match what {
             What::Link { index, flags, name, mac } => {
                 let link = Interface { index, name, flags, mac };
-                let before = self.links.insert(index, (link.clone(), Standing::Sure));
-                events.extend(changes(before.map(|(link, _)| link), link));
+                let known = self.links.iter_mut().find(|(known, _)| known.index == index);
+                let before = match known {
+                    Some(known) => Some(std::mem::replace(known, (link.clone(), Standing::Sure)).0),
+                    None => {
+                        self.links.push((link.clone(), Standing::Sure));
+                        None
+                    }
+                };
+                events.extend(changes(before, link));
             }
-            What::LinkGone { index } => self.remove_link(index, events),
+            What::LinkGone { index } => self.remove_links(events, |link, _| link.index == index),
             What::Address { index, address, prefix } => {
-                if self.addresses.insert((index, address, prefix), Standing::Sure).is_none() {
-                    events.push_back(LinkEvent::AddressAdded(self.address(index, address, prefix)));
+                let key = (index, address, prefix);
+                match self.addresses.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, standing)) => *standing = Standing::Sure,
+                    None => {
+                        self.addresses.push((key, Standing::Sure));
+                        events.push_back(LinkEvent::AddressAdded(self.address(key)));
+                    }
                 }
             }
-            What::AddressGone { index, address, prefix } => self.remove_address((index, address, prefix), events),
+            What::AddressGone { index, address, prefix } => {
+                self.remove_addresses(events, |key, _| *key == (index, address, prefix));
+            }
             What::Done | What::Failed(_) => {}
         }
     }
 
-    fn remove_link(&mut self, index: u32, events: &mut VecDeque<LinkEvent>) {
-        let theirs: Vec<_> = self.addresses.keys().filter(|(owner, ..)| *owner == index).copied().collect();
-        for address in theirs {
-            self.remove_address(address, events);
-        }
-        events.extend(self.links.remove(&index).map(|(link, _)| LinkEvent::Removed(link)));
-    }
-
-    fn remove_address(&mut self, key: (u32, IpAddr, u8), events: &mut VecDeque<LinkEvent>) {
-        if self.addresses.remove(&key).is_some() {
-            let (index, address, prefix) = key;
-            events.push_back(LinkEvent::AddressRemoved(self.address(index, address, prefix)));
+    fn remove_links(&mut self, events: &mut VecDeque<LinkEvent>, is_gone: impl Fn(&Interface, Standing) -> bool) {
+        while let Some(at) = self.links.iter().position(|(link, standing)| is_gone(link, *standing)) {
+            let index = self.links[at].0.index;
+            self.remove_addresses(events, |(owner, ..), _| *owner == index);
+            events.push_back(LinkEvent::Removed(self.links.remove(at).0));
         }
     }
 
-    fn address(&self, index: u32, address: IpAddr, prefix: u8) -> InterfaceAddress {
-        let name = self.links.get(&index).map(|(link, _)| link.name.clone()).unwrap_or_default();
+    fn remove_addresses(&mut self, events: &mut VecDeque<LinkEvent>, is_gone: impl Fn(&Key, Standing) -> bool) {
+        while let Some(at) = self.addresses.iter().position(|(key, standing)| is_gone(key, *standing)) {
+            let (key, _) = self.addresses.remove(at);
+            events.push_back(LinkEvent::AddressRemoved(self.address(key)));
+        }
+    }
+
+    fn address(&self, (index, address, prefix): Key) -> InterfaceAddress {
+        let owner = self.links.iter().find(|(link, _)| link.index == index);
+        let name = owner.map(|(link, _)| link.name.clone()).unwrap_or_default();
         InterfaceAddress { index, name, address, prefix }
     }
 
     fn doubt(&mut self, list: List) {
         match list {
-            List::Links => self.links.values_mut().for_each(|(_, standing)| *standing = Standing::Doubted),
-            List::Addresses => self.addresses.values_mut().for_each(|standing| *standing = Standing::Doubted),
+            List::Links => self.links.iter_mut().for_each(|(_, standing)| *standing = Standing::Doubted),
+            List::Addresses => self.addresses.iter_mut().for_each(|(_, standing)| *standing = Standing::Doubted),
         }
     }
 
     fn sweep(&mut self, list: List, events: &mut VecDeque<LinkEvent>) {
-        let gone = |standing: &Standing| *standing == Standing::Doubted;
         match list {
-            List::Links => {
-                let gone: BTreeSet<u32> =
-                    self.links.iter().filter(|(_, (_, standing))| gone(standing)).map(|(index, _)| *index).collect();
-                gone.into_iter().for_each(|index| self.remove_link(index, events));
-            }
-            List::Addresses => {
-                let gone: Vec<_> =
-                    self.addresses.iter().filter(|(_, standing)| gone(standing)).map(|(key, _)| *key).collect();
-                gone.into_iter().for_each(|key| self.remove_address(key, events));
-            }
+            List::Links => self.remove_links(events, |_, standing| standing == Standing::Doubted),
+            List::Addresses => self.remove_addresses(events, |_, standing| standing == Standing::Doubted),
         }
     }
 }

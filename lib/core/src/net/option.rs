@@ -92,7 +92,35 @@ pub struct Group {
 impl SocketOption<'_> {
     /// Sets it.
     pub fn set(self, socket: impl AsFd) -> Result<(), Error> {
-        self.apply(socket.as_fd()).map_err(Error::system("set an option of a socket"))
+        self.apply(socket.as_fd()).map_err(Error::system(self.doing()))
+    }
+
+    fn doing(self) -> &'static str {
+        use SocketOption as Is;
+        match self {
+            Is::NonBlocking(_) => "set O_NONBLOCK",
+            Is::CloseOnExec(_) => "set FD_CLOEXEC",
+            Is::ReuseAddress(_) => "set SO_REUSEADDR",
+            Is::ReusePort(_) => "set SO_REUSEPORT",
+            Is::Linger(_) => "set SO_LINGER",
+            Is::KeepAlive(_) => "set SO_KEEPALIVE",
+            Is::Timeout(_) => "set a socket's timeouts",
+            Is::NoDelay(_) => "set TCP_NODELAY",
+            Is::Cork(_) => "set TCP_CORK",
+            Is::FastOpen(_) => "set TCP_FASTOPEN",
+            Is::DeferAccept(_) => "set TCP_DEFER_ACCEPT",
+            Is::OnlyV6(_) => "set IPV6_V6ONLY",
+            Is::Broadcast(_) => "set SO_BROADCAST",
+            Is::SendBuffer(_) => "set SO_SNDBUF",
+            Is::ReceiveBuffer(_) => "set SO_RCVBUF",
+            Is::Device(_) => "bind a socket to an interface",
+            Is::Dscp(_) => "set a socket's class of service",
+            Is::Join(_) => "join a multicast group",
+            Is::Leave(_) => "leave a multicast group",
+            Is::MulticastInterface(_) => "choose the interface for multicast",
+            Is::MulticastHops(_) => "set how far multicast goes",
+            Is::MulticastLoop(_) => "set whether multicast comes back",
+        }
     }
 
     fn apply(self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -260,6 +288,8 @@ mod tests {
         let group = Group { address: "10.0.0.1".parse().unwrap(), interface: 0 };
         assert_eq!(errno(SocketOption::Join(group)), Errno::EINVAL);
         let (unix, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_eq!(SocketOption::MulticastHops(1).set(&unix).unwrap_err().errno(), Errno::EAFNOSUPPORT);
+        let error = SocketOption::MulticastHops(1).set(&unix).unwrap_err();
+        assert_eq!(error.errno(), Errno::EAFNOSUPPORT);
+        assert!(error.to_string().starts_with("cannot set how far multicast goes: "), "{error}");
     }
 }

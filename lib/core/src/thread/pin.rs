@@ -93,6 +93,8 @@ mod tests {
     #[test]
     fn a_thread_is_kept_where_it_was_put() {
         std::thread::spawn(|| {
+            // The tests themselves may have been started pinned.
+            Pin::Anywhere.this_thread().unwrap();
             let allowed = cpus::affinity(0).unwrap();
             let cpu = allowed.iter().last().unwrap();
             let machine = Topology::read().unwrap();
