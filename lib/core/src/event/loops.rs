@@ -6,13 +6,14 @@
 use super::base::Base;
 use super::call::{Call, Handler, NoTimers};
 use super::post::{Refused, Task};
+use crate::sys::starting;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::any::Any;
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
 /// How a loop is made.
@@ -70,11 +71,19 @@ pub struct Loop<H: Handler = TasksOnly> {
 
 struct Inner<H: Handler> {
     base: Base<H>,
-    /// The one that turns the base.
-    thread: ThreadId,
+    /// The one that turns the base; set before anybody else has the loop.
+    thread: OnceLock<ThreadId>,
     /// `None` when somebody else turns the base, or has joined it.
-    handle: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+    /// How its dispatch ended.
+    ended: Mutex<io::Result<()>>,
     adopted: bool,
+}
+
+impl<H: Handler> Inner<H> {
+    fn new(base: Base<H>, adopted: bool) -> Inner<H> {
+        Inner { base, thread: OnceLock::new(), handle: Mutex::new(None), ended: Mutex::new(Ok(())), adopted }
+    }
 }
 
 thread_local! {
@@ -86,23 +95,15 @@ impl<H: Handler> Loop<H> {
     /// Starts a thread that turns a new base. EINVAL when there is no such processor, otherwise what the system says.
     pub fn spawn(settings: Settings) -> io::Result<Loop<H>> {
         let base = Base::with_mailbox(settings.mailbox)?;
-        let (started, start) = mpsc::sync_channel(1);
-        let (tell, told) = mpsc::sync_channel::<Loop<H>>(1);
-        let processor = settings.processor;
-        let handle = thread::Builder::new().name(settings.name).spawn(move || {
-            let pinned = processor.map_or(Ok(()), stay_on);
-            let failed = pinned.is_err();
-            if started.send(pinned).is_err() || failed {
-                return Ok(());
-            }
-            told.recv().map_or(Ok(()), Loop::live)
-        })?;
-        let thread = handle.thread().id();
-        start.recv().map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))??;
-        let inner = Inner { base, thread, handle: Mutex::new(Some(handle)), adopted: false };
-        let new = Loop { inner: Arc::new(inner) };
-        // The thread waits for it.
-        let _ = tell.send(new.clone());
+        let new = Loop { inner: Arc::new(Inner::new(base, false)) };
+        let (its, lives, processor) = (new.clone(), new.clone(), settings.processor);
+        let ready = Box::new(move || {
+            let _ = its.inner.thread.set(thread::current().id());
+            processor.map_or(Ok(()), stay_on)
+        });
+        let builder = thread::Builder::new().name(settings.name);
+        let handle = starting::start(builder, Some(ready), Box::new(move || lives.live()))?;
+        *new.inner.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         Ok(new)
     }
 
@@ -112,8 +113,8 @@ impl<H: Handler> Loop<H> {
         if CURRENT.with_borrow(Option::is_some) {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
-        let inner = Inner { base, thread: thread::current().id(), handle: Mutex::new(None), adopted: true };
-        let new = Loop { inner: Arc::new(inner) };
+        let new = Loop { inner: Arc::new(Inner::new(base, true)) };
+        let _ = new.inner.thread.set(thread::current().id());
         CURRENT.set(Some(Box::new(new.clone())));
         Ok(new)
     }
@@ -154,12 +155,13 @@ impl<H: Handler> Loop<H> {
         }
         let handle = self.inner.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let handle = handle.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-        handle.join().unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ENOTRECOVERABLE)))
+        handle.join().map_err(|_| io::Error::from_raw_os_error(libc::ENOTRECOVERABLE))?;
+        std::mem::replace(&mut *self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner), Ok(()))
     }
 
     /// Whether the calling thread is the loop's.
     pub fn is_current(&self) -> bool {
-        self.inner.thread == thread::current().id()
+        self.inner.thread.get() == Some(&thread::current().id())
     }
 
     /// Whether both are handles of one loop.
@@ -168,12 +170,12 @@ impl<H: Handler> Loop<H> {
     }
 
     /// What the thread does.
-    fn live(self) -> io::Result<()> {
+    fn live(self) {
         CURRENT.set(Some(Box::new(self.clone())));
         let ended = self.inner.base.dispatch();
         self.inner.base.close();
         CURRENT.set(None);
-        ended
+        *self.inner.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended;
     }
 }
 
@@ -262,6 +264,7 @@ fn stay_on(place: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     fn ask<T: Send + 'static>(of: &Loop, question: impl FnOnce() -> T + Send + 'static) -> T {
         let (told, answer) = mpsc::channel();

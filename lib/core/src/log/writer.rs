@@ -4,7 +4,7 @@ use super::bell::Rest;
 use super::caller;
 use super::session::Session;
 use crate::error::Error;
-use crate::sys::wall;
+use crate::sys::{starting, wall};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ pub(super) fn start(session: &Arc<Session>) -> Result<(), Error> {
     let failed = |source| Error::System { doing: "start the log's writer", source };
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
     let ours = session.clone();
-    let started = thread::Builder::new().name("msf-log".to_owned()).stack_size(STACK).spawn(move || run(&ours));
+    let builder = thread::Builder::new().name("msf-log".to_owned()).stack_size(STACK);
+    let started = starting::start(builder, None, Box::new(move || run(&ours)));
     // Restoring a mask that was valid a moment ago cannot fail.
     let _ = before.thread_set_mask();
     let writer = started.map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN))))?;

@@ -21,6 +21,7 @@ pub use socket::unsent;
 pub use topology::{Cpu, Topology};
 
 pub(crate) mod fork;
+pub(crate) mod starting;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]
 pub(crate) mod sync;

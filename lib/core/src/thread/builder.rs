@@ -2,9 +2,9 @@
 
 use super::Pin;
 use crate::sys::sched::{self, Class};
+use crate::sys::starting::{self, Answer};
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// How a thread is to be. Whatever is not said is as in the thread that starts it.
@@ -62,19 +62,9 @@ impl Builder {
     /// Fails, and `main` is dropped without having run, with EAGAIN when there may be no more threads, EINVAL for a place
     /// or a priority that does not exist, EPERM or EACCES when the user may not have the class.
     pub fn start<T: Send + 'static>(&self, main: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
-        let mut builder = thread::Builder::new();
-        if let Some(name) = &self.name {
-            if name.contains('\0') {
-                return Err(io::Error::from_raw_os_error(libc::EINVAL));
-            }
-            builder = builder.name(name.clone());
-        }
-        if let Some(stack) = self.stack {
-            builder = builder.stack_size(stack);
-        }
         let answer = Answer::new();
         let (settings, teller) = (self.settings.clone(), answer.clone());
-        let thread = builder.spawn(move || {
+        let thread = self.named()?.spawn(move || {
             let applied = settings.apply();
             let refused = applied.is_err();
             teller.give(applied);
@@ -89,6 +79,26 @@ impl Builder {
             return Err(error);
         }
         Ok(thread)
+    }
+
+    /// The same for a thread that has nothing to return.
+    pub(super) fn begin(&self, main: starting::Main) -> io::Result<JoinHandle<()>> {
+        let settings = self.settings.clone();
+        starting::start(self.named()?, Some(Box::new(move || settings.apply())), main)
+    }
+
+    fn named(&self) -> io::Result<thread::Builder> {
+        let mut builder = thread::Builder::new();
+        if let Some(name) = &self.name {
+            if name.contains('\0') {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
+            builder = builder.name(name.clone());
+        }
+        if let Some(stack) = self.stack {
+            builder = builder.stack_size(stack);
+        }
+        Ok(builder)
     }
 }
 
@@ -111,38 +121,12 @@ impl Settings {
     }
 }
 
-/// How a new thread tells its starter whether it is as it should be.
-#[derive(Clone)]
-pub(super) struct Answer(Arc<(Mutex<Option<io::Result<()>>>, Condvar)>);
-
-impl Answer {
-    pub fn new() -> Answer {
-        Answer(Arc::new((Mutex::new(None), Condvar::new())))
-    }
-
-    pub fn give(self, result: io::Result<()>) {
-        let (slot, told) = &*self.0;
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        told.notify_one();
-    }
-
-    pub fn wait(self) -> io::Result<()> {
-        let (slot, told) = &*self.0;
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match slot.take() {
-                Some(result) => return result,
-                None => slot = told.wait(slot).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::cpus;
     use std::fs;
+    use std::sync::Arc;
 
     #[test]
     fn a_thread_begins_as_it_was_to_be() {

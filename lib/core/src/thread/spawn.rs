@@ -1,9 +1,10 @@
 //! A thread of C with SIGPIPE blocked: writing to a peer that is gone is an error there, not the end of the process.
 
 use super::Pin;
-use super::builder::{Answer, Settings};
+use super::builder::Settings;
 use crate::error::Error;
 use crate::sys::sched::Class;
+use crate::sys::starting::Answer;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};

@@ -8,6 +8,7 @@
 //! - Stopping joins the thread, unless a handler does it: then the thread ends when that handler has returned.
 
 use super::{TimerId, Timers};
+use crate::sys::starting;
 use slab::Slab;
 use std::collections::HashMap;
 use std::io;
@@ -92,7 +93,8 @@ impl TimerThread {
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), news: Condvar::new(), idle: Condvar::new() });
         let its = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("msf_timer".into()).spawn(move || its.run())?;
+        let thread =
+            starting::start(thread::Builder::new().name("msf_timer".into()), None, Box::new(move || its.run()))?;
         let id = thread.thread().id();
         Ok(TimerThread { shared, thread: Mutex::new(Some(thread)), id })
     }
