@@ -187,6 +187,7 @@ int main(void)
 
     base = msf_event_base_new();
     CHECK_EQ(msf_pthread_spawn(&loop, dispatch, NULL), 0);
+    msf_time_sleep(20); /* the loop sleeps already when it gets its first timer */
     an_earlier_timer_wakes_the_loop();
     stop_and_free_wait_for_the_callback();
     the_last_word_counts_whoever_says_it();

@@ -24,7 +24,7 @@ const RING: usize = 2 << REVOLUTION;
 /// How many revolutions ahead `far` reaches: nine minutes.
 const FAR: u64 = 1024;
 /// How many far timers one look moves into the ring at least.
-const LEAST: u64 = 64;
+const LEAST: u64 = 32;
 const NONE: u32 = u32::MAX;
 /// The list of a timer that does not run.
 const NOWHERE: u16 = u16::MAX >> 1;

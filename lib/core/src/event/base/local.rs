@@ -67,7 +67,12 @@ pub(super) fn note(base: usize, note: impl FnOnce() -> LocalNote) -> Option<bool
     LOCAL.with(|local| {
         (local.base.get() == base).then(|| {
             let mut notes = local.notes.borrow_mut();
-            notes.push(note());
+            let note = note();
+            match notes.last_mut() {
+                // Stopped and started again: the last word counts, and the first costs nothing.
+                Some(last) if last.slot == note.slot && last.deed != Deed::Free => *last = note,
+                _ => notes.push(note),
+            }
             notes.len() >= NOTES
         })
     })

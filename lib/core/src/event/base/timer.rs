@@ -119,7 +119,12 @@ impl<H: Handler> Base<H> {
         if self.shared.is_closed() {
             return Err(errno(libc::EINVAL));
         }
-        Ok(TimerSlot(self.shared.clock.take(self.address(), handler)))
+        let (slot, first) = self.shared.clock.take(self.address(), handler);
+        if first && self.shared.clock.turned.load(Ordering::SeqCst) && local::count(self.address()).is_none() {
+            // A loop that sleeps has not said until when: it had no timers.
+            self.shared.waker.wake();
+        }
+        Ok(TimerSlot(slot))
     }
 
     /// [`Timer::start`].
@@ -193,7 +198,7 @@ impl<H: Handler> Shared<H> {
     pub(super) fn begin_turning(&self) -> Outer {
         // Of this very base, as seen from a callback that turns it again.
         self.clock.take_over(self.address());
-        Outer { local: local::enter(self.address()), turned: self.clock.turned.swap(true, Ordering::Relaxed) }
+        Outer { local: local::enter(self.address()), turned: self.clock.turned.swap(true, Ordering::SeqCst) }
     }
 
     /// It leaves, to where it was before.
@@ -334,14 +339,16 @@ impl<H: Handler> Clock<H> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, base: usize, handler: H::Timer) -> u32 {
+    /// A new timer, and whether it is the first one of this base.
+    fn take(&self, base: usize, handler: H::Timer) -> (u32, bool) {
         let mut state = self.state();
         let state = state.get_or_insert_with(|| Box::new(State::new(Instant::now())));
-        self.used.store(true, Ordering::Release);
+        // One order with `turned`: either the loop sees this before it sleeps, or our caller sees the loop.
+        let first = !self.used.swap(true, Ordering::SeqCst);
         // What has been freed may be taken again.
         state.take_over(base);
         state.file();
-        state.wheel.take(|_| handler)
+        (state.wheel.take(|_| handler), first)
     }
 
     /// Notes it on the base's own thread; false when this is another one.
@@ -418,7 +425,7 @@ impl<H: Handler> Clock<H> {
 
     /// How long the loop may sleep; from here on whoever starts an earlier timer has to wake it.
     pub fn longest_sleep(&self, base: usize) -> Option<Duration> {
-        if !self.used.load(Ordering::Acquire) {
+        if !self.used.load(Ordering::SeqCst) {
             return None;
         }
         let mut state = self.state();
