@@ -10,9 +10,10 @@ use crate::header::msf_event_timer;
 use msf_core::event::{Base, TimerSlot};
 use nix::errno::Errno;
 use std::alloc::{Layout, alloc, dealloc};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// What a page says.
 struct Page {
@@ -32,7 +33,7 @@ struct Open {
 unsafe impl Send for Open {}
 
 /// By the base's address, then by the page's place among those of its base.
-static PAGES: Mutex<BTreeMap<(usize, u32), Open>> = Mutex::new(BTreeMap::new());
+static PAGES: LazyLock<Mutex<HashMap<(usize, u32), Open>>> = LazyLock::new(Mutex::default);
 
 /// Bytes of a page, and what its address is a multiple of.
 const PAGE: usize = 64 << 10;
@@ -54,10 +55,8 @@ pub(crate) fn open(base: &Base<Callbacks>, slot: TimerSlot) -> Result<*mut msf_e
     let (place, door) = (slot.number() / DOORS, slot.number() % DOORS);
     let mut pages = pages();
     let open = match pages.entry((base.address(), place)) {
-        std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-        std::collections::btree_map::Entry::Vacant(gap) => {
-            gap.insert(Open { start: new_page(base, place * DOORS)?, doors: 0 })
-        }
+        Entry::Occupied(open) => open.into_mut(),
+        Entry::Vacant(gap) => gap.insert(Open { start: new_page(base, place * DOORS)?, doors: 0 }),
     };
     open.doors += 1;
     Ok(open.start.as_ptr().wrapping_add(FIRST_DOOR + door as usize * DOOR).cast())
@@ -113,6 +112,6 @@ fn said_at(start: *mut u8) -> *mut Page {
     start.wrapping_add(start.addr() / PAGE % (FIRST_DOOR / LINE) * LINE).cast()
 }
 
-fn pages() -> MutexGuard<'static, BTreeMap<(usize, u32), Open>> {
+fn pages() -> MutexGuard<'static, HashMap<(usize, u32), Open>> {
     PAGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
