@@ -23,6 +23,7 @@ use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
 
 /// Opens `path` as the process's log, creating missing folders; a log that was open is closed once this one is open.
 /// Records that a killed process has left for this log are written first.
@@ -228,7 +229,7 @@ pub fn record_panics() {
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
             let (file, line) = panic.location().map_or(("?", 0), |at| (at.file(), at.line()));
-            let thread = std::thread::current();
+            let thread = thread::current();
             let name = thread.name().unwrap_or("?");
             let text = panic.payload_as_str().unwrap_or("a value that is no text");
             write(Level::Fatal, "PANIC", name, file, line, format_args!("{text}"));
@@ -359,6 +360,7 @@ fn attend(duty: Duty, level: Level, session: &Session) {
 /// A record for which the ring has no room, now or ever.
 #[cold]
 fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
+    let mut yields = 0;
     loop {
         match seat.push(entry) {
             Pushed::In(filling) => {
@@ -373,6 +375,11 @@ fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
             Pushed::Full if DROPS.load(Ordering::Relaxed) => {
                 seat.drop_one();
                 return Err(Error::Dropped);
+            }
+            // The writer is at it and makes room batch by batch: that is sooner than it gives the lock back.
+            Pushed::Full if yields < YIELDS && LOGGER.try_lock().is_err() => {
+                yields += 1;
+                thread::yield_now();
             }
             // Waiting for the writer: either it holds the lock and makes room, or this thread does its work.
             Pushed::Full => {
@@ -480,3 +487,5 @@ static LOGGER: Mutex<Logger> = Mutex::new(Logger::new());
 static DROPS: AtomicBool = AtomicBool::new(false);
 /// A forked child writes as many records directly before it gets rings and a writer of its own: most end sooner.
 const IN_A_CHILD: u32 = 256;
+/// How often a caller without room looks whether there is some, before it waits for the lock.
+const YIELDS: u32 = 100;
