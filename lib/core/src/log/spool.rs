@@ -182,7 +182,9 @@ impl Spool {
         }
         if let Some(path) = &self.path {
             // Writing to a hole of a mapping on a full disk would be a SIGBUS: so there must be no hole.
-            let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+            // Whatever has taken its place meanwhile, a FIFO included, keeps nobody waiting.
+            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+            let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
             posix_fallocate(&file, self.start(used) as libc::off_t, self.stride() as libc::off_t)?;
         }
         self.head().used.store(used + 1, Ordering::Release);
