@@ -1,7 +1,9 @@
 /* The other side of a ring is hostile: it writes what it likes wherever it likes, while we send and receive. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,8 +182,47 @@ static void far_positions(void)
     }
 }
 
+/* Both sides have the same two eventfds, so the other one can fill them, and make them such as would block. */
+static void bells_that_would_block(void)
+{
+    enum { CONSUMER_SLEEPS = 512 / 4 };
+    struct msf_shmring_config with_bells = { sizeof(with_bells), MSF_SHMRING_EVENTFD, CAPACITY, 0, 0 };
+    struct msf_shm *shm = msf_shm_new("bells", msf_shmring_size(&with_bells));
+    int data = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), space = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    u64 full = ~0ull - 1;
+    char buffer[CAPACITY] = "";
+
+    CHECK_EQ(msf_shmring_format(shm, &with_bells), 0);
+    struct msf_shmring *producer = msf_shmring_producer(shm, data, space);
+    struct msf_shmring *consumer = msf_shmring_consumer(shm, data, space);
+    CHECK_FAILS(msf_shmring_recv(consumer, buffer, sizeof(buffer), 0), EAGAIN);
+    CHECK_EQ(fcntl(data, F_SETFL, 0), 0);
+    CHECK_EQ(fcntl(space, F_SETFL, 0), 0);
+    alarm(20);
+    CHECK_FAILS(msf_shmring_recv(consumer, buffer, sizeof(buffer), 0), EAGAIN);
+    CHECK_FAILS(msf_shmring_recv(consumer, buffer, sizeof(buffer), 20), ETIMEDOUT);
+    CHECK_EQ(write(data, &full, sizeof(full)), sizeof(full));
+    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = 1;
+    CHECK_EQ(msf_shmring_send(producer, "x", 1, 0), 0);
+    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = 1;
+    msf_shmring_close(producer);
+    CHECK_NULL(msf_shmring_producer(shm, data, space), EINVAL);
+    CHECK_EQ(fcntl(data, F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQ(fcntl(space, F_SETFL, O_NONBLOCK), 0);
+    producer = msf_shmring_producer(shm, data, space);
+    CHECK(producer != NULL);
+    CHECK_EQ(msf_shmring_recv(consumer, buffer, sizeof(buffer), 0), 1);
+    alarm(0);
+    msf_shmring_close(producer);
+    msf_shmring_close(consumer);
+    msf_shm_close(shm);
+    close(data);
+    close(space);
+}
+
 int main(void)
 {
+    bells_that_would_block();
     far_positions();
     for (u32 round = 1; round <= ROUNDS && check_failures == 0; round++)
         attacked(round * 2654435761u | 1);
