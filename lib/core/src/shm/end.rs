@@ -244,10 +244,8 @@ impl End {
         let presence = short(&self.map, self.ours.presence);
         let count = presence.load(Ordering::Relaxed) & !HERE;
         presence.store(count.wrapping_add(2) | HERE, Ordering::Release);
-        if let Bell::Event { ours, .. } = &self.bell {
-            // An event loop looks once at what is there already, and is armed by that.
-            let _ = nix::unistd::write(ours, &1u64.to_ne_bytes());
-        }
+        // An event loop looks once at what is there already, and is armed by that.
+        self.bell.ring_ours();
     }
 }
 
