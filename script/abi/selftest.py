@@ -87,12 +87,15 @@ class Probe:
         return self.abi.headers.functions[library], self.abi.headers.variables[library]
 
     def members(self):
-        """Struct members with a neighbour of another type to be swapped with."""
+        """Struct members with a neighbour of another type to be swapped with, both declared on lines of their own."""
+        text = "".join(path.read_text() for path in sorted(Path(self.include).glob("*.h")))
         found = set()
         for mirror in self.abi.mirrors.values():
             for struct, (_, fields) in mirror.structs.items():
+                body = re.search(rf"struct {struct} \{{\n(.*?)^\}}", text, re.S | re.M)
+                alone = set(re.findall(r"^ +[^,;\n]*?\b(\w+)(?:\[\w+\])?;", body[1], re.M)) if body else set()
                 found |= {(struct, name, after) for (name, kind), (after, other) in zip(fields, fields[1:])
-                          if kind != other}
+                          if kind != other and {name, after} <= alone}
         return found
 
     def each(self, title, original, names, change, judge):
@@ -181,13 +184,13 @@ def another_text(name):
 
 
 def another_enumerator(name):
-    return rf"^    {name} = (\w+)", rf"    {name} = \1 + 32"
+    return rf"\b{name} = (-?\w+)", rf"{name} = \1 + 32"
 
 
 def swapped_member(member):
     struct, name, after = member
     line = r"[^\n]*?\b{}\b(?:\[\w+\])?;[^\n]*\n"
-    return (rf"^(struct {struct} \{{\n.*?)((?:^ +[^\n]*\n)??)(^ +{line.format(name)})((?:^ +[^;\n]*\n)*?)"
+    return (rf"^((?:typedef )?struct {struct} \{{\n.*?)((?:^ +[^\n]*\n)??)(^ +{line.format(name)})((?:^ +[^;\n]*\n)*?)"
             rf"(^ +{line.format(after)})", r"\1\2\5\4\3")
 
 
