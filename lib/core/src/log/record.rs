@@ -21,6 +21,12 @@ pub struct Source<'a> {
 /// A record is one line whatever the text holds: a newline at its end is dropped, one inside becomes `\n` in two
 /// characters (a carriage return `\r`). Other bytes, colours included, stay as they are.
 pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
+    begin(out, level, source, text);
+    out.extend_from_slice(Tail::new().of(pid, tid));
+}
+
+/// As [`compose`], without the [`Tail`].
+pub(super) fn begin(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8]) {
     // Names are hardly ever longer than this; where they are, or a text has line ends in it, the buffer grows.
     out.reserve(text.len() + source.module.len() + source.func.len() + source.file.len() + 96);
     out.extend_from_slice(b"][");
@@ -33,11 +39,34 @@ pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text
     number(out, source.line);
     out.extend_from_slice(b"] ");
     flat(out, without_line_end(text));
-    out.extend_from_slice(b"[pid:");
-    number(out, i64::from(pid));
-    out.extend_from_slice(b",tid:");
-    number(out, i64::from(tid));
-    out.extend_from_slice(b"]\n");
+}
+
+/// How lines end, kept from one record to the next: most of them are one thread's.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pid: i32,
+    tid: i32,
+    text: Vec<u8>,
+}
+
+impl Tail {
+    pub const fn new() -> Tail {
+        Tail { pid: 0, tid: 0, text: Vec::new() }
+    }
+
+    /// `[pid:13962,tid:13970]` and the newline.
+    pub fn of(&mut self, pid: i32, tid: i32) -> &[u8] {
+        if (self.pid, self.tid) != (pid, tid) || self.text.is_empty() {
+            (self.pid, self.tid) = (pid, tid);
+            self.text.clear();
+            self.text.extend_from_slice(b"[pid:");
+            number(&mut self.text, i64::from(pid));
+            self.text.extend_from_slice(b",tid:");
+            number(&mut self.text, i64::from(tid));
+            self.text.extend_from_slice(b"]\n");
+        }
+        &self.text
+    }
 }
 
 /// What stands between a record's module and its function.
