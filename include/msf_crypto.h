@@ -63,14 +63,15 @@ MSF_EXPORT s32 msf_crypto_equal(const void *one, const void *other, size_t len);
 #define MSF_BASE64_DECODED(n) ((size_t)(n) / 4 * 3)
 
 /*
- * Writes len bytes as base64 (alphabet with + and /, padded with =, no line breaks) and a NUL into text. The number
- * of characters without the NUL; -1 with errno (EINVAL: NULL; ENOSPC: size is less than MSF_BASE64_ENCODED(len)).
+ * Writes len bytes as base64 (alphabet with + and /, padded with =, no line breaks) and a NUL into text, which may be
+ * where data is. The number of characters without the NUL; -1 with errno (EINVAL: NULL; ENOSPC: size is less than
+ * MSF_BASE64_ENCODED(len)).
  */
 MSF_EXPORT ssize_t msf_base64_encode(const void *data, size_t len, s8 *text, size_t size);
 
 /*
- * Writes the bytes that len characters of base64 stand for into out, which may be larger. The number of bytes; -1
- * with errno (EINVAL: NULL, a character that does not belong there (line breaks neither), padding that is missing or
+ * Writes the bytes that len characters of base64 stand for into out, which may be larger, and where text is. The number
+ * of bytes; -1 with errno (EINVAL: NULL, a character that does not belong there (line breaks neither), padding that is missing or
  * too much, or bits behind the end; ENOSPC: the bytes are more than size). After a failure out may have been written to.
  */
 MSF_EXPORT ssize_t msf_base64_decode(const s8 *text, size_t len, void *out, size_t size);

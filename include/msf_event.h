@@ -59,7 +59,8 @@ MSF_EXPORT void msf_event_base_free(struct msf_event_base *base);
  */
 MSF_EXPORT s32 msf_event_base_dispatch(struct msf_event_base *base);
 
-/* One pass: waits without limit until something is ready or due or the base is signalled, runs what is. 0 / -1. */
+/* One pass: waits without limit until something is ready or due or the base is signalled, runs what is.
+ * 0, or -1 with errno as msf_event_base_dispatch. */
 MSF_EXPORT s32 msf_event_base_wait(struct msf_event_base *base);
 
 /* Wakes the thread inside dispatch (which goes on) or wait (which returns). NULL is ignored. */

@@ -8,8 +8,9 @@
  * says otherwise). Every function here may be called from any thread, and after fork.
  *
  * A call puts its record into a ring of the calling thread and returns; a thread of the log writes it to the
- * file a few milliseconds later. The rings lie in a file beside the log (".x.log.4711-0.ring"), so a process
- * that is killed loses nothing: what is left is written when that log is opened next, by whichever program.
+ * file a few milliseconds later. The rings lie in a file in /dev/shm (MSF_LOG_RING_DIR; beside the log where
+ * neither can be had), so a process that is killed loses nothing: what is left is written when that log is
+ * opened next, by any program of the same user.
  * A FATAL record is in the file when its call returns; exit and msf_log_free write out what there is.
  *
  * An operator sets these for any program; what the program sets itself comes later and wins:
@@ -55,7 +56,7 @@ MSF_EXPORT s32 msf_log_write(s32 level, const s8 *mod, const s8 *func, const s8 
 /*
  * Opens log_path for appending as the log of this process and makes the folders it needs (0755; the file
  * is 0644). A log that was open before is closed first; opening the same path again changes nothing.
- * 0, or -1 with errno (EINVAL for NULL or "").
+ * 0, or -1 with errno (EINVAL for NULL or ""; else as mkdir(2) or open(2) say).
  */
 MSF_EXPORT s32 msf_log_init(const s8 *log_path);
 

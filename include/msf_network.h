@@ -78,7 +78,8 @@ MSF_EXPORT s32 msf_socket_timeout(s32 fd, u32 ms);
 
 /*
  * A silent TCP peer is asked after 1 s, every second, and given up after 3 questions; the second function takes these
- * numbers (seconds, seconds, questions). 0; -1 and errno: EBADF, EOPNOTSUPP not TCP; EINVAL a number of 0 or above 32767.
+ * numbers (seconds, seconds, questions). 0; -1 and errno: EBADF, EOPNOTSUPP not TCP; EINVAL a number of 0 or above 32767,
+ * or more than 127 questions.
  */
 MSF_EXPORT s32 msf_socket_alive(s32 fd);
 MSF_EXPORT s32 msf_socket_keepalive(s32 fd, u32 idle, u32 interval, u32 count);

@@ -7,8 +7,9 @@
  *
  * Waits (`timeout`) are milliseconds: MSF_NO_WAIT (0) tries, MSF_WAIT_FOREVER (-1) waits until it can be done or the other
  * side is gone. A call that waits for a side that dies (of whatever) returns with EOWNERDEAD about 100 ms later at most;
- * of one that was closed, with EPIPE at once. Both are told once per going and after everything that was sent was
- * received; the next call waits for a successor, who goes on where the last one stopped.
+ * of one that was closed, with EPIPE at once (also with MSF_NO_WAIT, which never tells of a death). Both are told once
+ * per going and after everything that was sent was received; the next call waits for a successor, who goes on where the
+ * last one stopped.
  *
  * Threads: a segment may be used by any; a side of a ring by one thread at a time. A child made by fork must not use
  * its parent's sides. Every function may fail with EALREADY (a second copy of libmsf).
@@ -200,8 +201,9 @@ MSF_EXPORT u64 msf_shmring_sequence(struct msf_shmring *ring);
 
 /*
  * The descriptor to watch for reading in a ring with eventfds; the side keeps it. It is readable at first, and when
- * something comes after a call with timeout 0 has failed with EAGAIN: so the callback tries until EAGAIN. A side that
- * dies does not ring; ask msf_shmring_peer from a timer. -1 and EINVAL: NULL, or a ring without.
+ * something comes, or the other side is closed, after a call with timeout 0 has failed with EAGAIN: so the callback tries
+ * until EAGAIN, and learns of the closing by EPIPE. A side that dies does not ring; ask msf_shmring_peer from a timer.
+ * -1 and EINVAL: NULL, or a ring without.
  */
 MSF_EXPORT s32 msf_shmring_fd(struct msf_shmring *ring);
 

@@ -181,7 +181,7 @@ typedef void (*sighandler_t)(s32);
 /*
  * Detaches the process from its terminal: two forks, a new session, umask 022. nochdir != 0 keeps the
  * working directory (else /), noclose != 0 keeps stdin, stdout and stderr (else /dev/null).
- * Returns 0 in the daemon; the calling process exits 0 once the daemon is ready. -1 and errno when the
+ * Returns 0 in the daemon; the calling process exits 0 as soon as the daemon exists. -1 and errno when the
  * process could not be detached (it then goes on in the foreground). Call it before any thread exists.
  */
 MSF_EXPORT s32 daemonize(s32 nochdir, s32 noclose);

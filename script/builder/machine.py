@@ -155,15 +155,15 @@ class Rust:
         sysroot = Path((output(["rustc", "--print", "sysroot"]) or "").strip())
         if (sysroot / "lib/rustlib" / triple / "lib").is_dir():
             return [], {}
-        return self.own_standard_library()
+        return self.own_standard_library("-Zbuild-std=std,panic_unwind")
 
-    def own_standard_library(self, *more):
-        """The same for a std that is compiled with the program: a stable cargo does so when told to take unstable flags,
-        those in `more` among them."""
+    def own_standard_library(self, *flags):
+        """The same for a std that is compiled with the program, as the unstable `flags` say: a stable cargo takes them
+        when told to."""
         sysroot = Path((output(["rustc", "--print", "sysroot"]) or "").strip())
         if not (sysroot / "lib/rustlib/src/rust/library").exists():
             if self.rustup:
                 run(["rustup", "component", "add", "rust-src"])
             else:
                 install(["rust-web-src"], "missing: the source of the standard library")
-        return ["-Zbuild-std=std,panic_unwind", *more], {"RUSTC_BOOTSTRAP": "1"}
+        return list(flags), {"RUSTC_BOOTSTRAP": "1"}

@@ -12,12 +12,15 @@ NATIVE_CPUS = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown
 # Both profiles compile std with the program: Debian's and rustup's hold a symbolizer for backtraces, which is 200 KB of
 # every library and program here. What is left of it is as fast as the one that was left out.
 OWN_STD = {
-    "release": ("-Zbuild-std-features=", *(word for crate in ("core", "alloc", "std")
-                                           for word in ("--config", f"profile.release.package.{crate}.opt-level=3"))),
-    # Beyond that, panics that do not name their place, and digests by loops that are not unrolled.
-    "gateway": ("-Zbuild-std-features=optimize_for_size", "-Zprofile-rustflags", "--config",
-                """profile.gateway.rustflags=['-Zlocation-detail=none', '-Cforce-frame-pointers=yes', """
-                """'--cfg=sha1_backend="soft"', '--cfg=sha2_backend="soft"', '--cfg=sha2_backend_soft="compact"']"""),
+    "release": ("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=",
+                *(word for crate in ("core", "alloc", "std")
+                  for word in ("--config", f"profile.release.package.{crate}.opt-level=3"))),
+    # Beyond that no tables for unwinding, panics that do not name their place, digests by loops that are not unrolled, and
+    # functions for what the compiler finds repeated.
+    "gateway": ("-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size", "-Zprofile-rustflags", "--config",
+                """profile.gateway.rustflags=['-Zlocation-detail=none', '-Cforce-unwind-tables=no', """
+                """'-Cllvm-args=-enable-machine-outliner=always', '--cfg=sha1_backend="soft"', """
+                """'--cfg=sha2_backend="soft"', '--cfg=sha2_backend_soft="compact"']"""),
 }
 
 

@@ -27,6 +27,7 @@ int main(void)
 {
     const char *vectors[] = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" };
     const char *wrong[] = { "Z", "Zg", "Zg=", "Zg===", "Zm9v\n", "Zm-_", "Zh==", "=Zm8", "Zm8=Zm8=" };
+    volatile size_t nonsense = SIZE_MAX; /* more than any memory */
     u8 out[64];
     s8 text[64];
 
@@ -43,5 +44,18 @@ int main(void)
     CHECK_FAILS(msf_base64_encode("x", 1, NULL, sizeof text), EINVAL);
     CHECK_FAILS(msf_base64_decode(NULL, 4, out, sizeof out), EINVAL);
     CHECK_FAILS(msf_base64_decode("Zm9v", 4, NULL, sizeof out), EINVAL);
+    /* In one buffer, in place and beside it. */
+    memcpy(text, "foobar", 6);
+    CHECK_EQ(msf_base64_encode(text, 6, text, sizeof text), 8);
+    CHECK(strcmp(text, "Zm9vYmFy") == 0);
+    CHECK_EQ(msf_base64_decode(text, 8, text + 1, sizeof text - 1), 6);
+    CHECK(memcmp(text + 1, "foobar", 6) == 0);
+    CHECK_EQ(msf_base64_encode(text + 1, 6, text, sizeof text), 8);
+    CHECK(strcmp(text, "Zm9vYmFy") == 0);
+    CHECK_FAILS(msf_base64_encode("x", nonsense, text, sizeof text), EINVAL);
+    nonsense /= 2;
+    CHECK_FAILS(msf_base64_encode(text, nonsense, text, sizeof text), ENOSPC);
+    nonsense = SIZE_MAX;
+    CHECK_FAILS(msf_base64_decode("Zm9v", nonsense, text, sizeof text), EINVAL);
     return check_verdict();
 }

@@ -274,6 +274,10 @@ static void mappings(void)
     msf_close_file_mapping(NULL);
     mapping.size = 0;
     CHECK_FAILS(msf_create_file_mapping(&mapping), EINVAL);
+    if (sizeof(size_t) > 4) {
+        mapping.size = SIZE_MAX;
+        CHECK_FAILS(msf_create_file_mapping(&mapping), EFBIG);
+    }
     mapping.size = 10;
     mapping.name = (u8 *)in_folder("no/folder");
     CHECK_FAILS(msf_create_file_mapping(&mapping), ENOENT);

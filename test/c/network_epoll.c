@@ -79,6 +79,7 @@ int main(void)
     CHECK_FAILS(msf_add_event(epfd, -1, EPOLLIN, NULL), EBADF);
     CHECK_FAILS(msf_add_event(-1, pair[0], EPOLLIN, NULL), EBADF);
     CHECK_FAILS(msf_mod_event(-1, pair[0], EPOLLIN), EBADF);
+    CHECK_FAILS(msf_mod_event(9999, pair[0], EPOLLIN), EBADF);
     CHECK_FAILS(msf_mod_event_ptr(epfd, 9999, EPOLLIN, NULL), EBADF);
     CHECK_FAILS(msf_del_event(epfd, -1), EBADF);
     close(file);

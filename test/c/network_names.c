@@ -100,6 +100,9 @@ static void hosts(void)
     CHECK_EQ(msf_host_addresses("127.0.0.1", NULL, NULL, 0), 1);
     CHECK_FAILS(msf_host_addresses("127.0.0.1", NULL, NULL, 1), EINVAL);
     CHECK_FAILS(msf_host_addresses("127.0.0.1", "no-such-service", list, 4), EINVAL);
+    CHECK_FAILS(msf_host_addresses("127.0.0.1", "65536", list, 4), EINVAL);
+    CHECK_EQ(msf_host_addresses("127.0.0.1", "65535", list, 4), 1);
+    CHECK_EQ(msf_sockaddr_port(&list[0]), htons(65535));
     CHECK_FAILS(msf_host_addresses("no such host", NULL, list, 4), ENOENT);
 
     CHECK_EQ(gethostname(ours, sizeof(ours)), 0);

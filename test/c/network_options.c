@@ -86,6 +86,8 @@ static void tcp(int fd, int local)
     CHECK_EQ(number(fd, IPPROTO_TCP, TCP_KEEPCNT), 4);
     CHECK_FAILS(msf_socket_keepalive(fd, 0, 5, 4), EINVAL);
     CHECK_FAILS(msf_socket_keepalive(fd, 40000, 5, 4), EINVAL);
+    CHECK_EQ(msf_socket_keepalive(fd, 30, 5, 127), 0);
+    CHECK_FAILS(msf_socket_keepalive(fd, 30, 5, 128), EINVAL);
     CHECK_FAILS(msf_socket_keepalive(-1, 30, 5, 4), EBADF);
     CHECK_FAILS(msf_socket_alive(local), EOPNOTSUPP);
     CHECK_FAILS(msf_socket_alive(-1), EBADF);

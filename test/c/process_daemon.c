@@ -36,6 +36,27 @@ static int become_daemon(int out, const char *log)
     return write(out, &report, sizeof report) == (ssize_t)sizeof report ? 0 : 1;
 }
 
+/* The exit status of a process that goes into the background by `flags` although it has no stdin, stdout and stderr. */
+static int without_files(u32 flags)
+{
+    int status = -1;
+    pid_t starter = fork();
+
+    MUST(starter >= 0);
+    if (starter == 0) {
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        if (msf_process_daemonize(flags) != 0)
+            _exit(2);
+        /* Nobody listens there: above all not the parent, who would take it for the word that we are ready. */
+        if (flags & MSF_DAEMON_KEEP_FILES)
+            _exit(write(1, "x", 1) == -1 && errno == EBADF && msf_process_ready() == 0 ? 0 : 3);
+        _exit(msf_process_ready() == 0 ? 0 : 3);
+    }
+    MUST(waitpid(starter, &status, 0) == starter);
+    return status;
+}
+
 int main(void)
 {
     char folder[] = "/tmp/msf-test-daemon-XXXXXX", log[300], line[1024], expected[64];
@@ -43,6 +64,7 @@ int main(void)
     int channel[2], status;
     FILE *file;
     pid_t starter;
+    MUST(without_files(0) == 0 && without_files(MSF_DAEMON_KEEP_FILES) == 0);
     MUST(mkdtemp(folder) != NULL && setenv("MSF_RUN_DIR", folder, 1) == 0 && pipe(channel) == 0);
     snprintf(log, sizeof log, "%s/x.log", folder);
     starter = fork();

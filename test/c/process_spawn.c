@@ -1,6 +1,9 @@
 /*
  * Programs started by a plan: what they get, what they do not, and why some do not start.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -182,6 +185,16 @@ static void a_detached_one_is_nobodys(void)
     plan.fd_count = 0;
     plan.path = "/nowhere/at/all";
     CHECK_FAILS(msf_process_spawn(&plan), ENOENT);
+    /* Whatever number the failure is told through: the program's descriptors are no place for it. */
+    CHECK(pipe2(back, O_CLOEXEC) == 0);
+    plan.fd_count = 1;
+    for (s32 number = 3; number < 20; number++) {
+        out = (struct msf_process_fd){ back[1], number };
+        CHECK_FAILS(msf_process_spawn(&plan), ENOENT);
+    }
+    close(back[1]);
+    CHECK_EQ(read(back[0], text, sizeof(text)), 0);
+    close(back[0]);
     CHECK_FAILS(waitpid(-1, NULL, 0), ECHILD); /* neither left anything behind */
 }
 

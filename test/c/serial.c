@@ -236,6 +236,7 @@ static void bytes_pass(void)
     /* A pty has no modem. */
     CHECK_FAILS(msf_serial_lines(port, &lines), ENOTTY);
     CHECK_FAILS(msf_serial_lines(NULL, &lines), EINVAL);
+    CHECK_FAILS(msf_serial_lines(port, NULL), EINVAL);
     CHECK_FAILS(msf_serial_set_lines(port, MSF_SERIAL_DTR, MSF_SERIAL_RTS), ENOTTY);
     CHECK_FAILS(msf_serial_set_lines(port, MSF_SERIAL_CTS, 0), EINVAL);
     CHECK_FAILS(msf_serial_set_lines(port, MSF_SERIAL_DTR, MSF_SERIAL_DTR), EINVAL);

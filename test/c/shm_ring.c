@@ -1,6 +1,7 @@
 /* A ring of messages in shared memory, both ends in one process: order, limits, places, blocks, events, failures. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
@@ -259,6 +260,23 @@ static void on_room(void *args)
         CHECK_EQ(errno, EAGAIN);
 }
 
+/* Closing rings, and is told once to who does not wait, after what was sent. */
+static void closing_rings(void)
+{
+    struct pollfd bell = { msf_shmring_fd(consumer), POLLIN, 0 };
+    u32 number;
+
+    CHECK_FAILS(msf_shmring_recv(consumer, &number, sizeof(number), MSF_NO_WAIT), EAGAIN);
+    CHECK_EQ(poll(&bell, 1, 0), 0);
+    CHECK_EQ(msf_shmring_send(producer, &number, sizeof(number), MSF_NO_WAIT), 0);
+    msf_shmring_close(producer);
+    producer = NULL;
+    CHECK_EQ(poll(&bell, 1, 0), 1);
+    CHECK_EQ(msf_shmring_recv(consumer, &number, sizeof(number), MSF_NO_WAIT), sizeof(number));
+    CHECK_FAILS(msf_shmring_recv(consumer, &number, sizeof(number), MSF_NO_WAIT), EPIPE);
+    CHECK_FAILS(msf_shmring_recv(consumer, &number, sizeof(number), MSF_NO_WAIT), EAGAIN);
+}
+
 /* Both ends as event sources of one loop: a thousand messages through a ring that holds 128, without a lost wake-up. */
 static void as_event_sources(void)
 {
@@ -289,6 +307,7 @@ static void as_event_sources(void)
     msf_event_free(in);
     msf_event_free(out);
     msf_event_base_free(loop.base);
+    closing_rings();
     close_ring();
     CHECK_NULL(msf_shmring_producer(NULL, -1, -1), EINVAL);
 }

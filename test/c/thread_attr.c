@@ -215,6 +215,8 @@ static void *changes_its_class(void *arg)
     CHECK_FAILS(msf_thread_sched_set(0, MSF_SCHED_FIFO, 100), EINVAL);
     CHECK_FAILS(msf_thread_sched_set(0, MSF_SCHED_BATCH, 300), EINVAL);
     CHECK_FAILS(msf_thread_sched_set(INT_MAX, MSF_SCHED_IDLE, 0), ESRCH);
+    CHECK_FAILS(msf_thread_sched_set(-1, MSF_SCHED_IDLE, 0), ESRCH);
+    CHECK_FAILS(msf_thread_sched_get(-1, &sched, &priority), ESRCH);
     CHECK_FAILS(msf_thread_sched_get(INT_MAX, &sched, &priority), ESRCH);
     CHECK_FAILS(msf_thread_sched_get(0, NULL, &priority), EINVAL);
     return arg;

@@ -51,6 +51,10 @@ static void no_numbers(void)
     ISNT(safe_strtoull, u64, "-1", EINVAL);
     ISNT(safe_strtoul, u32, "-1", EINVAL);
     ISNT(safe_strtoull, u64, "18446744073709551616", ERANGE);
+    /* As long as no integer is: still no number with a minus, or with something behind it. */
+    ISNT(safe_strtoull, u64, "-99999999999999999999999999999999999999999999999999", EINVAL);
+    ISNT(safe_strtoll, s64, "99999999999999999999999999999999999999999999999999x", EINVAL);
+    ISNT(safe_strtoll, s64, "-99999999999999999999999999999999999999999999999999", ERANGE);
     ISNT(safe_strtoll, s64, "9223372036854775808", ERANGE);
     ISNT(safe_strtoll, s64, "-9223372036854775809", ERANGE);
     ISNT(safe_strtoul, u32, "4294967296", ERANGE);

@@ -9,6 +9,7 @@ use libc::ssize_t;
 use msf_core::crypto::base64::{self, Refused};
 use msf_core::crypto::{self, Chain, HmacSha1, HmacSha256, Md5, Sha1, Sha256};
 use nix::errno::Errno;
+use std::borrow::Cow;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::{ptr, slice};
 
@@ -26,6 +27,7 @@ unsafe fn read<'a>(data: *const c_void, len: usize) -> Result<&'a [u8], Errno> {
     match (data.is_null(), len) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(Errno::EINVAL),
+        (false, len) if isize::try_from(len).is_err() => Err(Errno::EINVAL),
         // SAFETY: not null; the rest is our caller's promise.
         (false, len) => Ok(unsafe { slice::from_raw_parts(data.cast(), len) }),
     }
@@ -364,11 +366,11 @@ pub unsafe extern "C" fn msf_crypto_equal(one: *const c_void, other: *const c_vo
 pub unsafe extern "C" fn msf_base64_encode(data: *const c_void, len: usize, text: *mut c_char, size: usize) -> ssize_t {
     guard_or(-1, || {
         // SAFETY: our caller's promise is the callee's.
-        let data = unsafe { read(data, len) }?;
+        let data = kept(unsafe { read(data, len) }?, text.addr(), size);
         // SAFETY: our caller's promise is the callee's.
         let text = unsafe { room(text.cast(), size) }?;
         let (end, text) = text.split_last_mut().ok_or(Errno::ENOSPC)?;
-        let length = base64::encode_into(data, text).map_err(errno)?;
+        let length = base64::encode_into(&data, text).map_err(errno)?;
         *text.get_mut(length).unwrap_or(end) = 0;
         Ok(length as isize)
     })
@@ -380,11 +382,19 @@ pub unsafe extern "C" fn msf_base64_encode(data: *const c_void, len: usize, text
 pub unsafe extern "C" fn msf_base64_decode(text: *const c_char, len: usize, out: *mut c_void, size: usize) -> ssize_t {
     guard_or(-1, || {
         // SAFETY: our caller's promise is the callee's.
-        let text = unsafe { read(text.cast(), len) }?;
+        let text = kept(unsafe { read(text.cast(), len) }?, out.addr(), size);
         // SAFETY: our caller's promise is the callee's.
         let out = unsafe { room(out.cast(), size) }?;
-        Ok(base64::decode_into(text, out).map_err(errno)? as isize)
+        Ok(base64::decode_into(&text, out).map_err(errno)? as isize)
     })
+}
+
+/// What is read, copied when it lies where `size` bytes are to be written: C may do both in one buffer.
+fn kept(data: &[u8], out: usize, size: usize) -> Cow<'_, [u8]> {
+    let from = data.as_ptr().addr();
+    let overlap = from < out.saturating_add(size) && out < from + data.len();
+    // Four characters stand for a byte or more: what is longer is refused anyway, and may be more than memory has.
+    if overlap && data.len() <= size.saturating_mul(4) { Cow::Owned(data.to_vec()) } else { Cow::Borrowed(data) }
 }
 
 /// The room a C caller points at; NULL stands for none.
@@ -395,6 +405,7 @@ unsafe fn room<'a>(out: *mut u8, size: usize) -> Result<&'a mut [u8], Errno> {
     match (out.is_null(), size) {
         (true, 0) => Ok(&mut []),
         (true, _) => Err(Errno::EINVAL),
+        (false, size) if isize::try_from(size).is_err() => Err(Errno::EINVAL),
         // SAFETY: not null; the rest is our caller's promise.
         (false, size) => Ok(unsafe { slice::from_raw_parts_mut(out, size) }),
     }

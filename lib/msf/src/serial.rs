@@ -12,6 +12,7 @@ use std::ffi::{OsStr, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr;
 use std::time::Duration;
 
 as_declared! {
@@ -154,6 +155,8 @@ pub unsafe extern "C" fn msf_serial_lines(port: *const msf_serial, lines_out: *m
         unsafe { give(lines_out, bits) };
         Ok(())
     };
+    // Nowhere to tell is refused as no port is, whatever the device says.
+    let port = if lines_out.is_null() { ptr::null() } else { port };
     // SAFETY: our caller's promise is the callee's.
     unsafe { with(port, ask) }
 }

@@ -80,9 +80,8 @@ pub unsafe extern "C" fn safe_strtol(text: *const c_char, value_out: *mut i32) -
 unsafe fn parsed<T: TryFrom<i128>>(text: *const c_char, out: *mut T) -> u8 {
     guard_or(MSF_FALSE as u8, || {
         // SAFETY: the contract is our caller's.
-        let (value, negative) = number(unsafe { bytes(text) }?)?;
-        let signed = T::try_from(-1).is_ok();
-        if out.is_null() || (negative && !signed) {
+        let value = number(unsafe { bytes(text) }?, T::try_from(-1).is_ok())?;
+        if out.is_null() {
             return Err(Errno::EINVAL);
         }
         // SAFETY: not null, and our caller says that it may be written.
@@ -91,17 +90,21 @@ unsafe fn parsed<T: TryFrom<i128>>(text: *const c_char, out: *mut T) -> u8 {
     })
 }
 
-/// The first word is the number, and whether it has a minus; what follows after white space is somebody else's. What Rust
+/// The first word is the number, which may have a minus where `signed`; what follows after white space is somebody else's. What Rust
 /// parses is what is wanted: perhaps a sign, and digits.
-fn number(text: &[u8]) -> Result<(i128, bool), Errno> {
+fn number(text: &[u8], signed: bool) -> Result<i128, Errno> {
     let space = |byte: &u8| byte.is_ascii_whitespace() || *byte == VERTICAL_TAB;
     let word = text.split(space).find(|word| !word.is_empty()).ok_or(Errno::EINVAL)?;
     let word = str::from_utf8(word).map_err(|_| Errno::EINVAL)?;
-    let value = word.parse().map_err(|error: ParseIntError| match error.kind() {
+    // Of a number that is too long Rust does not look at the end.
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+    if (word.starts_with('-') && !signed) || digits.bytes().any(|byte| !byte.is_ascii_digit()) {
+        return Err(Errno::EINVAL);
+    }
+    word.parse().map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Errno::ERANGE,
         _ => Errno::EINVAL,
-    })?;
-    Ok((value, word.starts_with('-')))
+    })
 }
 
 /// White space to C, and not to Rust.

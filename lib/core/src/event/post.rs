@@ -7,9 +7,9 @@
 
 use super::mailbox::{self, Full, Receiver, Sender};
 use super::waker::Waker;
+use crate::sys::cpus;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// What is handed to a loop: run there, or dropped when the loop is closed first.
@@ -190,7 +190,7 @@ fn watch(waker: &Waker) -> bool {
 /// On a single processor nobody can post while we watch.
 fn several_processors() -> bool {
     static SEVERAL: OnceLock<bool> = OnceLock::new();
-    *SEVERAL.get_or_init(|| thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+    *SEVERAL.get_or_init(cpus::several)
 }
 
 #[cfg(test)]

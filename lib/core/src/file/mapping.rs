@@ -27,10 +27,17 @@ impl Mapping {
         if size == 0 {
             return Err(failed(io::Error::from_raw_os_error(libc::EINVAL)));
         }
+        if i64::try_from(size).is_err() {
+            return Err(failed(io::Error::from_raw_os_error(libc::EFBIG)));
+        }
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).open(path).map_err(failed)?;
         file.set_len(size as u64).map_err(failed)?;
-        reserve(&file, size).map_err(failed)?;
+        reserve(&file, size).map_err(|error| {
+            // Whoever maps a file with holes that cannot be filled is killed when he writes there.
+            let _ = file.set_len(0);
+            failed(error)
+        })?;
         let map = Map::shared(&file, size).map_err(failed)?;
         Ok(Mapping { file, map })
     }
@@ -63,6 +70,8 @@ mod tests {
         mapping.file.read_at(&mut byte, 0).unwrap();
         assert_eq!(&byte, b"n");
         assert_eq!(Mapping::create(&path, 0).unwrap_err().errno(), Errno::EINVAL);
+        #[cfg(target_pointer_width = "64")]
+        assert_eq!(Mapping::create(&path, usize::MAX).unwrap_err().errno(), Errno::EFBIG);
         std::fs::remove_file(path).unwrap();
         assert_eq!(Mapping::create(Path::new("/nowhere/at/all"), 1).unwrap_err().errno(), Errno::ENOENT);
     }

@@ -40,7 +40,7 @@ impl PidFile {
     /// When it cannot be written.
     pub fn write(path: &Path) -> Result<PidFile, Error> {
         let failed = |error: io::Error| Error::file("write the pid file", path, error);
-        let aside = aside(path).ok_or_else(|| failed(io::Error::from_raw_os_error(libc::EISDIR)))?;
+        let aside = aside(path).map_err(failed)?;
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o644).open(&aside);
         let written = file.and_then(|mut file| writeln!(file, "{}", std::process::id()));

@@ -1,8 +1,10 @@
 //! A file as one piece of bytes: read with a limit, replaced so that nobody ever sees a part of it.
 
 use crate::error::Error;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +34,7 @@ pub fn read(path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, Error> {
 /// When it cannot be written; then the old one is still there.
 pub fn replace(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let path = path.as_ref();
-    let aside = aside(path).ok_or_else(|| Error::file("replace", path, io::Error::from_raw_os_error(libc::EISDIR)))?;
+    let aside = aside(path).map_err(|error| Error::file("replace", path, error))?;
     let written = write_new(&aside, bytes, mode).and_then(|()| fs::rename(&aside, path));
     if written.is_err() {
         let _ = fs::remove_file(&aside);
@@ -48,11 +50,14 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// A name in the same folder that no other thread or process uses.
-pub(super) fn aside(path: &Path) -> Option<PathBuf> {
+pub(super) fn aside(path: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let mut name = path.file_name()?.to_owned();
-    name.push(format!(".{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    Some(path.with_file_name(name))
+    let nameless = if path.as_os_str().is_empty() { libc::ENOENT } else { libc::EISDIR };
+    let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(nameless))?.as_bytes();
+    let ending = format!(".{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    // A name that is as long as a name may be has room beside it, too.
+    let kept = name.get(..LONGEST_NAME - ending.len()).unwrap_or(name);
+    Ok(path.with_file_name(OsStr::from_bytes(&[kept, ending.as_bytes()].concat())))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -61,6 +66,9 @@ fn folder_of(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+/// Bytes, on every file system of Linux.
+const LONGEST_NAME: usize = 255;
 
 #[cfg(test)]
 mod tests {
@@ -83,5 +91,18 @@ mod tests {
         assert_eq!(replace("/", b"new", 0o600).unwrap_err().errno(), Errno::EISDIR);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn regress_names_as_long_as_can_be_are_replaced_and_no_name_is_no_folder() {
+        let path = std::env::temp_dir().join(format!("{:a<255}", std::process::id()));
+        replace(&path, b"x", 0o600).unwrap();
+        assert_eq!(read(&path, 1).unwrap(), b"x");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(
+            replace(path.with_file_name("b".repeat(256)), b"x", 0o600).unwrap_err().errno(),
+            Errno::ENAMETOOLONG
+        );
+        assert_eq!(replace("", b"x", 0o600).unwrap_err().errno(), Errno::ENOENT);
     }
 }

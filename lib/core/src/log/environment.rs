@@ -1,13 +1,14 @@
 //! What the operator sets for any program: `MSF_LOG_LEVEL`, `_MODE`, `_POLICY`, `_RING` and `_OUTPUTS`.
 //!
 //! They are read once, before the first setting or the opening of a log, so what a program sets itself comes later and
-//! wins. A value that makes no sense is told on stderr, and is as if it were not there.
+//! wins. A value that makes no sense is told on stderr, and is as if it were not there. A program that runs with more
+//! rights than who started it does not read them.
 
 use super::caller::{self, say};
 use super::output::Output;
 use super::{Level, Mode, Policy};
+use crate::sys::environment;
 use std::cell::Cell;
-use std::env;
 use std::path::PathBuf;
 use std::sync::Once;
 
@@ -21,9 +22,10 @@ pub(super) fn apply() {
     }
     ONCE.call_once(|| {
         for (name, set) in SETTINGS {
-            if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty())
-                && let Err(expected) = set(&value)
-            {
+            let Some(value) = environment::variable(name) else { continue };
+            // What is no text is no setting, and is told like any other.
+            let value = value.to_string_lossy();
+            if let Err(expected) = set(&value) {
                 say(&format!("{name} is \"{value}\", expected was {expected}"));
             }
         }

@@ -17,12 +17,11 @@
 
 use super::ring::{Positions, Ring};
 use crate::error::Error;
-use crate::sys::Map;
+use crate::sys::{Map, environment};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -91,24 +90,36 @@ impl Spool {
         Err(outcome.unwrap_or(Error::System { doing: "create the rings", source: Errno::ENOENT }))
     }
 
-    fn create_in(folder: &Path, mut name: OsString, log: &Path, capacity: u32) -> Result<Spool, Error> {
+    fn create_in(folder: &Path, prefix: OsString, log: &Path, capacity: u32) -> Result<Spool, Error> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        name.push(format!("{}-{number}{SUFFIX}", process::id()));
-        let path = folder.join(name);
-        // One of that name was left by a process that had our number, and whoever locks it first removes it.
-        let _ = adopted(&path, log);
-        let create = || -> io::Result<Spool> {
-            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut taken = None;
+        for _ in 0..NAMES_TRIED {
+            let mut name = prefix.clone();
+            name.push(format!("{}-{}{SUFFIX}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+            let path = folder.join(name);
+            // One of that name was left by a process that had our number, and whoever locks it first removes it.
+            let _ = adopted(&path, log);
+            match Spool::create_as(&path, log, capacity) {
+                Ok(spool) => return Ok(spool),
+                // Another container's process with our number has it, or somebody who wants to annoy us.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = Some((error, path)),
+                Err(error) => return Err(Error::file("create the rings", &path, error)),
+            }
+        }
+        let (error, path) = taken.unwrap_or_else(|| (Errno::EEXIST.into(), folder.to_owned()));
+        Err(Error::file("create the rings", &path, error))
+    }
+
+    fn create_as(path: &Path, log: &Path, capacity: u32) -> io::Result<Spool> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        let fill = || -> io::Result<Spool> {
             file.lock()?;
             posix_fallocate(&file, 0, PAGE as libc::off_t)?;
             file.set_len(length(capacity))?;
-            Spool::begin_in(&file, Some(path.clone()), log, capacity)
+            Spool::begin_in(&file, Some(path.to_owned()), log, capacity)
         };
-        create().map_err(|error| {
-            let _ = fs::remove_file(&path);
-            Error::file("create the rings", &path, error)
-        })
+        // Only from here on is it ours to remove.
+        fill().inspect_err(|_| drop(fs::remove_file(path)))
     }
 
     /// For logs that are no files and folders in which none can be made: what is not written yet dies with the process.
@@ -171,7 +182,9 @@ impl Spool {
         }
         if let Some(path) = &self.path {
             // Writing to a hole of a mapping on a full disk would be a SIGBUS: so there must be no hole.
-            let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+            // Whatever has taken its place meanwhile, a FIFO included, keeps nobody waiting.
+            let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+            let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
             posix_fallocate(&file, self.start(used) as libc::off_t, self.stride() as libc::off_t)?;
         }
         self.head().used.store(used + 1, Ordering::Release);
@@ -258,12 +271,16 @@ impl Spool {
     }
 }
 
-/// The files of processes that are gone and had records for `log`, each locked for us.
-pub(super) fn orphans(log: &Path) -> Vec<Spool> {
-    places(log).iter().flat_map(|(folder, prefix)| orphans_in(folder, prefix, log)).collect()
+/// The files of processes that are gone and had records for `log`, each locked for us. They are taken over one by one:
+/// there may be thousands, and a mapping of all of them at once is more than a 32-bit process has room for.
+pub(super) fn orphans(log: &Path) -> impl Iterator<Item = Spool> + use<> {
+    let places = places(log).into_iter();
+    let paths: Vec<PathBuf> = places.flat_map(|(folder, prefix)| rings_in(&folder, &prefix)).collect();
+    let log = log.to_owned();
+    paths.into_iter().filter_map(move |path| adopted(&path, &log))
 }
 
-fn orphans_in(folder: &Path, prefix: &OsStr, log: &Path) -> Vec<Spool> {
+fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let ours = |name: &OsString| {
         let behind = name.as_bytes().strip_prefix(prefix.as_bytes());
@@ -273,7 +290,7 @@ fn orphans_in(folder: &Path, prefix: &OsStr, log: &Path) -> Vec<Spool> {
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(ours);
     let mut paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
     paths.sort();
-    paths.iter().filter_map(|path| adopted(path, log)).collect()
+    paths
 }
 
 /// A file that cannot be taken over stays where it is, for somebody who can.
@@ -284,7 +301,7 @@ fn adopted(path: &Path, log: &Path) -> Option<Spool> {
 /// The folders the rings of `log` may be in, best first, and how their names begin there.
 fn places(log: &Path) -> Vec<(PathBuf, OsString)> {
     let hashed = OsString::from(format!("msf-log-{:016x}.", hash(log)));
-    let named = env::var_os("MSF_LOG_RING_DIR").filter(|value| !value.is_empty());
+    let named = environment::variable("MSF_LOG_RING_DIR");
     let mut places = vec![(named.map_or_else(|| PathBuf::from(SHARED_MEMORY), PathBuf::from), hashed)];
     if let (Some(folder), Some(name)) = (log.parent(), log.file_name()) {
         let mut prefix = OsString::from(".");
@@ -321,6 +338,9 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// A file without a head is being made, unless it is older than this.
 const BEING_MADE: Duration = Duration::from_secs(60);
 
+/// So many files of the same process number may live at once, one per PID namespace that shares the folder.
+const NAMES_TRIED: u32 = 16;
+
 const IDLE: u32 = 0;
 const WRITING: u32 = 1;
 const WRITTEN: u32 = 2;
@@ -343,17 +363,40 @@ mod tests {
         let log = folder.join("x.log");
         for (place, prefix) in places(&log) {
             let spool = Spool::create_in(&place, prefix, &log, SMALLEST).unwrap();
-            assert!(orphans(&log).is_empty());
+            assert!(orphans(&log).next().is_none());
             drop(spool);
-            let left = orphans(&log);
+            let left: Vec<Spool> = orphans(&log).collect();
             assert_eq!(left.len(), 1, "{}", place.display());
             assert_eq!((left[0].pid(), left[0].batch()), (process::id() as i32, Batch::Complete));
-            assert!(orphans(&log).is_empty(), "taken twice");
-            assert!(orphans(&folder.join("y.log")).is_empty(), "of another log");
+            assert!(orphans(&log).next().is_none(), "taken twice");
+            assert!(orphans(&folder.join("y.log")).next().is_none(), "of another log");
             left[0].remove();
         }
-        assert!(orphans(&log).is_empty());
+        assert!(orphans(&log).next().is_none());
         assert!(fs::read_dir(&folder).unwrap().next().is_none());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_alone_and_the_next_one_used() {
+        let folder = folder("taken");
+        let log = folder.join("x.log");
+        let (place, prefix) = places(&log).pop().unwrap();
+        // Which number comes next is not known; every one of the next few is taken by somebody who lives.
+        let first = Spool::create_in(&place, prefix.clone(), &log, SMALLEST).unwrap();
+        let name = first.path.as_ref().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let number: u32 = name.rsplit(['-', '.']).nth(1).unwrap().parse().unwrap();
+        let taken: Vec<File> = (1..8)
+            .map(|next| {
+                let file = File::create_new(
+                    folder.join(name.replace(&format!("-{number}."), &format!("-{}.", number + next))),
+                );
+                file.inspect(|file| file.lock().unwrap()).unwrap()
+            })
+            .collect();
+        let second = Spool::create_in(&place, prefix, &log, SMALLEST).unwrap();
+        assert_ne!(first.path, second.path);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), taken.len() + 2, "one was removed");
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -398,7 +441,7 @@ mod tests {
         let log = folder.join("x.log");
         let strange = folder.join(".x.log.1-0.ring");
         fs::write(&strange, vec![0; 2 * PAGE]).unwrap();
-        assert!(orphans(&log).is_empty());
+        assert!(orphans(&log).next().is_none());
         assert_eq!(fs::metadata(&strange).unwrap().len(), 2 * PAGE as u64);
         fs::remove_dir_all(folder).unwrap();
     }

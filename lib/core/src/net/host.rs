@@ -38,12 +38,21 @@ pub fn resolve(host: &str, service: &str, family: Family) -> Result<Vec<SocketAd
         if bare.is_empty() {
             return Err(Errno::EINVAL);
         }
+        if exceeds_ports(service) {
+            return Err(Errno::EINVAL);
+        }
         let bare = CString::new(bare).map_err(|_| Errno::EINVAL)?;
         let service = CString::new(service).map_err(|_| Errno::EINVAL)?;
         let service = (!service.is_empty()).then_some(service.as_c_str());
         names::addresses(Some(&bare), service, family, 0)
     };
     wanted().map_err(Error::place("find the address of", format_args!("{host}:{service}")))
+}
+
+/// Whether it is a number, and none of a port: the C library would drop the bits above the 16th, and lead elsewhere.
+fn exceeds_ports(service: &str) -> bool {
+    let digits = service.trim_ascii_start().trim_start_matches('+');
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_err()
 }
 
 /// The name of this machine.
@@ -79,6 +88,14 @@ mod tests {
             "# comment\nsearch lan\nnameserver 10.0.0.1\n nameserver\tfe80::1%eth0 \nnameserver nonsense\nnameserver\n";
         let wanted: Vec<IpAddr> = vec!["10.0.0.1".parse().unwrap(), "fe80::1".parse().unwrap()];
         assert_eq!(servers_in(text), wanted);
+    }
+
+    #[test]
+    fn regress_a_number_above_the_ports_is_no_service() {
+        for service in ["65536", "70000", "99999999999999999999", "+65536"] {
+            assert_eq!(resolve("127.0.0.1", service, Family::Any).unwrap_err().errno(), Errno::EINVAL, "{service}");
+        }
+        assert_eq!(resolve("127.0.0.1", "65535", Family::Any).unwrap()[0].port(), 65535);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// The 64 bits registered with `fd` in `epoll`. ENOENT: it is not in there. ENOTSUP: there is no /proc to ask.
 pub fn registered(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let inode = fstat(fd)?.st_ino;
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", epoll.as_raw_fd())).map_err(|_| Errno::ENOTSUP)?;
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", epoll.as_raw_fd()));
+    // Without such a file it is the descriptor that is not open, or /proc that is not there.
+    let text = text.map_err(|_| fstat(epoll).err().unwrap_or(Errno::ENOTSUP))?;
     text.lines()
         .filter_map(Entry::read)
         .find(|one| one.fd == fd.as_raw_fd() && one.inode == inode as u64)

@@ -5,11 +5,11 @@
 
 use crate::error::Error;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, read, setsid, write};
 use std::env;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// The background process's word to the parent that waits for it. Dropped untold, it means failure.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub fn daemonize(keep_folder: bool, keep_files: bool) -> Result<Ready, Error> {
         }
         ForkResult::Child => drop(child_tells),
     }
+    let parent = above_error(parent)?;
     setsid().map_err(Error::system("begin a session"))?;
     // No longer the session's leader, the second child can never get a terminal by opening one.
     if let ForkResult::Parent { .. } = fork_now()? {
@@ -57,6 +58,14 @@ pub fn daemonize(keep_folder: bool, keep_files: bool) -> Result<Ready, Error> {
         detach_files()?;
     }
     Ok(Ready { parent })
+}
+
+/// The pipe, at a number above stderr's: where one of the three was closed, it would be lost to /dev/null, or be what the
+/// program takes for its output.
+fn above_error(pipe: OwnedFd) -> Result<OwnedFd, Error> {
+    let copy = fcntl(&pipe, FcntlArg::F_DUPFD_CLOEXEC(3)).map_err(Error::system("move the pipe of the daemon"))?;
+    // SAFETY: the kernel has just made it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 fn detach_files() -> Result<(), Error> {

@@ -23,7 +23,12 @@ impl Identity {
     /// When the machine has no such user.
     pub fn of(name: &str) -> Result<Identity, Error> {
         let unknown = || Error::Argument { given: name.to_owned(), expected: "the name of a user" };
-        let user = User::from_name(name).map_err(Error::system("look for the user"))?.ok_or_else(unknown)?;
+        let user = match User::from_name(name) {
+            // So says the C library where there is no list of users at all.
+            Err(Errno::ENOENT) => None,
+            found => found.map_err(Error::system("look for the user"))?,
+        };
+        let user = user.ok_or_else(unknown)?;
         let c_name = CString::new(name).map_err(|_| unknown())?;
         let groups = getgrouplist(&c_name, user.gid).map_err(Error::system("look for the user's groups"))?;
         let groups = groups.into_iter().map(Gid::as_raw).collect();

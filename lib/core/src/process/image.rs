@@ -29,7 +29,7 @@ pub(super) struct Image<'a> {
     /// -1 where `close_range` closes; else descriptors are closed one by one up to this.
     pub highest_fd: c_int,
     /// -1, or where a failure is written to.
-    pub report_to: c_int,
+    pub report_to: AtomicI32,
     /// 0, or a code of [`What`].
     pub failed: AtomicI32,
     pub errno: AtomicI32,
@@ -106,6 +106,7 @@ impl Image<'_> {
     /// are given up, and the folder after: it is to be one that the program's user may enter.
     fn prepare(&self) -> Result<(), (What, c_int)> {
         reset_dispositions();
+        self.clear_report().map_err(|errno| (What::Descriptor, errno))?;
         self.take_place().map_err(|errno| (What::Session, errno))?;
         if self.detached {
             self.detach().map_err(|errno| (What::Create, errno))?;
@@ -146,10 +147,20 @@ impl Image<'_> {
         Ok(())
     }
 
+    /// The pipe may have a number that the program is to get: a failure after that would be written to whatever is there.
+    fn clear_report(&self) -> Result<(), c_int> {
+        let report_to = self.report_to.load(Ordering::Relaxed);
+        if report_to >= 0 {
+            self.report_to.store(self.copy_aside(report_to)?, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn report(&self, code: c_int, value: c_int) {
-        if self.report_to >= 0 {
+        let report_to = self.report_to.load(Ordering::Relaxed);
+        if report_to >= 0 {
             let report = pack(code, value);
-            let write = [self.report_to as c_long, address(report.as_ptr()), REPORT_LEN as c_long, 0];
+            let write = [c_long::from(report_to), address(report.as_ptr()), REPORT_LEN as c_long, 0];
             // SAFETY: write reads the bytes of `report`, which are ours.
             let _ = unsafe { call(libc::SYS_write, write) };
         }
@@ -158,15 +169,8 @@ impl Image<'_> {
     /// Any of ours may have the number another one is to get, so all are copied to high numbers first. The copies are
     /// closed by exec.
     fn hand_over(&self) -> Result<(), c_int> {
-        let mut above = 3;
         for handed in self.handed {
-            above = above.max(handed.to.wrapping_add(1));
-        }
-        for handed in self.handed {
-            let copy = [c_long::from(handed.from), c_long::from(libc::F_DUPFD_CLOEXEC), c_long::from(above), 0];
-            // SAFETY: F_DUPFD_CLOEXEC takes numbers only.
-            let aside = unsafe { call(libc::SYS_fcntl, copy) }?;
-            handed.aside.store(aside as c_int, Ordering::Relaxed);
+            handed.aside.store(self.copy_aside(handed.from)?, Ordering::Relaxed);
         }
         for handed in self.handed {
             let place = [c_long::from(handed.aside.load(Ordering::Relaxed)), c_long::from(handed.to), 0, 0];
@@ -174,6 +178,14 @@ impl Image<'_> {
             unsafe { call(libc::SYS_dup3, place) }?;
         }
         Ok(())
+    }
+
+    /// A copy above every number that the program gets.
+    fn copy_aside(&self, fd: c_int) -> Result<c_int, c_int> {
+        let above = self.handed.iter().fold(3, |above, handed| above.max(handed.to.wrapping_add(1)));
+        let copy = [c_long::from(fd), c_long::from(libc::F_DUPFD_CLOEXEC), c_long::from(above), 0];
+        // SAFETY: F_DUPFD_CLOEXEC takes numbers only.
+        unsafe { call(libc::SYS_fcntl, copy) }.map(|copy| copy as c_int)
     }
 
     fn limit(&self) -> Result<(), c_int> {

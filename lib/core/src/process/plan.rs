@@ -195,7 +195,7 @@ impl Plan {
             cpus: &self.cpus,
             identity: self.identity.as_ref(),
             highest_fd: highest_fd(),
-            report_to: -1,
+            report_to: AtomicI32::new(-1),
             failed: AtomicI32::new(0),
             errno: AtomicI32::new(0),
         }

@@ -109,9 +109,9 @@ fn settled(pid: libc::pid_t, pidfd: Option<OwnedFd>, failure: Option<(What, c_in
 }
 
 /// The child, and what it has said by the time it has become the program or has ended.
-fn fork(mut image: Image<'_>) -> Result<(libc::pid_t, Report), SpawnError> {
+fn fork(image: Image<'_>) -> Result<(libc::pid_t, Report), SpawnError> {
     let (mut read, write) = io::pipe().map_err(create)?;
-    image.report_to = write.as_raw_fd();
+    image.report_to.store(write.as_raw_fd(), Ordering::Relaxed);
     let mask = block_signals();
     // SAFETY: the child calls `become_program` only, which keeps to system calls.
     let pid = unsafe { libc::fork() };
@@ -417,6 +417,21 @@ mod tests {
         let plan = Plan::new(Path::new("/nowhere/at/all"), ["x"], [("A", "b")]).unwrap();
         let error = plan.spawn_detached().unwrap_err();
         assert_eq!((error.source().raw_os_error(), error.is_creation()), (Some(libc::ENOENT), false));
+    }
+
+    #[test]
+    fn regress_a_number_of_the_programs_is_not_where_its_failure_is_told() {
+        let (mut here, there) = io::pipe().unwrap();
+        // One of them is the number of the pipe that the failure comes through.
+        for number in 3..100 {
+            let plan = Plan::new(Path::new("/nowhere/at/all"), ["x"], [("A", "b")]).unwrap();
+            let plan = plan.descriptor(there.try_clone().unwrap(), number).unwrap();
+            let error = plan.spawn_by(Way::Fork).unwrap_err();
+            assert_eq!(error.source().raw_os_error(), Some(libc::ENOENT), "{number}");
+            assert_eq!(plan.spawn_detached().unwrap_err().source().raw_os_error(), Some(libc::ENOENT), "{number}");
+        }
+        drop(there);
+        assert_eq!(here.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl Bell {
                     Err(Errno::EINTR) => return Ok(false),
                     found => found?,
                 };
-                self.silence();
+                if found > 0 {
+                    self.silence();
+                }
                 Ok(found == 0)
             }
         }
@@ -90,19 +92,37 @@ impl Bell {
     pub fn ring(&self, word: &AtomicU32) {
         match self {
             Bell::Futex => futex_wake(word),
-            // A counter that is full is rung already.
-            Bell::Event { theirs, .. } => {
-                let _ = write(theirs, &1u64.to_ne_bytes());
-            }
+            Bell::Event { theirs, .. } => strike(theirs),
+        }
+    }
+
+    /// Wakes whoever watches our own descriptor.
+    pub fn ring_ours(&self) {
+        if let Bell::Event { ours, .. } = self {
+            strike(ours);
         }
     }
 
     /// Takes back what was rung: who goes to sleep after this is woken by what happens from now on.
     pub fn silence(&self) {
-        if let Bell::Event { ours, .. } = self {
+        if let Bell::Event { ours, .. } = self
+            && ready(ours.as_fd(), PollFlags::POLLIN)
+        {
             let _ = read(ours, &mut [0; 8]);
         }
     }
+}
+
+/// A counter that is full is rung already.
+fn strike(bell: &OwnedFd) {
+    if ready(bell.as_fd(), PollFlags::POLLOUT) {
+        let _ = write(bell, &1u64.to_ne_bytes());
+    }
+}
+
+/// Whether it would not block. Both sides have the same open file: the other one can make it a blocking one.
+fn ready(bell: BorrowedFd<'_>, what: PollFlags) -> bool {
+    poll(&mut [PollFd::new(bell, what)], PollTimeout::ZERO).is_ok_and(|found| found > 0)
 }
 
 /// A relative time in the kernel's own words, which are not the C library's where that has a 64-bit time on 32 bits.

@@ -177,11 +177,7 @@ impl End {
             if left.is_zero() {
                 return Err(Refusal::TimedOut);
             }
-            let found = lie_down(ours, || match ready(self).transpose() {
-                None => self.gone(false, ready),
-                found => found,
-            });
-            if let Some(found) = found {
+            if let Some(found) = self.lie_down(ready) {
                 return found;
             }
             let over = self.bell.sleep(ours, left).map_err(Refusal::System);
@@ -198,11 +194,18 @@ impl End {
     /// Without waiting. A ring with bells is left in such a state that its descriptor tells of what comes.
     fn arm<T>(&self, ready: &mut impl Look<T>) -> Result<T, Refusal> {
         if matches!(self.bell, Bell::Futex) {
-            return Err(Refusal::Later);
+            return self.gone(false, ready).unwrap_or(Err(Refusal::Later));
         }
         self.bell.silence();
-        let found = lie_down(short(&self.map, self.ours.sleeps), || ready(self).transpose());
-        found.unwrap_or(Err(Refusal::Later))
+        self.lie_down(ready).unwrap_or(Err(Refusal::Later))
+    }
+
+    /// Says that we sleep, unless there is something to be found or told.
+    fn lie_down<T>(&self, ready: &mut impl Look<T>) -> Option<Result<T, Refusal>> {
+        lie_down(short(&self.map, self.ours.sleeps), || match ready(self).transpose() {
+            None => self.gone(false, ready),
+            found => found,
+        })
     }
 
     /// That the other side has left, or (when the kernel is to be asked) died: told once. What it did before it went comes
@@ -241,10 +244,8 @@ impl End {
         let presence = short(&self.map, self.ours.presence);
         let count = presence.load(Ordering::Relaxed) & !HERE;
         presence.store(count.wrapping_add(2) | HERE, Ordering::Release);
-        if let Bell::Event { ours, .. } = &self.bell {
-            // An event loop looks once at what is there already, and is armed by that.
-            let _ = nix::unistd::write(ours, &1u64.to_ne_bytes());
-        }
+        // An event loop looks once at what is there already, and is armed by that.
+        self.bell.ring_ours();
     }
 }
 

@@ -1,8 +1,7 @@
 //! How long to wait, and how: looking again and again for a moment, then asleep.
 
-use crate::sys::sync::hint;
+use crate::sys::{cpus, sync::hint};
 use std::cell::Cell;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// How long a call may wait for the other side.
@@ -38,8 +37,7 @@ pub(super) struct Spin {
 
 impl Spin {
     pub fn new() -> Spin {
-        let alone = available_parallelism().map_or(1, usize::from) == 1;
-        let most = if alone { 0 } else { MOST };
+        let most = if cpus::several() { MOST } else { 0 };
         Spin { turns: Cell::new(most), most }
     }
 

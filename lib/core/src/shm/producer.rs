@@ -289,9 +289,19 @@ fn word(end: &End, position: u64) -> &AtomicU64 {
 fn sent(end: &End, head: u64) -> Option<u64> {
     let last = end.last().load(Ordering::Acquire);
     let reach = u64::from(end.layout.capacity);
-    if !last.is_multiple_of(HEADER) || last + reach < head || last > head.checked_add(reach)? {
+    // Who counts as far as that has not counted: it leaves room for all that will ever be sent.
+    if head >= FARTHEST
+        || last >= FARTHEST
+        || !last.is_multiple_of(HEADER)
+        || last + reach < head
+        || last > head + reach
+    {
         return None;
     }
     let number = word(end, last + 8).load(Ordering::Relaxed);
-    if last < head { number.checked_add(1) } else { Some(number) }
+    let sent = if last < head { number.checked_add(1)? } else { number };
+    (sent < FARTHEST).then_some(sent)
 }
+
+/// No ring comes so far, be it in bytes or in messages.
+const FARTHEST: u64 = 1 << 63;

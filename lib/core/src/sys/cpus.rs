@@ -150,6 +150,12 @@ pub fn affinity(tid: libc::pid_t) -> io::Result<CpuSet> {
     }
 }
 
+/// Whether the calling thread may run on more than one, so that waiting for another thread without sleeping may be worth it.
+/// (std's count opens the files of the control groups as well, which is 5 KB of code.)
+pub(crate) fn several() -> bool {
+    affinity(0).is_ok_and(|cpus| cpus.len() > 1)
+}
+
 /// Says on which processors the thread `tid` may run from now on; 0 is the calling thread.
 ///
 /// Those that are offline, or that the container does not allow, are left out by the kernel. Fails with EINVAL when none

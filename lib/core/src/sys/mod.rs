@@ -20,6 +20,7 @@ pub use signal::Catch;
 pub use socket::unsent;
 pub use topology::{Cpu, Topology};
 
+pub(crate) mod environment;
 pub(crate) mod fork;
 pub(crate) mod starting;
 pub(crate) mod stderr;

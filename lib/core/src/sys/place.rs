@@ -4,6 +4,7 @@
 //! the first of them it may, a client looks into each. Whoever can write into R can pose as a service, so a folder
 //! somebody else owns or may write to is refused, and a symbolic link in a shared folder is never followed.
 
+use super::environment;
 use crate::error::Error;
 use nix::unistd::geteuid;
 use std::env;
@@ -81,8 +82,7 @@ fn usual_places() -> Vec<(PathBuf, Rule)> {
 
 /// A folder named by the environment; relative ones are made absolute, so that a later `chdir` does not move them.
 fn from_environment(name: &str) -> Option<PathBuf> {
-    let value = env::var_os(name).filter(|value| !value.is_empty())?;
-    let path = PathBuf::from(value);
+    let path = PathBuf::from(environment::variable(name)?);
     Some(absolute(&path).unwrap_or(path))
 }
 

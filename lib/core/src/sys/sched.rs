@@ -20,6 +20,7 @@ pub enum Class {
 
 /// The class of the thread `tid`; 0 is the calling thread. Fails with ESRCH when there is no such thread.
 pub fn class(tid: libc::pid_t) -> io::Result<Class> {
+    check(tid)?;
     // SAFETY: the call takes a number and gives one.
     let policy = unsafe { libc::sched_getscheduler(tid) };
     let policy = Errno::result(policy)? & !libc::SCHED_RESET_ON_FORK;
@@ -48,6 +49,7 @@ pub fn set_class(tid: libc::pid_t, class: Class) -> io::Result<()> {
     if nice.is_some_and(|nice| !NICE.contains(&nice)) {
         return Err(Errno::EINVAL.into());
     }
+    check(tid)?;
     let parameter = libc::sched_param { sched_priority: priority.into() };
     // SAFETY: the parameter lives for the call and is only read.
     Errno::result(unsafe { libc::sched_setscheduler(tid, policy, &raw const parameter) })?;
@@ -55,6 +57,11 @@ pub fn set_class(tid: libc::pid_t, class: Class) -> io::Result<()> {
         Some(nice) => set_priority(Whose::Process(tid), nice.into()),
         None => Ok(()),
     }
+}
+
+/// No thread has a number below zero; the kernel takes it for a mistake of another kind (EINVAL).
+fn check(tid: libc::pid_t) -> io::Result<()> {
+    if tid < 0 { Err(Errno::ESRCH.into()) } else { Ok(()) }
 }
 
 /// Whose nice value is meant. On Linux a process's is that of one thread: the one of that id.

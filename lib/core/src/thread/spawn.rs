@@ -59,9 +59,6 @@ pub unsafe fn spawn_like(main: Main, argument: *mut c_void, likeness: &Likeness)
     let settings = Settings { pin: likeness.pin.clone(), class: likeness.class };
     let start = Start { main, argument, name: likeness.name.clone(), settings, answer: answer.clone() };
     let start = Box::into_raw(Box::new(start));
-    let first = first as unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
-    // SAFETY: the two ABIs differ in what the compiler assumes of the caller only, and that is the C library.
-    let first = unsafe { mem::transmute::<unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void, Main>(first) };
     // SAFETY: `first` takes what `start` points to, once; our caller vouches for the rest.
     let thread = unsafe { create(first, start.cast(), likeness.stack) };
     let thread = thread.inspect_err(|_| {
@@ -93,26 +90,39 @@ struct Start {
     answer: Answer,
 }
 
-/// The first function of the new thread. When `main` leaves by `pthread_exit` or is cancelled, this frame is unwound: it
-/// owns nothing by then.
+/// The first function of the new thread: asks [`prepared`] what is to run, and jumps there. No frame of ours is left below
+/// `main`, which may leave by `pthread_exit` or be cancelled: that unwinds to the end of the stack, and must not meet Rust.
 ///
 /// # Safety
 /// `start` is a box of [`Start`], and is ours.
-unsafe extern "C-unwind" fn first(start: *mut c_void) -> *mut c_void {
-    // SAFETY: our caller's promise is the callee's.
-    let Some((main, argument)) = (unsafe { prepared(start) }) else { return ptr::null_mut() };
-    // SAFETY: only the promise not to unwind is dropped from the type.
-    let main = unsafe { mem::transmute::<Main, unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void>(main) };
-    // SAFETY: whoever called `spawn_like` vouched for function and argument.
-    unsafe { main(argument) }
+#[unsafe(naked)]
+unsafe extern "C" fn first(start: *mut c_void) -> *mut c_void {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "sub rsp, 24", "mov rsi, rsp", "call {prepared}", "mov rdi, [rsp]", "add rsp, 24",
+        "test rax, rax", "je 2f", "jmp rax", "2:", "ret",
+        prepared = sym prepared
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-32]!", "add x1, sp, #16", "bl {prepared}", "mov x9, x0", "ldr x0, [sp, #16]",
+        "ldp x29, x30, [sp], #32", "cbz x9, 2f", "br x9", "2:", "mov x0, #0", "ret",
+        prepared = sym prepared
+    );
+    #[cfg(target_arch = "arm")]
+    core::arch::naked_asm!(
+        "push {{r4, lr}}", "sub sp, sp, #8", "mov r1, sp", "bl {prepared}", "mov r12, r0", "ldr r0, [sp]",
+        "add sp, sp, #8", "pop {{r4, lr}}", "cmp r12, #0", "beq 2f", "bx r12", "2:", "mov r0, #0", "bx lr",
+        prepared = sym prepared
+    );
 }
 
-/// Makes this thread what it is to be, tells the starter, and says what is to run.
+/// Makes this thread what it is to be, tells the starter, and says what is to run, with which argument; nothing if it
+/// could not be done.
 ///
 /// # Safety
-/// As [`first`].
-#[inline(never)]
-unsafe fn prepared(start: *mut c_void) -> Option<(Main, *mut c_void)> {
+/// As [`first`]; `argument` may be written.
+unsafe extern "C" fn prepared(start: *mut c_void, argument: *mut *mut c_void) -> Option<Main> {
     // SAFETY: it came from `Box::into_raw` in `spawn_like`, which gave it to us alone.
     let start = unsafe { Box::from_raw(start.cast::<Start>()) };
     let mut applied = start.settings.apply();
@@ -121,7 +131,9 @@ unsafe fn prepared(start: *mut c_void) -> Option<(Main, *mut c_void)> {
     }
     let ready = applied.is_ok();
     start.answer.give(applied);
-    ready.then_some((start.main, start.argument))
+    // SAFETY: our caller's promise.
+    unsafe { argument.write(start.argument) };
+    ready.then_some(start.main)
 }
 
 /// # Safety
