@@ -56,13 +56,27 @@ const _: () = {
     let _ = [msf_log_write_c, header::msf_log_write];
 };
 
-// `write.c` finds `log_text` under this name; hidden, it is no symbol of the finished library.
+// `write.c` finds `log_text` and `log_wants` under these names; hidden, they are no symbols of the finished library.
 core::arch::global_asm!(
     ".globl msf_log_text",
     ".hidden msf_log_text",
     ".set msf_log_text, {}",
-    sym log_text
+    ".globl msf_log_wants",
+    ".hidden msf_log_wants",
+    ".set msf_log_wants, {}",
+    sym log_text,
+    sym log_wants
 );
+
+/// What `write.c` asks before it formats anything: 0 where the record is not wanted.
+///
+/// # Safety
+/// `module` is NUL-terminated.
+unsafe extern "C" fn log_wants(level: c_int, module: *const c_char) -> c_int {
+    // SAFETY: the contract is our caller's.
+    let module = unsafe { bytes(module) }.unwrap_or_default();
+    c_int::from(log::wants_bytes(clamped(level), module))
+}
 
 /// What `write.c` calls with the formatted text: 0, −1, or −2 in a second copy of the library. It restores errno.
 ///

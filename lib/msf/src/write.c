@@ -4,7 +4,6 @@
  * While it runs the thread cannot be cancelled: writing is a cancellation point, and a cancellation would
  * unwind through the Rust code that holds the logger's lock.
  */
-#define _GNU_SOURCE /* strchrnul */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,29 +15,48 @@
 #define REFUSED (-2)
 #define HIDDEN __attribute__((visibility("hidden")))
 
+HIDDEN int msf_log_wants(int level, const char *module);
 HIDDEN int msf_log_text(int level, const char *module, const char *func, const char *file, int line,
                         const char *text, size_t length);
 HIDDEN int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                            const char *fmt, ...);
 
-/* Writes value at `at`, in front of `end`; NULL when it does not fit. */
+/*
+ * Writes value at `at`, in front of `end`; NULL when it does not fit. Decimal digits come in pairs: it is the division
+ * that costs.
+ */
 static char *number(char *at, const char *end, unsigned long long value, int hex, int negative)
 {
     char digits[24];
-    int count = 0;
+    char *first = digits + sizeof digits;
+    size_t count;
 
-    do {
-        digits[count++] = "0123456789abcdef"[hex ? value & 15 : value % 10];
-        value = hex ? value >> 4 : value / 10;
-    } while (value != 0);
-    if (negative) {
-        digits[count++] = '-';
+    if (hex) {
+        do {
+            *--first = "0123456789abcdef"[value & 15];
+            value >>= 4;
+        } while (value != 0);
+    } else {
+        while (value >= 10) {
+            unsigned pair = (unsigned)(value % 100);
+
+            value /= 100;
+            *--first = (char)('0' + pair % 10);
+            *--first = (char)('0' + pair / 10);
+        }
+        if (value != 0 || first == digits + sizeof digits) {
+            *--first = (char)('0' + value);
+        }
     }
-    if (end - at < count) {
+    if (negative) {
+        *--first = '-';
+    }
+    count = (size_t)(digits + sizeof digits - first);
+    if ((size_t)(end - at) < count) {
         return NULL;
     }
-    while (count > 0) {
-        *at++ = digits[--count];
+    while (count-- > 0) {
+        *at++ = *first++;
     }
     return at;
 }
@@ -64,15 +82,14 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
 
     for (;; fmt++) {
         int size = 0; /* 1: long or size_t, 2: long long */
-        const char *next = strchrnul(fmt, '%');
-        size_t literal = (size_t)(next - fmt);
 
-        if (literal >= (size_t)(end - at)) {
+        /* Between two conversions there are a few letters: less than two calls of the C library cost. */
+        while (*fmt != '%' && *fmt != '\0' && at < end) {
+            *at++ = *fmt++;
+        }
+        if (at == end) {
             return -1;
         }
-        memcpy(at, fmt, literal);
-        at += literal;
-        fmt = next;
         if (*fmt == '\0') {
             return (int)(at - text);
         }
@@ -119,6 +136,9 @@ int msf_log_write_c(int level, const char *module, const char *func, const char 
 
     if (module == NULL || fmt == NULL) {
         return -1;
+    }
+    if (!msf_log_wants(level, module)) {
+        return 0;
     }
     va_start(args, fmt);
     length = quick(brief, brief + sizeof brief, fmt, args);

@@ -186,6 +186,12 @@ pub fn stats() -> Result<Stats, Error> {
     Ok(stats)
 }
 
+/// [`wants`] for a module whose name may be any bytes: to be asked before a text is formatted.
+#[inline]
+pub fn wants_bytes(level: Level, module: &[u8]) -> bool {
+    modules::wants(level, module)
+}
+
 /// Writes one record. What becomes of it is not told: a program does not stop because its disk is full.
 pub fn write(level: Level, module: &str, func: &str, file: &str, line: u32, text: fmt::Arguments<'_>) {
     if !modules::wants(level, module.as_bytes()) {

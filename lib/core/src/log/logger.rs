@@ -5,7 +5,7 @@
 
 use super::entry::Entry;
 use super::output::Outputs;
-use super::record::{self, Source};
+use super::record::{self, Source, Tail};
 use super::ring::Ring;
 use super::rotate::Limit;
 use super::session::{EPOCH, Session};
@@ -37,6 +37,7 @@ pub(super) struct Logger {
     pub directly: u32,
     pub stats: Stats,
     stamp: Stamp,
+    tail: Tail,
     lines: Vec<u8>,
     /// Records that could not be written since the last one that could.
     lost: u64,
@@ -63,6 +64,7 @@ impl Logger {
             directly: 0,
             stats: Stats::NONE,
             stamp: Stamp::new(),
+            tail: Tail::new(),
             lines: Vec::new(),
             lost: 0,
             said: None,
@@ -175,7 +177,8 @@ impl Logger {
             }
             self.lines.push(b'[');
             self.lines.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
-            record::compose(&mut self.lines, entry.level, &entry.source, entry.text, pid, entry.tid);
+            record::begin(&mut self.lines, entry.level, &entry.source, entry.text);
+            self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
             if fresh {
                 self.outputs.give(&entry, pid);
             }

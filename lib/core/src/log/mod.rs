@@ -51,7 +51,7 @@ mod writer;
 
 pub use caller::{
     add_output, close, flush, limit, open, open_default, record_panics, recover, remove_output, reopen, set_level,
-    set_mode, set_module_level, set_policy, set_ring, stats, wants, write, write_bytes,
+    set_mode, set_module_level, set_policy, set_ring, stats, wants, wants_bytes, write, write_bytes,
 };
 pub use front::install;
 pub use output::Output;
@@ -115,7 +115,7 @@ pub enum Level {
 impl Level {
     /// The level with the C interface's number, if there is one.
     pub fn from_number(number: i32) -> Option<Level> {
-        Level::ALL.iter().copied().find(|level| *level as i32 == number)
+        usize::try_from(number).ok().and_then(|number| Level::ALL.get(number).copied())
     }
 
     /// The level called `name` ("warn", "WARN"), if there is one.

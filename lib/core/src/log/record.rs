@@ -21,13 +21,17 @@ pub struct Source<'a> {
 /// A record is one line whatever the text holds: a newline at its end is dropped, one inside becomes `\n` in two
 /// characters (a carriage return `\r`). Other bytes, colours included, stay as they are.
 pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
+    begin(out, level, source, text);
+    out.extend_from_slice(Tail::new().of(pid, tid));
+}
+
+/// As [`compose`], without the [`Tail`].
+pub(super) fn begin(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8]) {
     // Names are hardly ever longer than this; where they are, or a text has line ends in it, the buffer grows.
-    out.reserve(text.len() + source.module.len() + source.func.len() + source.file.len() + 80);
+    out.reserve(text.len() + source.module.len() + source.func.len() + source.file.len() + 96);
     out.extend_from_slice(b"][");
     flat(out, source.module);
-    out.extend_from_slice(b"][");
-    out.extend_from_slice(level.name().as_bytes());
-    out.extend_from_slice(b"][");
+    out.extend_from_slice(between(level));
     flat(out, source.func);
     out.push(b' ');
     flat(out, source.file);
@@ -35,11 +39,45 @@ pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text
     number(out, source.line);
     out.extend_from_slice(b"] ");
     flat(out, without_line_end(text));
-    out.extend_from_slice(b"[pid:");
-    number(out, i64::from(pid));
-    out.extend_from_slice(b",tid:");
-    number(out, i64::from(tid));
-    out.extend_from_slice(b"]\n");
+}
+
+/// How lines end, kept from one record to the next: most of them are one thread's.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pid: i32,
+    tid: i32,
+    text: Vec<u8>,
+}
+
+impl Tail {
+    pub const fn new() -> Tail {
+        Tail { pid: 0, tid: 0, text: Vec::new() }
+    }
+
+    /// `[pid:13962,tid:13970]` and the newline.
+    pub fn of(&mut self, pid: i32, tid: i32) -> &[u8] {
+        if (self.pid, self.tid) != (pid, tid) || self.text.is_empty() {
+            (self.pid, self.tid) = (pid, tid);
+            self.text.clear();
+            self.text.extend_from_slice(b"[pid:");
+            number(&mut self.text, i64::from(pid));
+            self.text.extend_from_slice(b",tid:");
+            number(&mut self.text, i64::from(tid));
+            self.text.extend_from_slice(b"]\n");
+        }
+        &self.text
+    }
+}
+
+/// What stands between a record's module and its function.
+fn between(level: Level) -> &'static [u8] {
+    match level {
+        Level::Fatal => b"][FATAL][",
+        Level::Error => b"][ERROR][",
+        Level::Warn => b"][WARN][",
+        Level::Debug => b"][DEBUG][",
+        Level::Info => b"][INFO][",
+    }
 }
 
 fn without_line_end(mut text: &[u8]) -> &[u8] {
@@ -70,25 +108,33 @@ fn has_no_controls(text: &[u8]) -> bool {
     let below = |word: u64| word.wrapping_sub(ONES * 0x0e) & !word & (ONES * 0x80);
     let (words, rest) = text.as_chunks::<8>();
     let found = words.iter().fold(0, |found, word| found | below(u64::from_ne_bytes(*word)));
-    found == 0 && rest.iter().all(|byte| *byte >= 0x0e)
+    // What is left of a longer text is looked at with what is before it, in one go.
+    match text.last_chunk::<8>() {
+        Some(last) => found | below(u64::from_ne_bytes(*last)) == 0,
+        None => rest.iter().all(|byte| *byte >= 0x0e),
+    }
 }
 
+/// Two digits at a time: a division is the dearest of it.
 fn number(out: &mut Vec<u8>, value: i64) {
     let mut digits = [b'0'; 20];
-    let mut at = digits.len();
+    let (pairs, _) = digits.as_chunks_mut::<2>();
     let mut rest = value.unsigned_abs();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        at -= 1;
+    let mut length = 0;
+    for pair in pairs.iter_mut().rev() {
+        let two = (rest % 100) as u8;
+        rest /= 100;
+        *pair = [b'0' + two / 10, b'0' + two % 10];
+        length += 2;
         if rest == 0 {
+            length -= usize::from(two < 10);
             break;
         }
     }
     if value < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+    out.extend_from_slice(digits.get(20 - length..).unwrap_or_default());
 }
 
 #[cfg(test)]
