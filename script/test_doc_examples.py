@@ -20,7 +20,7 @@ AREAS = ["crypto", "event-loop", "files", "logging", "memory", "network", "proce
 
 
 def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+    return re.findall(rf"^```{language}(?:,\w+)*\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
 class Examples(unittest.TestCase):
