@@ -342,7 +342,8 @@ mod tests {
             let (mut here, there) = io::pipe().unwrap();
             let other = std::fs::File::open("/dev/null").unwrap();
             let (a, b) = (there.as_raw_fd(), other.as_raw_fd());
-            let plan = shell(&format!("echo back >/proc/self/fd/{b}; [ -e /proc/$$/fd/{a} ] && [ ! -e /proc/$$/fd/500 ]"));
+            let plan =
+                shell(&format!("echo back >/proc/self/fd/{b}; [ -e /proc/$$/fd/{a} ] && [ ! -e /proc/$$/fd/500 ]"));
             let plan = plan.descriptor(there, b).unwrap().descriptor(other, a).unwrap();
             assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
             drop(plan);
