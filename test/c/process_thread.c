@@ -64,6 +64,8 @@ int main(void)
     MUST(mkdtemp(folder) != NULL);
     snprintf(log, sizeof log, "%s/x.log", folder);
     MUST(msf_log_init(log) == 0);
+    /* One file, however fast these threads are. */
+    MUST(msf_log_limit((u64)1 << 30, 1) == 0);
     for (i = 0; i < 20; i++) {
         MUST(msf_pthread_spawn(&thread, logs_for_ever, NULL) == 0);
         usleep(1000);

@@ -321,7 +321,7 @@ class Control(DaemonCase):
         said = self.call("shutdown", user=NOBODY)
         self.assertNotEqual(said.returncode, 0)
         self.assertIsNone(self.daemon.poll())
-        self.assertIn("user 65534 is not heard", self.log())
+        wait_for("the log to tell", lambda: "user 65534 is not heard" in self.log())
 
     def test_regress_who_waits_for_the_end_learns_it_even_with_his_side_closed(self):
         peer = self.knock()
