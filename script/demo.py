@@ -62,7 +62,8 @@ class House:
         self.folder = folder
         self.runtime = folder / "run"
         self.logs = folder / "log"
-        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs)}
+        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs),
+                    "MSF_LOG_RING_DIR": str(self.logs)}    # what a killed program has not written yet
         self.env.pop("MSF_AGENT_SOCK", None)
         self.memory = shared_memory()
         self.daemon = None

@@ -57,7 +57,8 @@ class Agent:
         conf = self.folder / "msf_agent.conf"
         conf.write_text(SETTINGS.format(nmid=self.port, http=self.http) + self.settings)
         self.said = self.folder / "agent.out"
-        env = {**os.environ, "MSF_RUN_DIR": str(self.folder / "run"), "MSF_LOG_DIR": str(self.folder / "log")}
+        env = {**os.environ, "MSF_RUN_DIR": str(self.folder / "run"), "MSF_LOG_DIR": str(self.folder / "log"),
+               "MSF_LOG_RING_DIR": str(self.folder)}
         with self.said.open("w") as out:
             self.child = subprocess.Popen([STAGE / "bin/msf_agent", "-c", conf], env=env, cwd=self.folder,
                                           stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)

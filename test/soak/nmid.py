@@ -42,7 +42,7 @@ function.SoakMute.in_flight=1
 function.SoakCrowd.queue_limit=2
 function.SoakCrowd.in_flight=1
 """)
-        env = {**os.environ, "MSF_RUN_DIR": str(home), "MSF_LOG_DIR": str(home / "log")}
+        env = {**os.environ, "MSF_RUN_DIR": str(home), "MSF_LOG_DIR": str(home / "log"), "MSF_LOG_RING_DIR": str(home)}
         env.pop("MSF_AGENT_SOCK", None)
         self.child = subprocess.Popen([stage / "bin" / "msf_agent", "-c", settings], env=env, cwd=home, text=True,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
