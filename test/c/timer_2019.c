@@ -4,7 +4,6 @@
 #include <msf_time.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
 #define LONG 20000
 
@@ -184,29 +183,6 @@ static void destroy_ends_all_also_from_a_callback(void)
     CHECK_EQ(msf_timer_init(), 0);
 }
 
-static void the_child_has_none_until_it_asks_for_them(void)
-{
-    int status = 0;
-    pid_t child;
-
-    CHECK_EQ(msf_timer_add(9, 3600000, keep, &calls, CYCLE_TIMER, 0), 9);
-    child = fork();
-    if (child == 0) {
-        check_failures = 0;
-        CHECK_FAILS(msf_timer_remove(9), ESRCH);
-        CHECK_EQ(msf_timer_init(), 0);
-        CHECK_FAILS(msf_timer_remove(9), ENOENT);
-        calls = 0;
-        CHECK_EQ(msf_timer_add(9, 1, keep, &calls, LIMIT_TIMER, 1), 9);
-        CHECK_WITHIN(LONG, calls == 1);
-        msf_timer_destroy();
-        _exit(check_verdict());
-    }
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK_EQ(status, 0);
-    CHECK_EQ(msf_timer_remove(9), 0);
-}
-
 static void wrong_arguments_are_refused(void)
 {
     CHECK_FAILS(msf_timer_add(1, 1, NULL, NULL, CYCLE_TIMER, 0), EINVAL);
@@ -233,7 +209,6 @@ int main(void)
     remove_waits_for_the_callback();
     wrong_arguments_are_refused();
     callbacks_run_on_a_thread_of_their_own();
-    the_child_has_none_until_it_asks_for_them();
     destroy_ends_all_also_from_a_callback();
     msf_timer_destroy();
     return check_verdict();
