@@ -63,8 +63,8 @@ class DemoPair(unittest.TestCase):
         trio = self.settle()
         self.assertLess(time.monotonic() - began, 1.0)
         for line in ("UPnP friend name(UPNP).", "UPnP nat enable(1).", "UPnP discovery enable(2)."):
-            self.assertIn(line + "\n", self.text("msf_dlna"))
-            self.assertIn(line, self.log("msf_dlna"))
+            self.says("msf_dlna", line + "\n")
+            wait_for(f"the log to have {line!r}", lambda: line in self.log("msf_dlna"))
         self.end(*reversed(trio))
 
     def test_set_and_get_go_on_every_two_seconds(self):
@@ -79,7 +79,8 @@ class DemoPair(unittest.TestCase):
         self.says("msf_dlna", "UPnP friend name(DLNA).")
         self.assertRegex(self.text("msf_dlna"),
                          r"DLNA ack service callback data\(0x[0-9a-f]+\) len\(36\) cmd\(0x26\)\.\n")
-        self.assertIn("@@@@UPnP set: friend name(DLNA) nat enable(1) discovery enable(2).", self.log("msf_upnp"))
+        line = "@@@@UPnP set: friend name(DLNA) nat enable(1) discovery enable(2)."
+        wait_for("the log to have the values", lambda: line in self.log("msf_upnp"))
         self.end(*reversed(trio))
 
     def test_usage_is_two_lines_and_anything_else_is_refused(self):

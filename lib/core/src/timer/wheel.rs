@@ -373,9 +373,10 @@ mod tests {
 
     #[test]
     fn no_look_moves_more_than_its_share() {
+        let many = if cfg!(miri) { 1000 } else { 100_000 };
         let mut wheel = Wheel::new();
         let far = (3 << REVOLUTION) + 7;
-        for payload in 0..100_000u64 {
+        for payload in 0..many {
             let slot = wheel.take(|_| payload);
             wheel.start(slot, far + payload % 1000);
         }
@@ -385,11 +386,11 @@ mod tests {
             let before = wheel.waiting[far_place(3)];
             assert_eq!(wheel.pop(now), None);
             let moved = u64::from(before - wheel.waiting[far_place(3)]);
-            assert!(moved <= 100_000 / 2048 + 2 * LEAST, "moved {moved} in tick {now}");
+            assert!(moved <= many / 2048 + 2 * LEAST, "moved {moved} in tick {now}");
         }
         assert_eq!(wheel.waiting[far_place(3)], 0);
         let fired = std::iter::from_fn(|| wheel.pop(far + 2000)).count();
-        assert_eq!((fired, wheel.running(), wheel.next()), (100_000, 0, None));
+        assert_eq!((fired as u64, wheel.running(), wheel.next()), (many, 0, None));
     }
 
     #[test]
