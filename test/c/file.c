@@ -10,6 +10,7 @@
 
 #include <msf_file.h>
 
+#include "apart.h"
 #include "check.h"
 
 static char folder[] = "/tmp/msf-test-file-XXXXXX";
@@ -28,20 +29,6 @@ static char *in_folder(const char *name)
 static void write_text(const char *name, const char *text)
 {
     CHECK_EQ(msf_file_replace(in_folder(name), text, strlen(text), 0644), 0);
-}
-
-/* The exit status of `part` in a process of its own, as another user if we are root. */
-static int apart(int (*part)(void))
-{
-    int status = -1;
-    pid_t child = fork();
-
-    if (child == 0) {
-        check_failures = 0;
-        exit(part());
-    }
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static void as_one(void)

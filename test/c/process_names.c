@@ -10,21 +10,8 @@
 #include <msf_daemon.h>
 #include <msf_process.h>
 
+#include "apart.h"
 #include "check.h"
-
-/* The exit status of `part` in a process of its own. */
-static int apart(int (*part)(void))
-{
-    int status = -1;
-    pid_t child = fork();
-
-    if (child == 0) {
-        check_failures = 0;
-        exit(part());
-    }
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 static void names(void)
 {

@@ -9,17 +9,9 @@ use std::os::unix::fs::FileExt;
 /// # Errors
 /// When not even the first byte could be read.
 pub fn read_at(file: &impl FileExt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-        }
-    }
-    Ok(done)
+    pieces(buffer.len(), |done| {
+        file.read_at(buffer.get_mut(done..).unwrap_or_default(), offset.saturating_add(done as u64))
+    })
 }
 
 /// Writes all of `bytes` at `offset`: how many it was, fewer when the disk is full. The failure meets who goes on.
@@ -27,9 +19,14 @@ pub fn read_at(file: &impl FileExt, buffer: &mut [u8], offset: u64) -> io::Resul
 /// # Errors
 /// When not even the first byte could be written.
 pub fn write_at(file: &impl FileExt, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    pieces(bytes.len(), |done| file.write_at(bytes.get(done..).unwrap_or_default(), offset.saturating_add(done as u64)))
+}
+
+/// Has `step` transfer what lies behind the bytes that are done, until `length` are or it transfers no more.
+fn pieces(length: usize, mut step: impl FnMut(usize) -> io::Result<usize>) -> io::Result<usize> {
     let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match file.write_at(rest, offset.saturating_add(done as u64)) {
+    while done < length {
+        match step(done) {
             Ok(0) => break,
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
