@@ -2,6 +2,7 @@
 //!
 //! Looked up anew for every start, so a program that is installed or replaced meanwhile is found.
 
+use super::ready::Gift;
 use msf_conf::daemon::Launch;
 use msf_core::process::{Child, Plan, SpawnError};
 use std::env;
@@ -35,6 +36,10 @@ pub enum Unstartable {
     },
     /// A word with a NUL in it.
     Word(io::Error),
+    /// What it is to say that it is ready with cannot be made.
+    Readiness(io::Error),
+    /// The configuration has lost it meanwhile.
+    Gone,
     /// The kernel refused.
     Spawn {
         /// The file.
@@ -54,10 +59,10 @@ impl Surroundings {
         Surroundings { conf_folder: conf_folder.to_owned(), own_folder, path, environment }
     }
 
-    /// Starts what `launch` says; a child returned has become the program.
-    pub fn start(&self, launch: &Launch) -> Result<Child, Unstartable> {
+    /// Starts what `launch` says, with what it is given for this start; a child returned has become the program.
+    pub fn start(&self, launch: &Launch, gift: Gift) -> Result<Child, Unstartable> {
         let program = self.find(&launch.path)?;
-        let plan = self.plan(&program, launch).map_err(Unstartable::Word)?;
+        let plan = self.plan(&program, launch, gift).map_err(Unstartable::Word)?;
         plan.spawn().map_err(|source| Unstartable::Spawn { program, source })
     }
 
@@ -76,7 +81,7 @@ impl Surroundings {
         found.ok_or_else(|| Unstartable::NotFound { path: path.to_owned(), looked })
     }
 
-    fn plan(&self, program: &Path, launch: &Launch) -> io::Result<Plan> {
+    fn plan(&self, program: &Path, launch: &Launch, gift: Gift) -> io::Result<Plan> {
         let mut words = vec![OsString::from(program)];
         if let Some(conf) = launch.conf_in(&self.conf_folder) {
             words.extend([OsString::from("-c"), conf.into_os_string()]);
@@ -84,7 +89,10 @@ impl Surroundings {
         words.extend(launch.args.iter().map(OsString::from));
         let inherited = self.environment.iter().filter(|(key, _)| !launch.env.keys().any(|own| key == own.as_str()));
         let own = launch.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
-        let plan = Plan::new(program, words, inherited.cloned().chain(own))?;
+        let mut plan = Plan::new(program, words, inherited.cloned().chain(own).chain(gift.env))?;
+        for (fd, number) in gift.fds {
+            plan = plan.descriptor(fd, number)?;
+        }
         match launch.working_directory_in(&self.conf_folder) {
             Some(folder) => plan.in_folder(&folder),
             None => Ok(plan),
@@ -114,6 +122,8 @@ impl fmt::Display for Unstartable {
                 write!(f, "no executable \"{path}\" in {}", looked.join(", "))
             }
             Unstartable::Word(source) => write!(f, "cannot be put into a command line: {source}"),
+            Unstartable::Readiness(source) => write!(f, "cannot be heard when it is ready: {source}"),
+            Unstartable::Gone => f.write_str("no longer configured"),
             Unstartable::Spawn { program, source } => write!(f, "{}: {source}", program.display()),
         }
     }
