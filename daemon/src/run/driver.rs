@@ -4,6 +4,7 @@
 //! Decides nothing about a process's life: that is `law`. Knows of every source only how to find it: the files beside
 //! this one do the rest. Idle, it sleeps without a timer.
 
+use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
 use super::notice::Noticeboard;
@@ -42,6 +43,7 @@ pub struct Driver {
     pub(super) version: String,
     pub(super) surroundings: Surroundings,
     pub(super) outputs: Outputs,
+    pub(super) groups: Groups,
     pub(super) roll: Roll,
     /// What has happened and is not dealt with yet.
     events: VecDeque<(Key, Event)>,
@@ -112,6 +114,7 @@ pub struct Setting {
 impl Driver {
     /// Takes over the signals and begins to listen. Nothing is started yet.
     pub fn new(reactor: &Reactor, setting: Setting) -> io::Result<Driver> {
+        setting.surroundings.raise_own_limits();
         let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
         let mut watched = Slots::default();
         let full = || io::Error::other("no slot is left for a descriptor");
@@ -128,6 +131,7 @@ impl Driver {
             version: String::new(),
             surroundings: setting.surroundings,
             outputs: setting.outputs,
+            groups: Groups::default(),
             roll: Roll::default(),
             events: VecDeque::new(),
             feeding: false,

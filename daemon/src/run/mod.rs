@@ -4,11 +4,13 @@
 //! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
 //! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
 
+mod cgroup;
 mod chance;
 mod change;
 mod collect;
 mod desk;
 pub mod driver;
+mod fit;
 mod notice;
 mod order;
 pub mod outputs;

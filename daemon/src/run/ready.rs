@@ -39,13 +39,15 @@ pub enum Readying {
     },
 }
 
-/// What a process is given so that it can say that it is ready.
+/// What a process is given for one start.
 #[derive(Debug, Default)]
 pub struct Gift {
     /// Variables of its environment.
     pub env: Vec<(OsString, OsString)>,
     /// Descriptors, and their numbers.
     pub fds: Vec<(OwnedFd, i32)>,
+    /// Where it says that it belongs to its control group.
+    pub cgroup: Option<OwnedFd>,
 }
 
 impl Readying {

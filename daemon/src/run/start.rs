@@ -33,8 +33,9 @@ impl Driver {
     fn start_process(&mut self, key: Key) -> Result<Child, Unstartable> {
         // The phase that asked for it belongs to a service that is there.
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
-        let (readying, gift) =
+        let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         let start = || self.surroundings.start(&service.entry.launch, gift);
         let child = self.outputs.lent(&service.entry.name, start)?;
         service.readying = readying;
