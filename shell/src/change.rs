@@ -51,7 +51,7 @@ impl Keeper {
             Some(_) if self.is_up(name) => report.failed(format!("service {name} is up already")),
             Some(service) => {
                 let service = service.clone();
-                self.settings = newer;
+                self.adopt(newer);
                 self.take_up(&service, &mut report);
             }
         }
@@ -94,7 +94,7 @@ impl Keeper {
             msf_sys::log!(Level::Warn, MODULE, "{warning}");
         }
         self.remove_strangers(&newer, &mut report);
-        self.settings = newer;
+        self.adopt(newer);
         self.missing.clear();
         for service in self.settings.services.clone() {
             self.make_so(&service, &mut report);

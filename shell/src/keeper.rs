@@ -136,8 +136,8 @@ impl Keeper {
     /// Calls one slot of a service, and lets calls in, or no longer. The error is a whole sentence.
     pub fn step(&mut self, (of, at): Seat, slot: Slot) -> Result<(), String> {
         let Some(name) = self.name((of, at)) else { return Ok(()) };
-        if slot == Slot::Init {
-            self.requirements((of, at))?;
+        if matches!(slot, Slot::Init | Slot::Start) {
+            self.requirements((of, at), slot)?;
         }
         if slot == Slot::Stop {
             self.routes.close(&name);
@@ -150,12 +150,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// A service that was never up because of a failure has what it needs told by this.
-    fn requirements(&self, seat: Seat) -> Result<(), String> {
+    /// Whether what a service requires is as far as it is to be itself after `slot`.
+    fn requirements(&self, seat: Seat, slot: Slot) -> Result<(), String> {
         let Some(member) = self.generations.get(seat.0).and_then(|of| of.members.get(seat.1)) else { return Ok(()) };
         let up = |name: &String| {
             let stage = self.seat(name).and_then(|seat| self.stage(seat));
-            matches!(stage, Some(Stage::Initialised | Stage::Started))
+            matches!(stage, Some(Stage::Started)) || slot == Slot::Init && matches!(stage, Some(Stage::Initialised))
         };
         match member.conf.requires.iter().find(|name| !up(name)) {
             Some(name) => Err(format!("service {}: requires {name}, which is not up", member.conf.name)),
@@ -232,6 +232,14 @@ impl Keeper {
                 told
             }
         }
+    }
+
+    /// The file says something new. What only a new process can be stays as it is.
+    pub(crate) fn adopt(&mut self, mut newer: Shell) {
+        let Shell { name, author, version, desc, .. } = &mut self.settings;
+        let own = [name, author, version, desc].map(std::mem::take);
+        [newer.name, newer.author, newer.version, newer.desc] = own;
+        self.settings = newer;
     }
 
     /// Looks whether what was left mapped can go now.

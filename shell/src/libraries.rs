@@ -46,7 +46,8 @@ pub fn mapped(library: &Path) -> Option<PathBuf> {
     files.find(|file| file.file_name() == library.file_name())
 }
 
-fn nowhere(settings: &Shell, service: &Service) -> String {
+/// A library that is in none of the places.
+pub fn nowhere(settings: &Shell, service: &Service) -> String {
     format!(
         "no library \"{}\" (proc_svcs[{}].svc_libs in {}); looked for {}",
         service.library,

@@ -34,7 +34,7 @@ impl Keeper {
                 report.failed(format!("{} names no service {name}", self.settings.file.display()));
             }
             Ok(newer) => {
-                self.settings = newer;
+                self.adopt(newer);
                 match self.seat(name) {
                     Some(seat) => self.upgrade(seat, &mut report),
                     None => report.failed(format!("service {name} is not loaded")),
@@ -123,6 +123,9 @@ impl Keeper {
         }
         // A library of the system's was loaded as it is; a copy of it can be exchanged.
         let file = if file.is_absolute() { file } else { old.file.clone() };
+        if !file.exists() {
+            return Err(libraries::nowhere(&self.settings, first));
+        }
         self.load(&file, &services, old.number + 1)
     }
 

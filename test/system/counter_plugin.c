@@ -10,6 +10,7 @@
  *   -DABI=<n> -DSIZE=<n>
  *   -DSPIN -DSLEEPER -DTIMER -DHANDLER   what it leaves behind: a thread, busy or asleep, a timer, a signal handler
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
