@@ -53,6 +53,11 @@ FLOORS = {
         ["edge", "control"],
         ["app"],
     ],
+    "daemon/src": [
+        ["law"],
+        ["face"],
+        ["run"],
+    ],
 }
 STRANGERS = {"agent/src": [("edge", "control")]}
 LOCKS_BANNED = "agent/src"

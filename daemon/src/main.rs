@@ -1,22 +1,14 @@
 //! `msf_daemon`: starts the processes of its configuration and keeps them alive.
 //!
-//! Parses no protocol and loads no plugins. `life` and `law` decide, `driver` does; see doc/daemon.md.
+//! Parses no protocol and loads no plugins. `law` decides, `run` does, `face` talks; see doc/daemon.md.
 #![forbid(unsafe_code)]
 
-mod ask;
-mod chance;
-mod control;
-mod driver;
+mod face;
 mod law;
-mod life;
-mod output;
-mod plan;
-mod reload;
-mod service;
-mod status;
+mod run;
 
-use control::{Control, Request};
-use driver::{Driver, Setting};
+use face::ask;
+use face::control::{Control, Request};
 use msf_conf::args::{Accepts, Args};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
@@ -24,8 +16,9 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
-use output::Outputs;
-use plan::{Surroundings, is_executable};
+use run::driver::{Driver, Setting};
+use run::outputs::Outputs;
+use run::surroundings::{Surroundings, is_executable};
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
@@ -118,18 +111,17 @@ fn config(args: &Args) -> Result<PathBuf, Failure> {
 fn parse(file: &Path) -> Result<(), Failure> {
     let settings = Settings::read(file)?;
     let surroundings = Surroundings::new(folder_of(file));
-    let mut text = settings.to_string();
     for warning in &settings.warnings {
         eprintln!("msf_daemon: warning: {warning}");
     }
     for Process { name, launch, .. } in &settings.processes {
         match surroundings.find(&launch.path) {
-            Ok(program) if is_executable(&program) => text += &format!("{name} is {}\n", program.display()),
+            Ok(program) if is_executable(&program) => eprintln!("msf_daemon: {name} is {}", program.display()),
             Ok(program) => eprintln!("msf_daemon: warning: {name}: {} is not executable", program.display()),
             Err(missing) => eprintln!("msf_daemon: warning: {name}: {missing}"),
         }
     }
-    show(&text)
+    show(&settings.to_string())
 }
 
 /// Everything that can be refused is tried while there still is a terminal to say so.
@@ -138,7 +130,8 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
     let settings = Settings::read(file).map_err(wrong)?;
     let mut claim = claim(ask::NAME)?;
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
-    let control = Control::listen(&run_dir()?)?;
+    let run_dir = run_dir()?;
+    let control = Control::listen(&run_dir)?;
     let surroundings = Surroundings::new(folder_of(file));
     let (mut ready, mut outputs) = (None, Outputs::inherited());
     if background {
@@ -147,7 +140,7 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
         claim.renew()?;
         outputs = Outputs::in_folder(&log_dir()?)?;
     }
-    let setting = Setting { config: file.to_owned(), claim, control, surroundings, outputs, starter };
+    let setting = Setting { config: file.to_owned(), claim, run_dir, control, surroundings, outputs, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -50,10 +50,15 @@ fn wrong_usage_and_wrong_configuration_end_with_2_and_name_what_is_wrong() {
 fn help_version_and_parse_need_no_daemon() {
     let place = Place::new();
     assert!(text(&place.run(&["-h"]).stdout).starts_with("usage: msf_daemon"));
-    let mut process = sleeper(0, "one");
-    process["proc_cnof"] = json!("x");
-    place.configure(json!([process, {"proc_idx": 1, "proc_name": "two", "proc_path": "/nowhere/at/all"}]));
+    let original = json!({
+        "msf_author": "test", "msf_version": "v1", "msf_desc": "a test",
+        "msf_procs": [
+            {"proc_idx": 0, "proc_name": "one", "proc_path": "sleep", "proc_cnof": "x"},
+            {"proc_idx": 1, "proc_name": "two", "proc_path": "/nowhere/at/all"},
+        ],
+    });
     let config = place.config();
+    fs::write(&config, original.to_string()).unwrap();
     let version = place.run(&["-v", "-c", config.to_str().unwrap()]);
     assert_eq!(
         text(&version.stdout),
@@ -62,9 +67,20 @@ fn help_version_and_parse_need_no_daemon() {
     let parse = place.run(&["-k", "parse", "-c", config.to_str().unwrap()]);
     assert!(parse.status.success());
     let (out, err) = (text(&parse.stdout), text(&parse.stderr));
-    assert!(out.contains("process 0 one\n") && out.contains("one is /"), "{out}");
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let restart = &shown["msf_procs"][0]["restart"];
+    assert_eq!((&restart["policy"], &restart["delay_ms"]), (&json!("always"), &json!(100)));
+    assert!(err.contains("msf_daemon: one is /"), "{err}");
     assert!(err.contains("msf_procs[0].proc_cnof: unknown key; did you mean \"proc_conf\"?"), "{err}");
     assert!(err.contains("two: /nowhere/at/all is not executable"), "{err}");
+    // What it shows means the same again.
+    fs::write(&config, &out).unwrap();
+    assert_eq!(text(&place.run(&["-k", "parse", "-c", config.to_str().unwrap()]).stdout), out);
+    // With one key of ours in it, the file was written for us.
+    fs::write(&config, original.to_string().replace("\"proc_cnof\"", "\"nice\": 1, \"proc_cnof\"")).unwrap();
+    let refused = place.run(&["-c", config.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("proc_cnof: unknown key; did you mean \"proc_conf\"?"));
 }
 
 #[test]

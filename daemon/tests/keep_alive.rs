@@ -159,3 +159,37 @@ fn processes_go_on_when_the_daemon_is_killed() {
     second.signal(Signal::SIGTERM);
     assert_eq!(second.ended().code(), Some(0));
 }
+
+#[test]
+fn a_process_has_the_rights_limits_and_shares_of_its_entry() {
+    let place = Place::new();
+    let root = nix::unistd::geteuid().is_root();
+    let told = place.file("told");
+    let mut script =
+        String::from("ulimit -n; ulimit -Hc; umask; nice; grep Cpus_allowed_list /proc/$$/status | cut -f2;");
+    script += "cut -d' ' -f41 /proc/$$/stat;";
+    script += if root { "id -u; id -g; id -G; grep CapEff /proc/$$/status | cut -f2" } else { "" };
+    let mut process = shell(0, "one", &format!("({script}) > told.new; mv told.new told; exec sleep 1000"));
+    fs::create_dir(place.file("w")).unwrap();
+    std::os::unix::fs::chown(place.file("w"), Some(65534).filter(|_| root), None).unwrap();
+    let cpu = fs::read_to_string("/proc/self/status").unwrap();
+    let cpu = cpu.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap();
+    let cpu: u32 = cpu.split(['\t', '-', ',']).nth(1).unwrap().parse().unwrap();
+    let keys = json!({
+        "rlimits": {"nofile": [50, 60], "core": 0}, "umask": "027", "nice": 19, "cpu_affinity": [cpu],
+        "scheduling": {"class": "batch"}, "cgroup": {"pids_max": 100}, "working_directory": "w",
+    });
+    let as_root = json!({"user": "65534", "group": 65534, "groups": ["65533"], "capabilities": ["chown"]});
+    let all = keys.as_object().unwrap().iter().chain(as_root.as_object().unwrap().iter().filter(|_| root));
+    all.for_each(|(key, value)| process[key] = value.clone());
+    place.configure(json!([process]));
+    let daemon = place.start();
+    let told = told.parent().unwrap().join("w/told");
+    until("it has spoken", || told.exists());
+    let mut expected = format!("50\n0\n0027\n19\n{cpu}\n3\n");
+    if root {
+        expected += "65534\n65534\n65534 65533\n0000000000000001\n";
+    }
+    assert_eq!(fs::read_to_string(told).unwrap(), expected);
+    assert_eq!(daemon.place.process("one")["state"], "up");
+}

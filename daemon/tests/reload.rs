@@ -36,12 +36,21 @@ fn whoever_reloads_is_told_of_unknown_keys_and_of_programs_that_cannot_be_execut
     let daemon = place.start();
     let mut one = sleeper(0, "one");
     one["proc_nane"] = json!("typo");
+    daemon.place.configure(json!([one]));
+    let refused = daemon.place.run(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(complaint.contains("proc_nane: unknown key; did you mean \"proc_name\"?"), "{complaint}");
+    // In a file that has the original's keys only, it is a warning.
+    let mut original = serde_json::to_value(json!({"msf_author": "a", "msf_version": "v", "msf_desc": "d"})).unwrap();
+    let plain = json!({"proc_idx": 0, "proc_name": "one", "proc_path": "yes", "proc_nane": "typo"});
     let absent = json!({"proc_idx": 1, "proc_name": "absent", "proc_path": "/nowhere/at/all"});
-    daemon.place.configure(json!([one, absent]));
+    original["msf_procs"] = json!([plain, absent]);
+    fs::write(daemon.place.config(), original.to_string()).unwrap();
     let reload = daemon.place.run(&["reload"]);
     let told = String::from_utf8(reload.stdout).unwrap();
     let lines: Vec<_> = told.lines().collect();
-    assert_eq!((reload.status.code(), lines.len(), lines[0]), (Some(0), 3, "keep one, start absent"), "{told}");
+    assert_eq!((reload.status.code(), lines.len(), lines[0]), (Some(0), 3, "restart one, start absent"), "{told}");
     assert!(lines[1].starts_with("warning: ") && lines[1].contains("proc_nane"), "{told}");
     assert!(lines[2].starts_with("warning: absent: not started: /nowhere/at/all: cannot execute: No such"), "{told}");
 }

@@ -1,15 +1,32 @@
 //! Settings of `msf_daemon`: the original's JSON (`msf_author … msf_procs[]`) and, beside it, how processes are
-//! restarted, stopped and surrounded.
+//! started, ordered, restarted and stopped.
 //!
-//! Pure: paths are taken as written; who looks for an executable, and where, is the daemon's business. A key nobody
-//! knows is a warning, as in the original's format; in a file that says `"version": 1` it is an error.
+//! Pure: paths and names of users are taken as written; who looks for them, and where, is the daemon's business. A key
+//! nobody knows is a warning in a file that has the original's keys only; in any other it is an error.
+
+mod launch;
+mod limits;
+mod order;
+mod read;
+mod ready;
+mod restart;
+mod rights;
+mod share;
 
 use crate::ConfError;
 use crate::json::{Doc, Object};
-use std::collections::{BTreeMap, HashSet};
+use crate::tree::{Map, Value, json};
+pub use launch::Launch;
+pub use limits::{Cgroup, Limit};
+pub use order::Order;
+use read::Layers;
+pub use ready::{Probe, Ready, Told};
+pub use restart::{Policy, Restart, Stop};
+pub use rights::Rights;
+pub use share::{Class, Share};
+use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 /// Everything the file says, defaults filled in, every range checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +37,14 @@ pub struct Settings {
     pub version: String,
     /// `msf_desc`, for the banner.
     pub desc: String,
-    /// `msf_procs`, in the order of the file: started in this order, stopped in reverse.
+    /// `msf_procs`, in the order of the file.
     pub processes: Vec<Process>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
 }
 
 /// One entry of `msf_procs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// `proc_idx`: the number shown in the banner.
     pub index: i64,
@@ -35,52 +52,14 @@ pub struct Process {
     pub name: String,
     /// How it is run; a change here is a restart.
     pub launch: Launch,
-    /// `restart`, over the file's own `restart`, over the defaults.
+    /// What must be there before it is started.
+    pub order: Order,
+    /// `ready`: when it counts as up.
+    pub ready: Ready,
+    /// `restart`: how it comes back.
     pub restart: Restart,
-    /// `stop_timeout_ms`: how long after SIGTERM the SIGKILL comes.
-    pub stop_timeout: Duration,
-}
-
-/// What is run, with what, and where.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Launch {
-    /// `proc_path`: the executable, as written.
-    pub path: String,
-    /// `proc_conf`: handed over as `-c <proc_conf>`.
-    pub conf: Option<String>,
-    /// `args`: what follows on the command line.
-    pub args: Vec<String>,
-    /// `env`: set over what the daemon itself was given.
-    pub env: BTreeMap<String, String>,
-    /// `working_directory`.
-    pub working_directory: Option<String>,
-}
-
-/// The restart law: a bucket of immediate restarts, then a growing delay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restart {
-    /// `immediate`: restarts without delay that a full bucket holds.
-    pub immediate: u32,
-    /// `refill_ms`: how long one of them takes to come back.
-    pub refill: Duration,
-    /// `delay_ms`: the first delay once the bucket is empty; it doubles from there.
-    pub delay: Duration,
-    /// `delay_max_ms`: where doubling ends.
-    pub delay_max: Duration,
-    /// `reset_ms`: a process up for this long has a full bucket and the first delay again.
-    pub reset: Duration,
-}
-
-impl Default for Restart {
-    fn default() -> Self {
-        Restart {
-            immediate: 10,
-            refill: Duration::from_secs(10),
-            delay: Duration::from_millis(100),
-            delay_max: Duration::from_secs(10),
-            reset: Duration::from_secs(60),
-        }
-    }
+    /// How it is told to end.
+    pub stop: Stop,
 }
 
 impl Settings {
@@ -96,9 +75,11 @@ impl Settings {
 
     fn from_doc(doc: &Doc) -> Result<Settings, ConfError> {
         let top = doc.top();
-        let mut strangers = top.unknown(TOP_KEYS);
-        let restart = law(&top, Restart::default(), &mut strangers)?;
-        let stop_timeout = millis(&top, "stop_timeout_ms", 0)?.unwrap_or(STOP_TIMEOUT);
+        let mut strangers = top.unknown(&[TOP_KEYS, OUR_TOP_KEYS].concat());
+        let defaults = top.object("defaults")?;
+        if let Some(defaults) = &defaults {
+            strangers.extend(defaults.unknown(OUR_KEYS));
+        }
         let entries = top.objects("msf_procs")?;
         let entries = entries.ok_or_else(|| top.error("msf_procs", "missing; expected an array of objects"))?;
         if entries.is_empty() {
@@ -107,13 +88,16 @@ impl Settings {
         let mut processes = Vec::with_capacity(entries.len());
         let mut names = HashSet::with_capacity(entries.len());
         for entry in &entries {
-            let process = process(entry, restart, stop_timeout, &mut strangers)?;
+            strangers.extend(entry.unknown(&[PROCESS_KEYS, OUR_KEYS, OUR_OWN_KEYS].concat()));
+            let process = Process::read(entry, &Layers::new(entry, defaults.as_ref(), &top), &mut strangers)?;
             if !names.insert(process.name.clone()) {
                 return Err(entry.error("proc_name", format!("\"{}\" is used twice; names are unique", process.name)));
             }
             processes.push(process);
         }
-        if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
+        order::check(&processes, &entries)?;
+        top.integer("version", 1..=1)?;
+        if is_ours(&top, &entries) && !strangers.is_empty() {
             return Err(strangers.remove(0));
         }
         Ok(Settings {
@@ -124,6 +108,24 @@ impl Settings {
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
     }
+
+    /// As a document that says all of it, defaults written out; read again, it is the same.
+    pub fn shown(&self) -> Value {
+        json!({
+            "version": 1,
+            "msf_author": self.author,
+            "msf_version": self.version,
+            "msf_desc": self.desc,
+            "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Whether a file uses anything that the original did not have: then it was written for us, and what we do not know is
+/// a mistake.
+fn is_ours(top: &Object, entries: &[Object]) -> bool {
+    let ours = |object: &Object, keys: &[&str]| keys.iter().any(|key| object.has(key));
+    ours(top, OUR_TOP_KEYS) || entries.iter().any(|entry| ours(entry, OUR_KEYS) || ours(entry, OUR_OWN_KEYS))
 }
 
 /// A string that must be written but may be empty: nothing hangs on it.
@@ -132,167 +134,84 @@ fn text(object: &Object, key: &str) -> Result<String, ConfError> {
     Ok(text.to_owned())
 }
 
-fn process(
-    entry: &Object,
-    restart: Restart,
-    stop_timeout: Duration,
-    strangers: &mut Vec<ConfError>,
-) -> Result<Process, ConfError> {
-    strangers.extend(entry.unknown(PROCESS_KEYS));
-    let index = entry.integer("proc_idx", INDEX)?;
-    let name = entry.required("proc_name")?;
-    if name.starts_with('.') || name.chars().any(|c| c == '/' || c.is_control()) {
-        return Err(entry.error("proc_name", "expected a name without \"/\", control characters and a dot in front"));
-    }
-    Ok(Process {
-        index: index.ok_or_else(|| entry.error("proc_idx", "missing; expected a whole number"))?,
-        name: name.to_owned(),
-        launch: launch(entry)?,
-        restart: law(entry, restart, strangers)?,
-        stop_timeout: millis(entry, "stop_timeout_ms", 0)?.unwrap_or(stop_timeout),
-    })
-}
-
-fn launch(entry: &Object) -> Result<Launch, ConfError> {
-    let mut env = BTreeMap::new();
-    if let Some(object) = entry.object("env")? {
-        for key in object.keys() {
-            if key.is_empty() || key.contains(['=', '\0']) {
-                return Err(object.error(key, "expected the name of an environment variable"));
-            }
-            env.insert(key.to_owned(), whole(&object, key, object.string(key)?.unwrap_or(""))?);
+impl Process {
+    fn read(entry: &Object, layers: &Layers, strangers: &mut Vec<ConfError>) -> Result<Process, ConfError> {
+        let index = entry.integer("proc_idx", INDEX)?;
+        let name = entry.required("proc_name")?;
+        if name.starts_with('.') || name.chars().any(|c| c == '/' || c.is_control()) {
+            let what = "expected a name without \"/\", control characters and a dot in front";
+            return Err(entry.error("proc_name", what));
         }
+        Ok(Process {
+            index: index.ok_or_else(|| entry.error("proc_idx", "missing; expected a whole number"))?,
+            name: name.to_owned(),
+            launch: Launch::read(entry, layers, strangers)?,
+            order: Order::read(entry, layers)?,
+            ready: Ready::read(layers, strangers)?,
+            restart: Restart::read(layers, strangers)?,
+            stop: Stop::read(layers)?,
+        })
     }
-    let optional = |key| entry.has(key).then(|| path(entry, key)).transpose();
-    let args = entry.strings("args")?.unwrap_or_default();
-    Ok(Launch {
-        path: path(entry, "proc_path")?,
-        conf: optional("proc_conf")?,
-        args: args.into_iter().map(|arg| whole(entry, "args", arg)).collect::<Result<_, _>>()?,
-        env,
-        working_directory: optional("working_directory")?,
-    })
-}
 
-/// A path that must be written. The kernel would take a line break, the table of processes would not.
-fn path(object: &Object, key: &str) -> Result<String, ConfError> {
-    let path = object.required(key)?;
-    match path.chars().find(|c| c.is_control()) {
-        Some(stranger) => Err(object.error(key, format!("contains the control character {stranger:?}"))),
-        None => Ok(path.to_owned()),
+    fn shown(&self) -> Value {
+        let mut shown = Map::new();
+        shown.insert("proc_idx".to_owned(), json!(self.index));
+        shown.insert("proc_name".to_owned(), json!(self.name));
+        self.launch.show(&mut shown);
+        self.order.show(&mut shown);
+        shown.insert("ready".to_owned(), self.ready.shown());
+        shown.insert("restart".to_owned(), self.restart.shown());
+        shown.insert("stop_signal".to_owned(), json!(self.stop.signal));
+        shown.insert("stop_timeout_ms".to_owned(), json!(self.stop.timeout.as_millis() as u64));
+        Value::Object(shown)
     }
-}
-
-/// A string the kernel will take as it is: without a NUL in it.
-fn whole(object: &Object, key: &str, text: &str) -> Result<String, ConfError> {
-    if text.contains('\0') {
-        return Err(object.error(key, "expected a string without a NUL character"));
-    }
-    Ok(text.to_owned())
-}
-
-/// The restart law of `object`: what it writes under `restart`, over `base`.
-fn law(object: &Object, base: Restart, strangers: &mut Vec<ConfError>) -> Result<Restart, ConfError> {
-    let Some(object) = object.object("restart")? else { return Ok(base) };
-    strangers.extend(object.unknown(RESTART_KEYS));
-    let immediate = object.integer("immediate", 0..=1000)?.and_then(|count| u32::try_from(count).ok());
-    let law = Restart {
-        immediate: immediate.unwrap_or(base.immediate),
-        refill: millis(&object, "refill_ms", 1)?.unwrap_or(base.refill),
-        delay: millis(&object, "delay_ms", 1)?.unwrap_or(base.delay),
-        delay_max: millis(&object, "delay_max_ms", 1)?.unwrap_or(base.delay_max),
-        reset: millis(&object, "reset_ms", 1)?.unwrap_or(base.reset),
-    };
-    if law.delay > law.delay_max {
-        let what =
-            format!("{} ms is less than delay_ms, which is {}", law.delay_max.as_millis(), law.delay.as_millis());
-        return Err(object.error("delay_max_ms", what));
-    }
-    Ok(law)
-}
-
-fn millis(object: &Object, key: &str, least: i64) -> Result<Option<Duration>, ConfError> {
-    let value = object.integer(key, least..=DAY_MS)?;
-    Ok(value.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
 /// The effective result, as `-k parse` prints it.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "author   {}", self.author)?;
-        writeln!(f, "version  {}", self.version)?;
-        writeln!(f, "desc     {}", self.desc)?;
-        for process in &self.processes {
-            write!(f, "{process}")?;
-        }
-        Ok(())
+        writeln!(f, "{:#}", self.shown())
     }
 }
 
-impl fmt::Display for Process {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Process { index, name, launch, restart, stop_timeout } = self;
-        writeln!(f, "process {index} {name}")?;
-        writeln!(f, "  path     {}", launch.path)?;
-        if let Some(conf) = &launch.conf {
-            writeln!(f, "  conf     {conf}")?;
-        }
-        if !launch.args.is_empty() {
-            writeln!(f, "  args     {:?}", launch.args)?;
-        }
-        for (key, value) in &launch.env {
-            writeln!(f, "  env      {key}={value}")?;
-        }
-        if let Some(folder) = &launch.working_directory {
-            writeln!(f, "  cwd      {folder}")?;
-        }
-        writeln!(f, "  restart  {restart}")?;
-        writeln!(f, "  stop     SIGTERM, after {stop_timeout:?} SIGKILL")
-    }
-}
-
-impl fmt::Display for Restart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Restart { immediate, refill, delay, delay_max, reset } = self;
-        write!(f, "{immediate} at once, one back every {refill:?}; then after {delay:?}, doubling to {delay_max:?}; ")?;
-        write!(f, "all forgotten after {reset:?} up")
-    }
-}
-
-/// Where relative paths lead when the file lies in `folder`.
-impl Launch {
-    /// The file handed over with `-c`, made absolute.
-    pub fn conf_in(&self, folder: &Path) -> Option<PathBuf> {
-        self.conf.as_ref().map(|conf| folder.join(conf))
-    }
-
-    /// The working directory, made absolute.
-    pub fn working_directory_in(&self, folder: &Path) -> Option<PathBuf> {
-        self.working_directory.as_ref().map(|path| folder.join(path))
-    }
-}
-
-const TOP_KEYS: &[&str] =
-    &["version", "msf_author", "msf_version", "msf_desc", "msf_procs", "restart", "stop_timeout_ms"];
-const PROCESS_KEYS: &[&str] = &[
-    "proc_idx",
-    "proc_name",
-    "proc_path",
-    "proc_conf",
+/// The original's, at the top.
+const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
+/// Ours, at the top.
+const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms"];
+/// The original's, in a process.
+const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
+/// Ours, in a process and in `defaults`.
+const OUR_KEYS: &[&str] = &[
     "args",
     "env",
     "working_directory",
+    "umask",
+    "user",
+    "group",
+    "groups",
+    "capabilities",
+    "rlimits",
+    "cgroup",
+    "nice",
+    "scheduling",
+    "cpu_affinity",
+    "numa_node",
+    "wait_for",
+    "wait_retry_ms",
+    "ready",
     "restart",
+    "stop_signal",
     "stop_timeout_ms",
 ];
-const RESTART_KEYS: &[&str] = &["immediate", "refill_ms", "delay_ms", "delay_max_ms", "reset_ms"];
+/// Ours, in a process only: they name other processes.
+const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
 const INDEX: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-const DAY_MS: i64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+    use std::time::Duration;
 
     const ORIGINAL: &str = r#"{
         "msf_author": "luotang.me", "msf_version": "v1.0", "msf_desc": "micro service framework",
@@ -323,7 +242,7 @@ mod tests {
         let process = &settings.processes[0];
         assert_eq!(process.name, "msf_rpc_agent");
         assert_eq!(process.launch.conf.as_deref(), Some("/etc/msf_rpc_agent_svc_conf.json"));
-        assert_eq!((process.restart, process.stop_timeout), (Restart::default(), Duration::from_secs(5)));
+        assert_eq!((process.restart, &process.stop), (Restart::default(), &Stop::default()));
         assert!(settings.warnings.is_empty());
     }
 
@@ -334,7 +253,7 @@ mod tests {
         let process = &settings.processes[0];
         assert_eq!((process.restart.immediate, process.restart.delay), (3, Duration::from_millis(50)));
         assert_eq!(process.restart.delay_max, Duration::from_secs(10));
-        assert_eq!(process.stop_timeout, Duration::from_millis(700));
+        assert_eq!(process.stop.timeout, Duration::from_millis(700));
     }
 
     #[test]
@@ -375,6 +294,138 @@ mod tests {
         let warning = "d.json: msf_procs[0].proc_cnof: unknown key; did you mean \"proc_conf\"?";
         assert_eq!(settings.warnings, [warning]);
         assert_eq!(complaint(&with(r#", "proc_cnof": "x""#, r#", "version": 1"#)), warning);
+        assert_eq!(complaint(&with(r#", "proc_cnof": "x", "args": []"#, "")), warning);
+        let nested = with(r#", "ready": {"by": "fd", "timeuot_ms": 5}"#, "");
+        assert!(complaint(&nested).ends_with("ready.timeuot_ms: unknown key; did you mean \"timeout_ms\"?"));
+        assert!(complaint(&with("", r#", "defaults": {"uesr": "a"}"#)).contains("defaults.uesr: unknown key"));
+    }
+
+    /// A file that uses everything.
+    fn rich() -> String {
+        let process = |name: &str, more: &str| {
+            format!(r#"{{"proc_idx": 1, "proc_name": "{name}", "proc_path": "x", "proc_conf": "c"{more}}}"#)
+        };
+        let all = r#", "args": ["a", "b c"], "env": {"A": "process", "B": ""}, "working_directory": "w", "umask": "027",
+            "user": "nobody", "group": 7, "groups": [], "capabilities": ["CAP_NET_RAW", "chown", "chown"],
+            "rlimits": {"nofile": [10, 20], "core": "unlimited"}, "cgroup": {"memory_max": 4096, "cpu_max": 150},
+            "nice": -3, "scheduling": {"class": "rr", "priority": 9}, "cpu_affinity": "0-2,5", "numa_node": 1,
+            "wait_for": ["/dev/null"], "wait_retry_ms": 50, "stop_signal": "INT", "stop_timeout_ms": 3,
+            "ready": {"by": "exec", "command": ["true"], "timeout_ms": 7, "interval_ms": 2},
+            "restart": {"policy": "on-failure", "immediate": 1}"#;
+        let processes = [
+            process("fd", r#", "ready": {"by": "fd", "fd": 9}, "scheduling": {"class": "idle"}"#),
+            process("all", &format!(r#"{all}, "after": ["fd", "tcp"], "requires": ["notify"]"#)),
+            process("notify", r#", "ready": {"by": "notify"}, "cpu_affinity": [3, 1]"#),
+            process("tcp", r#", "ready": {"by": "tcp", "address": "[::1]:80"}, "requires": ["fd"]"#),
+            process("unix", r#", "ready": {"by": "unix", "path": "/run/x"}"#),
+        ];
+        let defaults = r#"{"env": {"A": "default", "C": "c"}, "nice": 4, "rlimits": {"nproc": 3, "nofile": 1},
+            "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70}"#;
+        format!(
+            r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
+                "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
+            processes.join(", ")
+        )
+    }
+
+    #[test]
+    fn what_is_shown_reads_back_as_the_same() {
+        for text in [ORIGINAL, &rich()] {
+            let settings = parse(text).unwrap();
+            assert_eq!(parse(&settings.to_string()).unwrap(), settings);
+        }
+    }
+
+    #[test]
+    fn a_process_goes_before_the_defaults_key_by_key() {
+        let settings = parse(&rich()).unwrap();
+        let (fd, all) = (&settings.processes[0], &settings.processes[1]);
+        assert_eq!((fd.launch.share.nice, all.launch.share.nice), (Some(4), Some(-3)));
+        assert_eq!(all.launch.env.values().collect::<Vec<_>>(), ["process", "", "c"]);
+        let names =
+            |process: &Process| process.launch.limits.iter().map(|limit| limit.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(fd), names(all)),
+            (vec!["nofile".into(), "nproc".into()], vec!["core".into(), "nofile".into(), "nproc".into()])
+        );
+        assert_eq!(all.launch.limits[1], Limit { name: "nofile".into(), soft: Some(10), hard: Some(20) });
+        assert_eq!((fd.restart.policy, all.restart.policy), (Policy::Never, Policy::OnFailure));
+        assert_eq!((fd.restart.immediate, all.restart.immediate), (2, 1));
+        assert_eq!((fd.stop.timeout, all.stop.timeout), (Duration::from_millis(9), Duration::from_millis(3)));
+        assert_eq!(all.launch.rights.capabilities, Some(vec![0, 13]));
+        assert_eq!(all.launch.share.cpus, Some(vec![0, 1, 2, 5]));
+        assert_eq!((all.launch.umask, all.stop.signal.as_str()), (Some(0o27), "SIGINT"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_was_expected() {
+        for (process, said) in [
+            (
+                r#""stop_signal": "SIGTRM""#,
+                "stop_signal: expected the name of a signal, such as SIGTERM, found \"SIGTRM\"",
+            ),
+            (r#""umask": "089""#, "umask: expected octal digits up to 0777, found \"089\""),
+            (r#""umask": "+7""#, "umask: expected octal digits up to 0777, found \"+7\""),
+            (r#""group": "x""#, "group: without \"user\"; who changes his groups changes his user"),
+            (
+                r#""capabilities": ["net_row"]"#,
+                "capabilities[0]: no capability is called \"net_row\"; did you mean \"net_raw\"?",
+            ),
+            (
+                r#""rlimits": {"nofiles": 1}"#,
+                "rlimits.nofiles: no limit is called \"nofiles\"; did you mean \"nofile\"?",
+            ),
+            (
+                r#""rlimits": {"nofile": [2, 1]}"#,
+                "rlimits.nofile: expected a whole number, \"unlimited\", or an array of two such, the second not below the first",
+            ),
+            (r#""cpu_affinity": "3-1""#, "cpu_affinity: expected processors below 8192, such as \"0-3,8\" or [0, 1]"),
+            (
+                r#""scheduling": {"class": "fifo"}"#,
+                "scheduling.priority: missing; expected 1 to 99, as the class is of real time",
+            ),
+            (
+                r#""ready": {"by": "smoke"}"#,
+                "ready.by: expected one of \"fd\", \"notify\", \"tcp\", \"unix\", \"exec\", \"none\", found \"smoke\"",
+            ),
+            (
+                r#""ready": {"by": "tcp", "address": "localhost"}"#,
+                "ready.address: expected an address such as 127.0.0.1:80, found \"localhost\"",
+            ),
+            (
+                r#""ready": {"by": "exec", "command": []}"#,
+                "ready.command: missing or empty; expected the words of a command",
+            ),
+            (r#""after": ["oen"]"#, "after[0]: no process is called \"oen\"; did you mean \"one\"?"),
+            (r#""requires": ["one"]"#, "requires: a circle; each waits for the next: one -> one"),
+        ] {
+            assert_eq!(complaint(&with(&format!(", {process}"), "")), format!("d.json: msf_procs[0].{said}"));
+        }
+    }
+
+    #[test]
+    fn a_circle_names_its_members_and_nobody_else() {
+        let process = |name: &str, others: &str| {
+            format!(r#"{{"proc_idx": 0, "proc_name": "{name}", "proc_path": "x", "after": [{others}]}}"#)
+        };
+        let file = |processes: &[String]| {
+            let all = processes.join(", ");
+            format!(r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "msf_procs": [{all}]}}"#)
+        };
+        let text = file(&[
+            process("a", r#""b""#),
+            process("b", r#""e", "c""#),
+            process("c", r#""d""#),
+            process("d", r#""b""#),
+            process("e", ""),
+        ]);
+        let said = "d.json: msf_procs[1].after: a circle; each waits for the next: b -> c -> d -> b";
+        assert_eq!(complaint(&text), said);
+        let chain: Vec<_> = (0..5000).map(|at| process(&format!("p{at}"), &format!(r#""p{}""#, at + 1))).collect();
+        assert!(complaint(&file(&chain)).contains("no process is called \"p5000\""));
+        let deep: Vec<_> =
+            (0..5000).map(|at| process(&format!("p{at}"), &format!(r#""p{}""#, (at + 1) % 5000))).collect();
+        assert!(complaint(&file(&deep)).contains("a circle"));
     }
 
     #[test]

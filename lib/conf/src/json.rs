@@ -74,6 +74,11 @@ impl<'a> Object<'a> {
         self.map.contains_key(key)
     }
 
+    /// Whatever is under `key`, if anything is.
+    pub fn value(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key)
+    }
+
     /// The string under `key`, if written.
     pub fn string(&self, key: &str) -> Result<Option<&'a str>, ConfError> {
         match self.map.get(key) {

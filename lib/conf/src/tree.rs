@@ -4,7 +4,7 @@
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
-pub use serde_json::{Map, Value};
+pub use serde_json::{Map, Value, json};
 use std::fmt;
 
 /// The tree of `text`, or what is wrong with it and where.

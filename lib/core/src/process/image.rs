@@ -21,11 +21,19 @@ pub(super) struct Image<'a> {
     pub null: [bool; 3],
     pub handed: &'a [Handed],
     pub limits: &'a [Limit],
-    /// Added to the niceness we have.
-    pub nice: c_int,
+    pub nice: Nice,
+    /// Policy and priority, where they are not ours.
+    pub class: Option<(c_int, c_int)>,
     /// A bit for each processor; empty for all that we may use.
     pub cpus: &'a [usize],
+    /// A bit for the NUMA node that memory is to come from; empty for any.
+    pub nodes: &'a [usize],
+    pub umask: Option<u32>,
+    /// -1, or where a process says that it belongs to the control group.
+    pub cgroup: c_int,
     pub identity: Option<&'a Identity>,
+    /// A bit for each capability that is kept; `None` for all.
+    pub capabilities: Option<u64>,
     /// -1 where `close_range` closes; else descriptors are closed one by one up to this.
     pub highest_fd: c_int,
     /// -1, or where a failure is written to.
@@ -41,6 +49,15 @@ pub(super) enum Place {
     OurGroup,
     OwnGroup,
     OwnSession,
+}
+
+/// How nice the program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nice {
+    /// That much more than we are.
+    By(c_int),
+    /// That much.
+    To(c_int),
 }
 
 /// A descriptor of ours and the number it gets.
@@ -73,6 +90,9 @@ pub(super) enum What {
     Processors = 7,
     Identity = 8,
     Session = 9,
+    Class = 10,
+    Cgroup = 11,
+    Capabilities = 12,
 }
 
 /// The child's whole life before exec. System calls only; see the top of this file.
@@ -111,13 +131,22 @@ impl Image<'_> {
         if self.detached {
             self.detach().map_err(|errno| (What::Create, errno))?;
         }
+        self.join_cgroup().map_err(|errno| (What::Cgroup, errno))?;
         self.close_descriptors();
         self.null_descriptors();
         self.hand_over().map_err(|errno| (What::Descriptor, errno))?;
         self.limit().map_err(|errno| (What::Limit, errno))?;
         self.be_nice().map_err(|errno| (What::Nice, errno))?;
+        self.choose_class().map_err(|errno| (What::Class, errno))?;
         self.choose_processors().map_err(|errno| (What::Processors, errno))?;
+        self.prefer_memory();
+        self.bound_capabilities().map_err(|errno| (What::Capabilities, errno))?;
         self.identify().map_err(|errno| (What::Identity, errno))?;
+        self.take_capabilities().map_err(|errno| (What::Capabilities, errno))?;
+        if let Some(umask) = self.umask {
+            // SAFETY: a number; it cannot fail.
+            let _ = unsafe { call(libc::SYS_umask, [c_long::from(umask.cast_signed())]) };
+        }
         if !self.folder.is_null() {
             // SAFETY: `folder` is a C string of the plan.
             unsafe { call(libc::SYS_chdir, [address(self.folder), 0, 0, 0]) }.map_err(|errno| (What::Folder, errno))?;
@@ -198,13 +227,83 @@ impl Image<'_> {
     }
 
     fn be_nice(&self) -> Result<(), c_int> {
-        if self.nice == 0 {
+        let wanted = match self.nice {
+            Nice::By(0) => return Ok(()),
+            Nice::To(value) => c_long::from(value),
+            Nice::By(more) => {
+                // SAFETY: numbers only. The call itself answers 20 less what the C library's function would.
+                let now = 20 - unsafe { call(libc::SYS_getpriority, [0; 4]) }?;
+                now.saturating_add(c_long::from(more))
+            }
+        };
+        // SAFETY: numbers only; 0 is this process.
+        unsafe { call(libc::SYS_setpriority, [0, 0, wanted, 0]) }.map(drop)
+    }
+
+    fn choose_class(&self) -> Result<(), c_int> {
+        let Some((policy, priority)) = self.class else { return Ok(()) };
+        // SAFETY: the kernel reads one int, which is the whole of a sched_param; 0 is this process.
+        unsafe { call(libc::SYS_sched_setscheduler, [0, c_long::from(policy), address(&raw const priority)]) }.map(drop)
+    }
+
+    /// A wish: where there are no nodes, or not this one, memory comes from wherever it does.
+    fn prefer_memory(&self) {
+        if !self.nodes.is_empty() {
+            // One more than there are: the kernel takes one off.
+            let bits = (self.nodes.len() * usize::BITS as usize) as c_long + 1;
+            // SAFETY: the kernel reads as many bits as the slice has.
+            let _ = unsafe { call(libc::SYS_set_mempolicy, [MPOL_PREFERRED, address(self.nodes.as_ptr()), bits]) };
+        }
+    }
+
+    fn join_cgroup(&self) -> Result<(), c_int> {
+        if self.cgroup < 0 {
             return Ok(());
         }
-        // SAFETY: numbers only. The call itself answers 20 less what the C library's function would.
-        let now = 20 - unsafe { call(libc::SYS_getpriority, [0; 4]) }?;
-        // SAFETY: numbers only; 0 is this process.
-        unsafe { call(libc::SYS_setpriority, [0, 0, now.saturating_add(c_long::from(self.nice)), 0]) }.map(drop)
+        // SAFETY: write reads one byte of the constant; 0 is whoever writes it.
+        unsafe { call(libc::SYS_write, [c_long::from(self.cgroup), address(c"0".as_ptr()), 1]) }.map(drop)
+    }
+
+    /// What is not kept can never be had again; and what is kept outlives the change of user.
+    fn bound_capabilities(&self) -> Result<(), c_int> {
+        let Some(kept) = self.capabilities else { return Ok(()) };
+        for number in 0..64 {
+            if kept & (1 << number) != 0 {
+                continue;
+            }
+            // SAFETY: numbers only.
+            match unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_CAPBSET_DROP), number]) } {
+                Ok(_) => {}
+                // Behind the last one.
+                Err(libc::EINVAL) => break,
+                // Whoever may not do this can still forbid that anything is gained by exec.
+                Err(libc::EPERM) => {
+                    // SAFETY: numbers only.
+                    unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_SET_NO_NEW_PRIVS), 1]) }?;
+                    break;
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        // SAFETY: numbers only.
+        unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_SET_KEEPCAPS), 1]) }.map(drop)
+    }
+
+    fn take_capabilities(&self) -> Result<(), c_int> {
+        let Some(kept) = self.capabilities else { return Ok(()) };
+        let (low, high) = (kept as u32, (kept >> 32) as u32);
+        // Effective, permitted, inheritable; the lower and then the upper 32 of each.
+        let (head, sets) = ([CAPABILITY_VERSION, 0], [low, low, low, high, high, high]);
+        // SAFETY: the kernel reads two numbers of 32 bits, and for this version six.
+        unsafe { call(libc::SYS_capset, [address(head.as_ptr()), address(sets.as_ptr())]) }?;
+        for number in 0..64 {
+            if kept & (1 << number) != 0 {
+                let raise = [c_long::from(libc::PR_CAP_AMBIENT), c_long::from(libc::PR_CAP_AMBIENT_RAISE), number];
+                // SAFETY: numbers only; the rest are the zeroes the kernel wants.
+                unsafe { call(libc::SYS_prctl, raise) }?;
+            }
+        }
+        Ok(())
     }
 
     fn choose_processors(&self) -> Result<(), c_int> {
@@ -308,10 +407,11 @@ fn leave() -> ! {
 ///
 /// # Safety
 /// Addresses among `args` are what the call expects and live until it returns.
-pub(super) unsafe fn call(number: c_long, args: [c_long; 4]) -> Result<c_long, c_int> {
-    let [a, b, c, d] = args;
+pub(super) unsafe fn call<const N: usize>(number: c_long, args: [c_long; N]) -> Result<c_long, c_int> {
+    // Some calls refuse arguments they do not know unless they are 0.
+    let at = |place: usize| args.get(place).copied().unwrap_or(0);
     // SAFETY: the caller vouches for the arguments (see above).
-    let done = unsafe { libc::syscall(number, a, b, c, d) };
+    let done = unsafe { libc::syscall(number, at(0), at(1), at(2), at(3), at(4), at(5)) };
     if done < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(done) }
 }
 
@@ -388,6 +488,9 @@ impl What {
         What::Processors,
         What::Identity,
         What::Session,
+        What::Class,
+        What::Cgroup,
+        What::Capabilities,
     ];
 }
 
@@ -405,5 +508,8 @@ const LAST_SIGNAL: c_long = 64;
 const SIGSET_LEN: c_long = 8;
 const CLOSE_RANGE_CLOEXEC: c_long = 4;
 const REPORT_LEN: usize = 8;
+const MPOL_PREFERRED: c_long = 1;
+/// Sets of 64.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// In place of a [`What`]: the value is no errno, but whom `detach` has made.
 const PID: c_int = 0;

@@ -1,7 +1,8 @@
 //! What a program is to be started with, prepared beforehand.
 
 use super::identity::Identity;
-use super::image::{Handed, Image, Limit, Place, highest_fd};
+use super::image::{Handed, Image, Limit, Nice, Place, highest_fd};
+use crate::sys::sched::Class;
 use libc::{c_char, c_int};
 pub use nix::sys::resource::Resource;
 use nix::unistd::{AccessFlags, access};
@@ -40,9 +41,14 @@ pub struct Plan {
     /// Descriptors and the numbers they get.
     descriptors: Vec<(OwnedFd, c_int)>,
     limits: Vec<Limit>,
-    nice: c_int,
+    nice: Nice,
+    class: Option<(c_int, c_int)>,
     cpus: Vec<usize>,
+    nodes: Vec<usize>,
+    umask: Option<u32>,
+    cgroup: Option<OwnedFd>,
     pub(super) identity: Option<Identity>,
+    pub(super) capabilities: Option<u64>,
 }
 
 /// Where a program's input, output or error leads.
@@ -83,9 +89,14 @@ impl Plan {
             stdio: [Stdio::Null, Stdio::Ours, Stdio::Ours],
             descriptors: Vec::new(),
             limits: Vec::new(),
-            nice: 0,
+            nice: Nice::By(0),
+            class: None,
             cpus: Vec::new(),
+            nodes: Vec::new(),
+            umask: None,
+            cgroup: None,
             identity: None,
+            capabilities: None,
         })
     }
 
@@ -130,7 +141,50 @@ impl Plan {
 
     /// The program is that much nicer than we are.
     pub fn nicer(mut self, by: i32) -> Plan {
-        self.nice = by;
+        self.nice = Nice::By(by);
+        self
+    }
+
+    /// The program has this nice value, -20 to 19, whatever ours is.
+    pub fn niceness(mut self, value: i32) -> Plan {
+        self.nice = Nice::To(value);
+        self
+    }
+
+    /// The program runs in this class. The nice value of those that have one is set apart from it.
+    pub fn in_class(mut self, class: Class) -> Plan {
+        self.class = Some(class.in_numbers());
+        self
+    }
+
+    /// The program's memory comes from this NUMA node as long as there is any. Where the kernel knows no nodes nothing
+    /// happens.
+    pub fn near_node(mut self, number: u32) -> Plan {
+        let (word, bit) = ((number / usize::BITS) as usize, number % usize::BITS);
+        if number < MOST_NODES {
+            self.nodes = vec![0; word + 1];
+            self.nodes.iter_mut().last().into_iter().for_each(|word| *word |= 1 << bit);
+        }
+        self
+    }
+
+    /// The program's files are made without these permissions.
+    pub fn umask(mut self, mask: u32) -> Plan {
+        self.umask = Some(mask & 0o777);
+        self
+    }
+
+    /// The program is born into a control group. `procs` is its file `cgroup.procs`, open for writing.
+    pub fn in_cgroup(mut self, procs: OwnedFd) -> Plan {
+        self.cgroup = Some(procs);
+        self
+    }
+
+    /// The program has these capabilities (by the kernel's numbers), whoever it runs as, and neither it nor what it
+    /// starts will ever get others. Those beyond our own are refused.
+    pub fn with_capabilities(mut self, kept: impl IntoIterator<Item = u8>) -> Plan {
+        let bits = kept.into_iter().filter(|number| *number < 64).map(|number| 1u64 << number);
+        self.capabilities = Some(bits.fold(0, |all, bit| all | bit));
         self
     }
 
@@ -192,8 +246,13 @@ impl Plan {
             handed,
             limits: &self.limits,
             nice: self.nice,
+            class: self.class,
             cpus: &self.cpus,
+            nodes: &self.nodes,
+            umask: self.umask,
+            cgroup: self.cgroup.as_ref().map_or(-1, |procs| procs.as_raw_fd()),
             identity: self.identity.as_ref(),
+            capabilities: self.capabilities,
             highest_fd: highest_fd(),
             report_to: AtomicI32::new(-1),
             failed: AtomicI32::new(0),
@@ -216,3 +275,4 @@ pub(super) fn pointers(words: &[CString]) -> Vec<*const c_char> {
 }
 
 const MOST_PROCESSORS: usize = 8192;
+const MOST_NODES: u32 = 1024;

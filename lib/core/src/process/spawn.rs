@@ -6,8 +6,8 @@
 //! ours. Its failure is a number it leaves in that memory. Where that cannot be (an emulator turns vfork into fork, an
 //! old one knows no `CLONE_PIDFD`), it is a fork, and the number comes through a pipe that exec closes.
 //!
-//! Who is to be another user is forked, too: the kernel takes the right to dump core away from the memory in which a user
-//! changes, and that would be ours. So is who is to be nobody's child.
+//! Who is to be another user, or to have other capabilities, is forked, too: the kernel takes the right to dump core away
+//! from the memory in which a user changes, and that would be ours. So is who is to be nobody's child.
 //!
 //! The program starts with default signal dispositions, nothing blocked, `/dev/null` for input, our output and error,
 //! no other descriptor, and a process group of its own: a Ctrl-C meant for us does not reach it past our order of
@@ -34,7 +34,8 @@ pub struct SpawnError {
 impl Plan {
     /// Runs it. When this returns a child, exec has succeeded.
     pub fn spawn(&self) -> Result<Child, SpawnError> {
-        self.spawn_by(if self.identity.is_some() { Way::Fork } else { way() })
+        let other_rights = self.identity.is_some() || self.capabilities.is_some();
+        self.spawn_by(if other_rights { Way::Fork } else { way() })
     }
 
     /// Runs it as nobody's child: who waits for orphans (usually process 1) will collect it, nobody else has to.
@@ -218,6 +219,9 @@ impl fmt::Display for SpawnError {
             What::Nice => "cannot set the niceness",
             What::Processors => "cannot choose the processors",
             What::Identity => "cannot change the user",
+            What::Class => "cannot choose the scheduling class",
+            What::Cgroup => "cannot enter the control group",
+            What::Capabilities => "cannot set the capabilities",
             What::Session => "cannot begin a session or a process group",
         };
         write!(f, "{what}: {}", self.source)
@@ -402,6 +406,48 @@ mod tests {
         let plan = shell("[ \"$(id -u):$(id -g):$(id -G)\" = '65534:65534:65534 65533' ]").as_user(nobody);
         let mut child = plan.spawn().unwrap();
         assert_eq!(end_of(&mut child), Exit::Code(0));
+        assert!(nix::sys::prctl::get_dumpable().unwrap());
+    }
+
+    #[test]
+    fn niceness_class_and_umask_are_the_plans() {
+        for way in WAYS {
+            let plan = shell("[ $(nice) = 19 ] && [ $(umask) = 0037 ] && [ $(cut -d' ' -f41 /proc/$$/stat) = 3 ]");
+            let plan = plan.nicer(1).niceness(19).umask(0o37).in_class(crate::sys::sched::Class::Batch(0)).near_node(0);
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_born_into_its_control_group() {
+        let (mut here, there) = io::pipe().unwrap();
+        for way in WAYS {
+            let told = there.try_clone().unwrap();
+            assert_eq!(exit(&shell("exit 0").in_cgroup(told.into()), way), Exit::Code(0), "{way:?}");
+        }
+        drop(there);
+        let mut said = String::new();
+        here.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "00");
+        let closed = std::fs::File::open("/dev/null").unwrap();
+        let error = shell("exit 0").in_cgroup(closed.into()).spawn().unwrap_err().to_string();
+        assert!(error.starts_with("cannot enter the control group: "), "{error}");
+    }
+
+    #[test]
+    fn capabilities_are_those_that_are_kept_whoever_it_runs_as() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let told = |set: &str| format!("grep -q '^Cap{set}:.0*2001$' /proc/$$/status");
+        let script = ["Prm", "Eff", "Bnd"].map(told).join(" && ");
+        let nobody = Identity { uid: 65534, gid: 65534, groups: vec![] };
+        for plan in [shell(&script), shell(&script).as_user(nobody.clone())] {
+            let mut child = plan.with_capabilities([0, 13]).spawn().unwrap();
+            assert_eq!(end_of(&mut child), Exit::Code(0));
+        }
+        let none = shell("grep -q '^CapPrm:.0*$' /proc/$$/status && grep -q '^CapBnd:.0*$' /proc/$$/status");
+        assert_eq!(end_of(&mut none.as_user(nobody).with_capabilities([]).spawn().unwrap()), Exit::Code(0));
         assert!(nix::sys::prctl::get_dumpable().unwrap());
     }
 

@@ -18,6 +18,19 @@ pub enum Class {
     RoundRobin(u8),
 }
 
+impl Class {
+    /// Policy and priority, as the kernel has them.
+    pub(crate) fn in_numbers(self) -> (i32, i32) {
+        match self {
+            Class::Other(_) => (libc::SCHED_OTHER, 0),
+            Class::Batch(_) => (libc::SCHED_BATCH, 0),
+            Class::Idle => (libc::SCHED_IDLE, 0),
+            Class::Fifo(priority) => (libc::SCHED_FIFO, priority.into()),
+            Class::RoundRobin(priority) => (libc::SCHED_RR, priority.into()),
+        }
+    }
+}
+
 /// The class of the thread `tid`; 0 is the calling thread. Fails with ESRCH when there is no such thread.
 pub fn class(tid: libc::pid_t) -> io::Result<Class> {
     check(tid)?;
@@ -39,18 +52,13 @@ pub fn class(tid: libc::pid_t) -> io::Result<Class> {
 /// for a priority outside of the class's range, ESRCH when there is no such thread. What fails changes nothing, but that
 /// a nice value that was refused may leave the class changed.
 pub fn set_class(tid: libc::pid_t, class: Class) -> io::Result<()> {
-    let (policy, priority, nice) = match class {
-        Class::Other(nice) => (libc::SCHED_OTHER, 0, Some(nice)),
-        Class::Batch(nice) => (libc::SCHED_BATCH, 0, Some(nice)),
-        Class::Idle => (libc::SCHED_IDLE, 0, None),
-        Class::Fifo(priority) => (libc::SCHED_FIFO, priority, None),
-        Class::RoundRobin(priority) => (libc::SCHED_RR, priority, None),
-    };
+    let (policy, priority) = class.in_numbers();
+    let nice = if let Class::Other(nice) | Class::Batch(nice) = class { Some(nice) } else { None };
     if nice.is_some_and(|nice| !NICE.contains(&nice)) {
         return Err(Errno::EINVAL.into());
     }
     check(tid)?;
-    let parameter = libc::sched_param { sched_priority: priority.into() };
+    let parameter = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameter lives for the call and is only read.
     Errno::result(unsafe { libc::sched_setscheduler(tid, policy, &raw const parameter) })?;
     match nice {

@@ -37,6 +37,8 @@ pub struct Received {
     pub length: usize,
     /// The descriptors that came with them, whatever else is wrong.
     pub fds: Vec<OwnedFd>,
+    /// Who has sent them, where the socket passes credentials.
+    pub pid: Option<libc::pid_t>,
     /// More descriptors came than this process may open; the rest is gone.
     pub is_short_of_fds: bool,
     /// The message was longer than the buffer, and its end is gone. Does not happen to streams.
@@ -59,17 +61,19 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: i32) -> Result<
     // SAFETY: the header names the two buffers with their lengths; both live until the call is over.
     let status = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
     let length = usize::try_from(Errno::result(status)?).unwrap_or(0);
+    let (fds, pid) = ancillary(&message);
     Ok(Received {
         length,
-        fds: descriptors(&message),
+        fds,
+        pid,
         is_short_of_fds: message.msg_flags & libc::MSG_CTRUNC != 0,
         is_cut: message.msg_flags & libc::MSG_TRUNC != 0,
     })
 }
 
-/// The descriptors in a header that recvmsg has just filled; to be taken once.
-fn descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut fds = Vec::new();
+/// The descriptors and the sender in a header that recvmsg has just filled; to be taken once.
+fn ancillary(message: &libc::msghdr) -> (Vec<OwnedFd>, Option<libc::pid_t>) {
+    let (mut fds, mut pid) = (Vec::new(), None);
     // SAFETY: the header describes a live control buffer, whose length recvmsg has set.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: null, or a header inside the control buffer, which is aligned for it.
@@ -88,10 +92,16 @@ fn descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
                 fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
+        if control.cmsg_level == libc::SOL_SOCKET && control.cmsg_type == libc::SCM_CREDENTIALS {
+            // SAFETY: the header lies in the control buffer; its data begins behind it.
+            let data = unsafe { libc::CMSG_DATA(control) };
+            // SAFETY: the kernel has written one struct of this type behind the header.
+            pid = Some(unsafe { data.cast::<libc::ucred>().read_unaligned() }.pid);
+        }
         // SAFETY: both are the header and one of its own entries.
         next = unsafe { libc::CMSG_NXTHDR(message, control) };
     }
-    fds
+    (fds, pid)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! What `msf_daemon status` shows, for people and for programs. The only file that names serde_json.
+//! What `msf_daemon status` shows, for people and for programs.
 
-use crate::life::Phase;
-use serde_json::{Value, json};
+use super::json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ pub struct Row {
     /// `proc_name`.
     pub name: String,
     /// What it is.
-    pub phase: Phase,
+    pub state: &'static str,
     /// Its pid, while it has one.
     pub pid: Option<i32>,
     /// How long it has been up, while it is.
@@ -37,6 +36,10 @@ pub struct Row {
     pub restarts: u64,
     /// When it will be started again, while it waits for that.
     pub next_start: Option<Duration>,
+    /// What it waits for, while it is held.
+    pub held_by: Option<String>,
+    /// What it says of itself, if it does.
+    pub says: Option<String>,
     /// How it ended the last time, if it ever did.
     pub last: Option<Last>,
     /// The file it writes its output to, if that is the daemon's doing.
@@ -86,6 +89,14 @@ impl Status {
             text.push_str(line.trim_end());
             text.push('\n');
         }
+        for Row { name, held_by, says, .. } in &self.processes {
+            if let Some(what) = held_by {
+                let _ = writeln!(text, "{name} {what}");
+            }
+            if let Some(what) = says {
+                let _ = writeln!(text, "{name} says: {what}");
+            }
+        }
         for Row { name, output, .. } in self.processes.iter().filter(|row| row.last.is_some()) {
             if let Some(output) = output {
                 let _ = writeln!(text, "what {name} said: {output}");
@@ -100,11 +111,13 @@ impl Row {
         json!({
             "proc_idx": self.index,
             "name": self.name,
-            "state": word(self.phase),
+            "state": self.state,
             "pid": self.pid,
             "uptime_ms": self.uptime.map(millis),
             "restarts": self.restarts,
             "next_start_ms": self.next_start.map(millis),
+            "held_by": self.held_by,
+            "status": self.says,
             "last_exit": self.last.as_ref().map(|last| json!({
                 "reason": last.reason,
                 "code": last.code,
@@ -118,8 +131,8 @@ impl Row {
     fn cells(&self) -> [String; HEADINGS.len()] {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let state = match self.next_start {
-            Some(wait) => format!("{}, {}", word(self.phase), span(wait)),
-            None => word(self.phase).to_owned(),
+            Some(wait) => format!("{}, {}", self.state, span(wait)),
+            None => self.state.to_owned(),
         };
         [
             self.index.to_string(),
@@ -130,16 +143,6 @@ impl Row {
             self.restarts.to_string(),
             or_dash(self.last.as_ref().map(|last| format!("{}, {} ago", last.reason, span(last.ago)))),
         ]
-    }
-}
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Down => "down",
-        Phase::Starting => "starting",
-        Phase::Up(_) => "up",
-        Phase::Waiting => "waiting",
-        Phase::Stopping { .. } => "stopping",
     }
 }
 
@@ -164,17 +167,18 @@ const HEADINGS: [&str; 7] = ["IDX", "NAME", "STATE", "PID", "UPTIME", "RESTARTS"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn status() -> Status {
-        let row = |name: &str, phase| Row {
+        let row = |name: &str, state| Row {
             index: 0,
             name: name.to_owned(),
-            phase,
+            state,
             pid: None,
             uptime: None,
             restarts: 0,
             next_start: None,
+            held_by: None,
+            says: None,
             last: None,
             output: Some(format!("/log/{name}.out")),
         };
@@ -184,9 +188,9 @@ mod tests {
             uptime: Some(Duration::from_millis(3250)),
             restarts: 1,
             last: Some(last),
-            ..row("msf_agent", Phase::Up(Instant::now()))
+            ..row("msf_agent", "up")
         };
-        let waiting = Row { next_start: Some(Duration::from_millis(80)), ..row("shell", Phase::Waiting) };
+        let waiting = Row { next_start: Some(Duration::from_millis(80)), ..row("shell", "waiting") };
         Status {
             pid: 7,
             uptime: Duration::from_secs(90_000),

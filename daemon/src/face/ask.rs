@@ -1,6 +1,6 @@
 //! The other side of the control socket: a command line that asks the running daemon and prints its answer.
 
-use crate::control::{Request, SOCKET};
+use super::control::{Request, SOCKET};
 use msf_core::process::holder;
 use msf_core::sys::place::run_dirs;
 use nix::sys::signal::{Signal, kill};

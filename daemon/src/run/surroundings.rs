@@ -2,8 +2,13 @@
 //!
 //! Looked up anew for every start, so a program that is installed or replaced meanwhile is found.
 
+use super::driver::MODULE;
+use super::fit::fit;
+use super::ready::Gift;
 use msf_conf::daemon::Launch;
-use msf_core::process::{Child, Plan, SpawnError};
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Child, Plan, Resource, SpawnError, limit, set_limit};
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -21,6 +26,8 @@ pub struct Surroundings {
     /// The folders of `PATH`.
     path: Vec<PathBuf>,
     environment: Vec<(OsString, OsString)>,
+    /// The limits on open files that we were started with; our own are higher.
+    files: (u64, u64),
 }
 
 /// Why a process could not be started.
@@ -33,8 +40,12 @@ pub enum Unstartable {
         /// Every folder that was tried.
         looked: Vec<PathBuf>,
     },
-    /// A word with a NUL in it.
-    Word(io::Error),
+    /// It cannot be what the configuration says.
+    Unfit(io::Error),
+    /// What it is to say that it is ready with cannot be made.
+    Readiness(io::Error),
+    /// The configuration has lost it meanwhile.
+    Gone,
     /// The kernel refused.
     Spawn {
         /// The file.
@@ -51,13 +62,21 @@ impl Surroundings {
         let own_folder = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
         let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
         let environment = env::vars_os().filter(|(key, _)| !OURS.iter().any(|ours| key == ours)).map(settled).collect();
-        Surroundings { conf_folder: conf_folder.to_owned(), own_folder, path, environment }
+        let files = limit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        Surroundings { conf_folder: conf_folder.to_owned(), own_folder, path, environment, files }
     }
 
-    /// Starts what `launch` says; a child returned has become the program.
-    pub fn start(&self, launch: &Launch) -> Result<Child, Unstartable> {
+    /// Each process costs us a descriptor or two; what is allowed to those we start stays as it is.
+    pub fn raise_own_limits(&self) {
+        if let Err(e) = set_limit(Resource::RLIMIT_NOFILE, self.files.1, self.files.1) {
+            log!(Level::Warn, MODULE, "no more than {} files may be open at a time: {e}", self.files.0);
+        }
+    }
+
+    /// Starts what `launch` says, with what it is given for this start; a child returned has become the program.
+    pub fn start(&self, launch: &Launch, gift: Gift) -> Result<Child, Unstartable> {
         let program = self.find(&launch.path)?;
-        let plan = self.plan(&program, launch).map_err(Unstartable::Word)?;
+        let plan = self.plan(&program, launch, gift).map_err(Unstartable::Unfit)?;
         plan.spawn().map_err(|source| Unstartable::Spawn { program, source })
     }
 
@@ -76,7 +95,7 @@ impl Surroundings {
         found.ok_or_else(|| Unstartable::NotFound { path: path.to_owned(), looked })
     }
 
-    fn plan(&self, program: &Path, launch: &Launch) -> io::Result<Plan> {
+    fn plan(&self, program: &Path, launch: &Launch, gift: Gift) -> io::Result<Plan> {
         let mut words = vec![OsString::from(program)];
         if let Some(conf) = launch.conf_in(&self.conf_folder) {
             words.extend([OsString::from("-c"), conf.into_os_string()]);
@@ -84,7 +103,14 @@ impl Surroundings {
         words.extend(launch.args.iter().map(OsString::from));
         let inherited = self.environment.iter().filter(|(key, _)| !launch.env.keys().any(|own| key == own.as_str()));
         let own = launch.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
-        let plan = Plan::new(program, words, inherited.cloned().chain(own))?;
+        let mut plan = Plan::new(program, words, inherited.cloned().chain(own).chain(gift.env))?;
+        for (fd, number) in gift.fds {
+            plan = plan.descriptor(fd, number)?;
+        }
+        if let Some(procs) = gift.cgroup {
+            plan = plan.in_cgroup(procs);
+        }
+        let plan = fit(plan, launch, self.files)?;
         match launch.working_directory_in(&self.conf_folder) {
             Some(folder) => plan.in_folder(&folder),
             None => Ok(plan),
@@ -113,7 +139,9 @@ impl fmt::Display for Unstartable {
                 let looked: Vec<_> = looked.iter().map(|folder| folder.display().to_string()).collect();
                 write!(f, "no executable \"{path}\" in {}", looked.join(", "))
             }
-            Unstartable::Word(source) => write!(f, "cannot be put into a command line: {source}"),
+            Unstartable::Unfit(source) => write!(f, "cannot be prepared: {source}"),
+            Unstartable::Readiness(source) => write!(f, "cannot be heard when it is ready: {source}"),
+            Unstartable::Gone => f.write_str("no longer configured"),
             Unstartable::Spawn { program, source } => write!(f, "{}: {source}", program.display()),
         }
     }
@@ -144,6 +172,7 @@ mod tests {
             own_folder: Some(PathBuf::from(own)),
             path: path.iter().map(PathBuf::from).collect(),
             environment: Vec::new(),
+            files: (64, 64),
         }
     }
 

@@ -60,12 +60,12 @@ impl fmt::Display for Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use msf_conf::daemon::{Launch, Restart};
+    use msf_conf::daemon::{Launch, Stop};
     use std::time::Duration;
 
     fn process(name: &str, path: &str) -> Process {
         let launch = Launch { path: path.to_owned(), ..Launch::default() };
-        Process { index: 0, name: name.to_owned(), launch, restart: Restart::default(), stop_timeout: Duration::ZERO }
+        Process { name: name.to_owned(), launch, ..Process::default() }
     }
 
     fn told(runs: &[Process], wanted: &[Process]) -> String {
@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn another_way_of_restarting_is_no_reason_to_restart() {
         let old = process("a", "/a");
-        let new = Process { index: 7, stop_timeout: Duration::from_secs(9), ..old.clone() };
+        let new =
+            Process { index: 7, stop: Stop { timeout: Duration::from_secs(9), ..Stop::default() }, ..old.clone() };
         assert_eq!(told(&[old], &[new]), "keep a");
     }
 }

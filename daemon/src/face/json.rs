@@ -1,0 +1,3 @@
+//! JSON values. The only file that names serde_json.
+
+pub use serde_json::{Value, json};

@@ -1,0 +1,571 @@
+//! The life of one supervised process, as a pure function: `step(rules, life, event) -> (life, actions)`.
+//!
+//! Does no I/O and reads no clock. The driver feeds it what happened and does what it says, in order; at most one timer
+//! belongs to a process at any time, and it dies with the phase that asked for it. Every start goes through
+//! [`Action::Look`]: whether all is there that the process needs is asked of the system each time.
+
+use super::tally::Tally;
+use msf_conf::daemon::{Policy, Process, Restart};
+use std::mem::discriminant;
+use std::time::{Duration, Instant};
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not running, and not meant to.
+    Down,
+    /// Meant to run; something it needs is not there.
+    Held(Reason),
+    /// Being started: it runs perhaps, and has not said that it is ready.
+    Starting,
+    /// Running and ready since then.
+    Up(Instant),
+    /// Dead; the timer will start it again.
+    Waiting,
+    /// Told to end; the timer will kill it.
+    Stopping(Next),
+}
+
+/// Why a process is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is being looked whether all is there; over when the driver is done.
+    Looking,
+    /// Somebody it comes `after` is on his way up.
+    After,
+    /// Somebody it `requires` is not up.
+    Requires,
+    /// A file or a device of `wait_for` is not there.
+    Missing,
+}
+
+/// What comes after the end of a process that was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Down,
+    /// A start at once, its deaths forgotten.
+    Fresh,
+    /// As after a death, having been up for so long: it was ended for its own good.
+    ByLaw(Duration),
+    /// A start as soon as what it needs is there.
+    Held,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It is to run.
+    WantUp,
+    /// It is to run no more.
+    WantDown,
+    /// It is to run anew: what it is run with has changed, or somebody asked.
+    Restart,
+    /// What it needs may have come or gone.
+    Look,
+    /// Everything it needs is there.
+    Present,
+    /// Something is not.
+    Absent(Reason),
+    /// Somebody it requires has stopped for good.
+    Lost,
+    /// It runs.
+    Spawned,
+    /// It does not, and never did.
+    Unstartable {
+        /// A random number for the delay.
+        chance: u8,
+    },
+    /// It is ready.
+    Ready(Instant),
+    /// It runs, and does not do what it is for.
+    Unhealthy(Instant),
+    /// It has ended.
+    Died {
+        /// When.
+        at: Instant,
+        /// Whether it ended as one that has done its work.
+        clean: bool,
+        /// A random number for the delay.
+        chance: u8,
+    },
+    /// The phase's timer ran out.
+    Timeout,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look whether everything it needs is there; the answer is `Present` or `Absent`.
+    Look,
+    /// Start it; the answer is `Spawned` or `Unstartable`.
+    Spawn,
+    /// Arm the phase's timer.
+    Arm(Duration),
+    /// Ask it to end.
+    Terminate,
+    /// End it.
+    Kill,
+}
+
+/// Everything that is remembered of a process between two events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// What it is.
+    pub phase: Phase,
+    /// Its deaths, as far as they still count.
+    pub tally: Tally,
+    /// How often it was started again by itself.
+    pub restarts: u64,
+}
+
+/// What the configuration says of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How it comes back.
+    pub restart: Restart,
+    /// How long it may take to become ready; `None` when it is ready as soon as it runs.
+    pub start_timeout: Option<Duration>,
+    /// How long it may take to end.
+    pub stop_timeout: Duration,
+    /// How often it is looked for what is missing.
+    pub look_again: Duration,
+}
+
+impl Rules {
+    /// Those of an entry.
+    pub fn of(entry: &Process) -> Rules {
+        Rules {
+            restart: entry.restart,
+            start_timeout: entry.ready.timeout(),
+            stop_timeout: entry.stop.timeout,
+            look_again: entry.order.look_again,
+        }
+    }
+}
+
+impl Phase {
+    /// Whether there may be a process in the system.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Phase::Starting | Phase::Up(_) | Phase::Stopping(_))
+    }
+
+    /// As people and programs see it. One that is just being looked after is starting.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Down => "down",
+            Phase::Held(Reason::Looking) | Phase::Starting => "starting",
+            Phase::Held(_) => "held",
+            Phase::Up(_) => "up",
+            Phase::Waiting => "waiting",
+            Phase::Stopping(_) => "stopping",
+        }
+    }
+
+    /// Whether becoming `next` is a change that others hear of. That a look was taken and all was there is none, nor is
+    /// another intention with one that is ending.
+    pub fn is_changed_by(self, next: Phase) -> bool {
+        let looked = (self, next) == (Phase::Held(Reason::Looking), Phase::Starting);
+        let ending = matches!((self, next), (Phase::Stopping(_), Phase::Stopping(_)));
+        self != next && !looked && !ending
+    }
+
+    /// Whether a timer armed in `self` still means something in `next`.
+    pub fn keeps_timer(self, next: Phase) -> bool {
+        match (self, next) {
+            (Phase::Held(before), Phase::Held(after)) => before == after,
+            (before, after) => discriminant(&before) == discriminant(&after),
+        }
+    }
+}
+
+impl Life {
+    /// Down, and without a past.
+    pub const NEW: Life = Life { phase: Phase::Down, tally: Tally::NONE, restarts: 0 };
+
+    fn to(self, phase: Phase, actions: &[Action]) -> (Life, Vec<Action>) {
+        (Life { phase, ..self }, actions.to_vec())
+    }
+
+    /// As [`Life::to`], and its deaths are forgotten.
+    fn fresh(self, phase: Phase, actions: &[Action]) -> (Life, Vec<Action>) {
+        Life { tally: Tally::NONE, ..self }.to(phase, actions)
+    }
+
+    fn stop(self, rules: &Rules, next: Next) -> (Life, Vec<Action>) {
+        self.to(Phase::Stopping(next), &[Action::Terminate, Action::Arm(rules.stop_timeout)])
+    }
+
+    /// Counted when it is due, not when it succeeds: it may be held.
+    fn again(self) -> (Life, Vec<Action>) {
+        Life { restarts: self.restarts + 1, ..self }.to(Phase::Held(Reason::Looking), &[Action::Look])
+    }
+
+    /// The next start, as the law wants it.
+    fn later(self, (tally, delay): (Tally, Duration)) -> (Life, Vec<Action>) {
+        let life = Life { tally, ..self };
+        if delay.is_zero() { life.again() } else { life.to(Phase::Waiting, &[Action::Arm(delay)]) }
+    }
+
+    /// A death nobody asked for.
+    fn died(self, law: &Restart, at: Instant, up: Duration, clean: bool, chance: u8) -> (Life, Vec<Action>) {
+        match law.policy {
+            Policy::Never => self.fresh(Phase::Down, &[]),
+            Policy::OnFailure if clean => self.fresh(Phase::Down, &[]),
+            Policy::Always | Policy::OnFailure => self.later(self.tally.death(law, at, up, chance)),
+        }
+    }
+}
+
+/// What a process becomes by `event`, and what is to be done for it.
+pub fn step(rules: &Rules, life: Life, event: Event) -> (Life, Vec<Action>) {
+    use {Event::*, Phase::*};
+    let law = &rules.restart;
+    match (life.phase, event) {
+        // What is begun or changed by hand deserves a start at once, and a full bucket.
+        (Down, WantUp | Restart) | (Held(_) | Waiting, Restart) => life.fresh(Held(Reason::Looking), &[Action::Look]),
+        (Held(_) | Waiting, WantDown) => life.fresh(Down, &[]),
+
+        (Held(reason), Look | Timeout) => life.to(Held(reason), &[Action::Look]),
+        (Held(_), Present) => life.to(Starting, &[Action::Spawn]),
+        // Who comes up tells who waits for him; of a file nobody tells.
+        (Held(_), Absent(Reason::Missing)) => life.to(Held(Reason::Missing), &[Action::Arm(rules.look_again)]),
+        (Held(_), Absent(reason)) => life.to(Held(reason), &[]),
+
+        (Starting, Spawned) => match rules.start_timeout {
+            Some(timeout) => life.to(Starting, &[Action::Arm(timeout)]),
+            None => life.to(Starting, &[]),
+        },
+        (Starting, Unstartable { .. }) if law.policy == Policy::Never => life.fresh(Down, &[]),
+        (Starting, Unstartable { chance }) => life.later(life.tally.no_start(law, chance)),
+        (Starting, Ready(at)) => life.to(Up(at), &[]),
+        (Starting, Died { at, clean, chance }) => life.died(law, at, Duration::ZERO, clean, chance),
+        (Up(since), Died { at, clean, chance }) => {
+            life.died(law, at, at.saturating_duration_since(since), clean, chance)
+        }
+        (Starting, Timeout | Unhealthy(_)) => life.stop(rules, Next::ByLaw(Duration::ZERO)),
+        (Up(since), Unhealthy(at)) => life.stop(rules, Next::ByLaw(at.saturating_duration_since(since))),
+        (Starting | Up(_), WantDown) => life.stop(rules, Next::Down),
+        (Starting | Up(_), Restart) => life.stop(rules, Next::Fresh),
+        (Starting | Up(_), Lost) => life.stop(rules, Next::Held),
+
+        (Waiting, Timeout) => life.again(),
+
+        (Stopping(Next::Down), WantUp) | (Stopping(_), Restart) => life.to(Stopping(Next::Fresh), &[]),
+        (Stopping(_), WantDown) => life.to(Stopping(Next::Down), &[]),
+        // One that hangs in the kernel is told again, and the log with it.
+        (Stopping(_), Timeout) => life.to(life.phase, &[Action::Kill, Action::Arm(rules.stop_timeout.max(KILL_AGAIN))]),
+        (Stopping(Next::Down), Died { .. }) => life.fresh(Down, &[]),
+        (Stopping(Next::Fresh | Next::Held), Died { .. }) => life.fresh(Held(Reason::Looking), &[Action::Look]),
+        (Stopping(Next::ByLaw(up)), Died { at, chance, .. }) => life.died(law, at, up, false, chance),
+
+        // It is so already, or on its way there.
+        (Down, WantDown) | (Held(_) | Starting | Up(_) | Waiting | Stopping(_), WantUp) => life.to(life.phase, &[]),
+        // Whoever is not started has nothing to lose, and who is being ended is ended.
+        (Down | Held(_) | Waiting | Stopping(_), Lost | Unhealthy(_)) => life.to(life.phase, &[]),
+        // Only who is held looks.
+        (Down | Starting | Up(_) | Waiting | Stopping(_), Look | Present | Absent(_)) => life.to(life.phase, &[]),
+        // No timer runs in these phases, nothing runs that could die, only what is started says so, and once.
+        (Down | Up(_), Timeout) | (Down | Held(_) | Waiting, Died { .. }) => life.to(life.phase, &[]),
+        (Down | Held(_) | Up(_) | Waiting | Stopping(_), Spawned | Unstartable { .. } | Ready(_)) => {
+            life.to(life.phase, &[])
+        }
+    }
+}
+
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            restart: Restart::default(),
+            start_timeout: Some(Duration::from_secs(3)),
+            stop_timeout: Duration::from_secs(5),
+            look_again: Duration::from_secs(1),
+        }
+    }
+
+    fn alive(phase: Phase) -> Life {
+        Life { phase, ..Life::NEW }
+    }
+
+    /// What becomes of every phase by every event, with a full bucket: the review of `step`.
+    #[test]
+    fn every_event_in_every_phase() {
+        let at = Instant::now();
+        let phases = [
+            Phase::Down,
+            Phase::Held(Reason::Requires),
+            Phase::Starting,
+            Phase::Up(at),
+            Phase::Waiting,
+            Phase::Stopping(Next::Down),
+            Phase::Stopping(Next::Fresh),
+            Phase::Stopping(Next::ByLaw(Duration::ZERO)),
+            Phase::Stopping(Next::Held),
+        ];
+        let events = [
+            (Event::WantUp, ["held look", "held", "starting", "up", "waiting", "again", "again", "by law", "on hold"]),
+            (
+                Event::WantDown,
+                ["down", "down", "ending stop arm", "ending stop arm", "down", "ending", "ending", "ending", "ending"],
+            ),
+            (
+                Event::Restart,
+                [
+                    "held look",
+                    "held look",
+                    "again stop arm",
+                    "again stop arm",
+                    "held look",
+                    "again",
+                    "again",
+                    "again",
+                    "again",
+                ],
+            ),
+            (Event::Look, ["down", "held look", "starting", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (
+                Event::Present,
+                ["down", "starting spawn", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+            ),
+            (
+                Event::Absent(Reason::Missing),
+                ["down", "held arm", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+            ),
+            (
+                Event::Absent(Reason::After),
+                ["down", "held", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+            ),
+            (
+                Event::Lost,
+                [
+                    "down",
+                    "held",
+                    "on hold stop arm",
+                    "on hold stop arm",
+                    "waiting",
+                    "ending",
+                    "again",
+                    "by law",
+                    "on hold",
+                ],
+            ),
+            (Event::Spawned, ["down", "held", "starting arm", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (
+                Event::Unstartable { chance: 0 },
+                ["down", "held", "waiting arm", "up", "waiting", "ending", "again", "by law", "on hold"],
+            ),
+            (Event::Ready(at), ["down", "held", "up", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (
+                Event::Unhealthy(at),
+                [
+                    "down",
+                    "held",
+                    "by law stop arm",
+                    "by law stop arm",
+                    "waiting",
+                    "ending",
+                    "again",
+                    "by law",
+                    "on hold",
+                ],
+            ),
+            (
+                Event::Died { at, clean: true, chance: 0 },
+                ["down", "held", "held look", "held look", "waiting", "down", "held look", "held look", "held look"],
+            ),
+            (
+                Event::Timeout,
+                [
+                    "down",
+                    "held look",
+                    "by law stop arm",
+                    "up",
+                    "held look",
+                    "ending kill arm",
+                    "again kill arm",
+                    "by law kill arm",
+                    "on hold kill arm",
+                ],
+            ),
+        ];
+        for (event, row) in events {
+            for (phase, expected) in phases.into_iter().zip(row) {
+                let (life, actions) = step(&rules(), alive(phase), event);
+                assert_eq!(told(life.phase, &actions), expected, "{phase:?} {event:?}");
+            }
+        }
+    }
+
+    fn told(phase: Phase, actions: &[Action]) -> String {
+        let phase = match phase {
+            Phase::Down => "down",
+            Phase::Held(_) => "held",
+            Phase::Starting => "starting",
+            Phase::Up(_) => "up",
+            Phase::Waiting => "waiting",
+            Phase::Stopping(Next::Down) => "ending",
+            Phase::Stopping(Next::Fresh) => "again",
+            Phase::Stopping(Next::ByLaw(_)) => "by law",
+            Phase::Stopping(Next::Held) => "on hold",
+        };
+        let word = |action: &Action| match action {
+            Action::Look => " look",
+            Action::Spawn => " spawn",
+            Action::Arm(_) => " arm",
+            Action::Terminate => " stop",
+            Action::Kill => " kill",
+        };
+        phase.to_owned() + &actions.iter().map(word).collect::<String>()
+    }
+
+    #[test]
+    fn who_is_not_to_come_back_stays_down_and_who_failed_may() {
+        let at = Instant::now();
+        let died = |clean| Event::Died { at, clean, chance: 0 };
+        let of = |policy| Rules { restart: Restart { policy, ..Restart::default() }, ..rules() };
+        let after = |policy, phase, event| step(&of(policy), alive(phase), event).0.phase;
+        let looking = Phase::Held(Reason::Looking);
+        for (policy, clean, failed) in [
+            (Policy::Always, looking, looking),
+            (Policy::OnFailure, Phase::Down, looking),
+            (Policy::Never, Phase::Down, Phase::Down),
+        ] {
+            for phase in [Phase::Starting, Phase::Up(at)] {
+                assert_eq!((after(policy, phase, died(true)), after(policy, phase, died(false))), (clean, failed));
+            }
+            // Ended by us because it was ill: how it ended says nothing.
+            assert_eq!(after(policy, Phase::Stopping(Next::ByLaw(Duration::ZERO)), died(true)), failed);
+        }
+        assert_eq!(after(Policy::Never, Phase::Starting, Event::Unstartable { chance: 0 }), Phase::Down);
+        assert_eq!(after(Policy::OnFailure, Phase::Starting, Event::Unstartable { chance: 0 }), Phase::Waiting);
+    }
+
+    #[test]
+    fn a_program_that_never_runs_waits_longer_and_longer_and_is_never_given_up() {
+        let rules = rules();
+        let mut life = alive(Phase::Starting);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            let (next, actions) = step(&rules, life, Event::Unstartable { chance: 0 });
+            let [Action::Arm(delay)] = actions[..] else { panic!("{actions:?}") };
+            waits.push(delay);
+            life = step(&rules, step(&rules, next, Event::Timeout).0, Event::Present).0;
+            assert_eq!(life.phase, Phase::Starting);
+        }
+        assert_eq!(waits.first(), Some(&rules.restart.delay));
+        assert!(waits.is_sorted());
+        assert_eq!(waits.last(), Some(&rules.restart.delay_max));
+        assert_eq!(life.restarts, 40);
+    }
+
+    #[test]
+    fn who_is_killed_for_being_ill_after_a_long_life_has_a_full_bucket() {
+        let rules = Rules { restart: Restart { immediate: 1, ..Restart::default() }, ..rules() };
+        let since = Instant::now();
+        let at = since + rules.restart.reset;
+        let (ill, _) = step(&rules, alive(Phase::Up(since)), Event::Unhealthy(at));
+        let (life, actions) = step(&rules, ill, Event::Died { at, clean: false, chance: 0 });
+        assert_eq!((life.phase, &actions[..]), (Phase::Held(Reason::Looking), &[Action::Look][..]));
+        let (ill, _) = step(&rules, Life { phase: Phase::Up(at), ..life }, Event::Unhealthy(at));
+        assert_eq!(step(&rules, ill, Event::Died { at, clean: false, chance: 0 }).0.phase, Phase::Waiting);
+    }
+
+    /// A driver without a system: a process that may be there, a timer that may be armed, needs that may be met.
+    #[derive(Default)]
+    struct Toy {
+        process: bool,
+        timer: bool,
+        random: u64,
+    }
+
+    impl Toy {
+        fn draw(&mut self) -> u64 {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.random >> 33
+        }
+
+        /// Something that may happen now.
+        fn event(&mut self, at: Instant) -> Option<Event> {
+            let clean = self.draw() & 1 == 0;
+            Some(match self.draw() % 12 {
+                0 | 1 => Event::WantUp,
+                2 => Event::WantDown,
+                3 => Event::Restart,
+                4 => Event::Look,
+                5 => Event::Lost,
+                6 => Event::Ready(at),
+                7 => Event::Unhealthy(at),
+                8 | 9 if self.process => Event::Died { at, clean, chance: 9 },
+                _ if self.timer => Event::Timeout,
+                _ => return None,
+            })
+        }
+
+        /// What the action answers with.
+        fn act(&mut self, action: Action) -> Option<Event> {
+            match action {
+                Action::Look if self.draw() & 1 == 0 => return Some(Event::Present),
+                Action::Look => {
+                    let reasons = [Reason::After, Reason::Requires, Reason::Missing];
+                    return Some(Event::Absent(reasons[(self.draw() % 3) as usize]));
+                }
+                Action::Spawn => {
+                    assert!(!self.process, "a second process");
+                    self.process = self.draw() & 3 != 0;
+                    return Some(if self.process { Event::Spawned } else { Event::Unstartable { chance: 9 } });
+                }
+                Action::Terminate | Action::Kill => assert!(self.process, "nobody to end"),
+                Action::Arm(_) => self.timer = true,
+            }
+            None
+        }
+    }
+
+    #[test]
+    fn whatever_happens_there_is_one_process_at_most_and_nobody_who_is_to_run_is_forgotten() {
+        for policy in [Policy::Always, Policy::OnFailure, Policy::Never] {
+            let rules = Rules { restart: Restart { immediate: 1, policy, ..Restart::default() }, ..rules() };
+            let mut at = Instant::now();
+            let (mut life, mut toy) = (Life::NEW, Toy::default());
+            for _ in 0..100_000 {
+                at += Duration::from_millis(toy.draw() & 0xfff);
+                let Some(event) = toy.event(at) else { continue };
+                toy.process &= !matches!(event, Event::Died { .. });
+                toy.timer &= event != Event::Timeout;
+                let mut events = vec![event];
+                while let Some(event) = events.pop() {
+                    let before = life.phase;
+                    let (next, actions) = step(&rules, life, event);
+                    life = next;
+                    toy.timer &= before.keeps_timer(life.phase);
+                    let answers: Vec<Event> = actions.into_iter().filter_map(|action| toy.act(action)).collect();
+                    events.extend(answers);
+                }
+                match life.phase {
+                    Phase::Down => assert!(!toy.process && !toy.timer),
+                    Phase::Held(Reason::Looking) => panic!("looking is over when the driver is done"),
+                    Phase::Held(Reason::Missing) => assert!(!toy.process && toy.timer),
+                    Phase::Held(_) => assert!(!toy.process && !toy.timer),
+                    Phase::Starting => assert!(toy.process && toy.timer),
+                    Phase::Up(_) => assert!(toy.process && !toy.timer),
+                    Phase::Waiting => assert!(!toy.process && toy.timer),
+                    Phase::Stopping(_) => assert!(toy.process && toy.timer),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_restart_by_hand_forgets_the_deaths() {
+        let rules = Rules { restart: Restart { immediate: 0, ..Restart::default() }, ..rules() };
+        let died = Event::Died { at: Instant::now(), clean: false, chance: 0 };
+        let (life, _) = step(&rules, alive(Phase::Starting), died);
+        assert_eq!(life.phase, Phase::Waiting);
+        assert_eq!(step(&rules, life, Event::Restart).0, alive(Phase::Held(Reason::Looking)));
+    }
+}

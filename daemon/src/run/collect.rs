@@ -1,0 +1,70 @@
+//! Processes that have ended: ours, those of probes, and orphans that became ours because we are process 1.
+
+use super::driver::{Driver, Key, MODULE, Watched};
+use super::service::End;
+use crate::law::life::Event;
+use msf_core::event::Reactor;
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{ended, reap};
+use std::time::Instant;
+
+impl Driver {
+    /// Looks whether a process has ended, and if so lets its life go on from there.
+    pub(super) fn collect(&mut self, reactor: &mut Reactor, key: Key) -> bool {
+        let at = Instant::now();
+        let Some(service) = self.roll.get_mut(key) else { return false };
+        let Some(running) = &mut service.running else { return false };
+        let end = match running.child.collect() {
+            Ok(None) => return false,
+            Ok(Some(exit)) => End::Exit(exit),
+            Err(e) => End::Unknown(e),
+        };
+        service.log_end(&end, at);
+        let token = service.running.take().and_then(|running| running.token);
+        let (clean, leaving) = (end.is_clean(), service.leaving);
+        service.last = Some((end, at));
+        if let Some(token) = token {
+            self.watched.remove(token);
+        }
+        if self.stopping || leaving {
+            // It ended before its turn came; it is not to be started again.
+            self.feed(reactor, key, Event::WantDown);
+        }
+        let chance = self.chance.draw();
+        self.feed(reactor, key, Event::Died { at, clean, chance });
+        true
+    }
+
+    /// Every child that has ended.
+    pub(super) fn collect_all(&mut self, reactor: &mut Reactor) {
+        loop {
+            let pid = match ended() {
+                Ok(Some(pid)) => pid,
+                Ok(None) => return,
+                Err(e) => return log!(Level::Error, MODULE, "cannot look for ended processes: {e}"),
+            };
+            let progress = match self.roll.find(|service| service.pid() == Some(pid)) {
+                Some(key) => self.collect(reactor, key),
+                None => self.collect_other(reactor, pid),
+            };
+            if !progress {
+                return;
+            }
+        }
+    }
+
+    fn collect_other(&mut self, reactor: &mut Reactor, pid: i32) -> bool {
+        let probe = self.watched.iter().find_map(|(token, watched)| match watched {
+            Watched::Attempt(attempt) if attempt.pid() == Some(pid) => Some(token),
+            _ => None,
+        });
+        match probe {
+            Some(token) => {
+                self.attempted(reactor, token);
+                true
+            }
+            None => reap(pid).is_ok_and(|exit| exit.is_some()),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The hub: a queue of events, the descriptors and the timers behind them, and the loop that feeds [`step`] and does
+//! what it says.
+//!
+//! Decides nothing about a process's life: that is `law`. Knows of every source only how to find it: the files beside
+//! this one do the rest. Idle, it sleeps without a timer.
+
+use super::cgroup::Groups;
+use super::chance::Chance;
+use super::change::Change;
+use super::notice::Noticeboard;
+use super::outputs::Outputs;
+use super::probe::Attempt;
+use super::roll::Roll;
+use super::service::Service;
+use super::surroundings::Surroundings;
+use crate::face::control::{Control, Conversation};
+use crate::law::life::{Action, Event, Phase, step};
+use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use msf_conf::daemon::{Process, Settings};
+use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Claim, Starter};
+use msf_core::timer::TimerId;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Names a service for as long as the daemon lives.
+pub type Key = u64;
+
+/// The running daemon.
+pub struct Driver {
+    // Dropped in this order: whoever waits on a conversation for our end finds the place free when it comes.
+    pub(super) control: Control,
+    pub(super) notices: Option<Noticeboard>,
+    _claim: Claim,
+    pub(super) watched: Slots<Watched>,
+    clock: Slots<Due>,
+    pub(super) signals: Signals,
+    pub(super) config: PathBuf,
+    pub(super) version: String,
+    pub(super) surroundings: Surroundings,
+    pub(super) outputs: Outputs,
+    pub(super) groups: Groups,
+    pub(super) roll: Roll,
+    /// What has happened and is not dealt with yet.
+    events: VecDeque<(Key, Event)>,
+    /// Whether somebody below us on the stack deals with them.
+    feeding: bool,
+    pub(super) chance: Chance,
+    starter: Starter,
+    pub(super) since: Instant,
+    pub(super) stopping: bool,
+    /// Somebody knocks whom we had no descriptor for; the socket will not tell of him again.
+    pub(super) unheard: bool,
+}
+
+/// What a token of ours stands for.
+pub enum Watched {
+    /// The signals.
+    Signals,
+    /// The control socket.
+    Control,
+    /// Somebody on it.
+    Conversation(Conversation),
+    /// The pidfd of this service.
+    Process(Key),
+    /// The pipe on which this service says that it is ready.
+    ReadyPipe(Key),
+    /// The socket to which services say how they are.
+    Notices,
+    /// A probe that has been begun.
+    Attempt(Attempt),
+}
+
+/// What a timer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The phase of this service is over.
+    Phase(Key),
+    /// This service may be probed again.
+    ReadyProbe(Key),
+}
+
+/// A timer that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer {
+    id: TimerId,
+    token: Token,
+    /// When it is due.
+    pub at: Instant,
+}
+
+/// What the daemon has before it starts anything.
+pub struct Setting {
+    /// The configuration file, absolute.
+    pub config: PathBuf,
+    /// The right to be the only one.
+    pub claim: Claim,
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// The control socket.
+    pub control: Control,
+    /// Where programs are found.
+    pub surroundings: Surroundings,
+    /// Where programs write to.
+    pub outputs: Outputs,
+    /// Whom to tell that we are ready.
+    pub starter: Starter,
+}
+
+impl Driver {
+    /// Takes over the signals and begins to listen. Nothing is started yet.
+    pub fn new(reactor: &Reactor, setting: Setting) -> io::Result<Driver> {
+        setting.surroundings.raise_own_limits();
+        let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
+        let mut watched = Slots::default();
+        let full = || io::Error::other("no slot is left for a descriptor");
+        reactor.watch(&signals, watched.insert(Watched::Signals).ok_or_else(full)?, Interest::READ)?;
+        setting.control.watch(reactor, watched.insert(Watched::Control).ok_or_else(full)?)?;
+        let mut driver = Driver {
+            control: setting.control,
+            notices: Noticeboard::new(&setting.run_dir),
+            _claim: setting.claim,
+            watched,
+            clock: Slots::default(),
+            signals,
+            config: setting.config,
+            version: String::new(),
+            surroundings: setting.surroundings,
+            outputs: setting.outputs,
+            groups: Groups::default(),
+            roll: Roll::default(),
+            events: VecDeque::new(),
+            feeding: false,
+            chance: Chance::new(),
+            starter: setting.starter,
+            since: Instant::now(),
+            stopping: false,
+            unheard: false,
+        };
+        driver.open_board(reactor);
+        Ok(driver)
+    }
+
+    /// Starts everything, in order.
+    pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
+        self.banner(&settings);
+        self.version = settings.version;
+        for entry in settings.processes {
+            self.roll.add(Service::new(entry));
+        }
+        self.roll.arrange();
+        for key in self.roll.graph.order().to_vec() {
+            self.feed(reactor, key, Event::WantUp);
+        }
+        // Whoever is told may look into the log at once.
+        let _ = msf_core::log::flush();
+        self.tell(Starter::ready);
+    }
+
+    /// Whether everything is stopped, after it was told to.
+    pub fn done(&self) -> bool {
+        self.stopping && self.roll.iter().all(|service| service.life.phase == Phase::Down)
+    }
+
+    pub(super) fn banner(&self, settings: &Settings) {
+        log!(Level::Info, MODULE, "### Micro service framework debug info ###");
+        log!(Level::Info, MODULE, "author {}, version {}, {}", settings.author, settings.version, settings.desc);
+        for Process { index, name, launch, .. } in &settings.processes {
+            let conf = launch.conf.as_deref().unwrap_or("-");
+            log!(Level::Info, MODULE, "process {index}: name {name}, path {}, conf {conf}", launch.path);
+        }
+        for warning in &settings.warnings {
+            log!(Level::Warn, MODULE, "{warning}");
+        }
+    }
+
+    /// One event, and whatever follows from it at once. What it causes for others comes after what it causes for
+    /// the same process, and never deeper on the stack.
+    pub(super) fn feed(&mut self, reactor: &mut Reactor, key: Key, event: Event) {
+        self.events.push_back((key, event));
+        if self.feeding {
+            return;
+        }
+        self.feeding = true;
+        while let Some((key, event)) = self.events.pop_front() {
+            self.take(reactor, key, event);
+        }
+        self.feeding = false;
+    }
+
+    fn take(&mut self, reactor: &mut Reactor, key: Key, event: Event) {
+        let Some(service) = self.roll.get_mut(key) else { return };
+        let from = service.life.phase;
+        let (life, actions) = step(&service.rules, service.life, event);
+        service.life = life;
+        if !from.keeps_timer(life.phase)
+            && let Some(timer) = service.timer.take()
+        {
+            self.disarm(reactor, timer);
+        }
+        if from.is_changed_by(life.phase) {
+            self.changed(reactor, key, &Change { from, to: life.phase, event });
+        }
+        let answers: Vec<Event> = actions.into_iter().flat_map(|action| self.perform(reactor, key, action)).collect();
+        for answer in answers.into_iter().rev() {
+            self.events.push_front((key, answer));
+        }
+    }
+
+    /// Does what `step` said; what came of it.
+    fn perform(&mut self, reactor: &mut Reactor, key: Key, action: Action) -> Vec<Event> {
+        match action {
+            Action::Look => return vec![self.look(key)],
+            Action::Spawn => return self.spawn(reactor, key),
+            Action::Arm(after) => self.arm_phase(reactor, key, after),
+            Action::Terminate | Action::Kill => {
+                if let Some(service) = self.roll.get(key) {
+                    service.end(action == Action::Kill);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    pub(super) fn arm_phase(&mut self, reactor: &mut Reactor, key: Key, after: Duration) {
+        self.log_wait(key, after);
+        let timer = self.arm(reactor, after, Due::Phase(key));
+        let Some(service) = self.roll.get_mut(key) else { return };
+        if let Some(before) = std::mem::replace(&mut service.timer, timer) {
+            self.disarm(reactor, before);
+        }
+    }
+
+    /// Arms a timer; `None` when there are too many.
+    pub(super) fn arm(&mut self, reactor: &mut Reactor, after: Duration, due: Due) -> Option<Timer> {
+        let token = self.clock.insert(due)?;
+        Some(Timer { id: reactor.arm(after, token.bits().into()), token, at: Instant::now() + after })
+    }
+
+    /// Disarms a timer; one that has expired is nobody's.
+    pub(super) fn disarm(&mut self, reactor: &mut Reactor, timer: Timer) {
+        if self.clock.remove(timer.token).is_some() {
+            reactor.disarm(timer.id);
+        }
+    }
+
+    pub(super) fn shut_down(&mut self, why: &str) {
+        if !self.stopping {
+            log!(Level::Info, MODULE, "{why}: stopping everything");
+            self.stopping = true;
+            self.tell(|starter| starter.stopping());
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: impl FnOnce(&mut Starter) -> io::Result<()>) {
+        if let Err(e) = news(&mut self.starter) {
+            log!(Level::Warn, MODULE, "whoever started us cannot be told: {e}");
+        }
+    }
+
+    fn signalled(&mut self, reactor: &mut Reactor, signal: i32) {
+        let answer = match signal {
+            SIGCHLD => return self.collect_all(reactor),
+            SIGHUP => self.reload(reactor),
+            SIGUSR1 => self.rotate(),
+            other => return self.shut_down(if other == SIGINT { "SIGINT" } else { "SIGTERM" }),
+        };
+        if let Err(why) = answer {
+            log!(Level::Error, MODULE, "signal {signal}: {}", why.trim_end());
+        }
+    }
+}
+
+impl Turn for Driver {
+    fn ready(&mut self, reactor: &mut Reactor, token: Token, _ready: Ready) {
+        match self.watched.get(token) {
+            Some(Watched::Signals) => {
+                for signal in self.signals.take() {
+                    self.signalled(reactor, signal);
+                }
+            }
+            Some(Watched::Control) => self.accept(reactor),
+            Some(Watched::Conversation(_)) => self.converse(reactor, token),
+            Some(&Watched::Process(key)) => {
+                self.collect(reactor, key);
+            }
+            Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
+            Some(Watched::Notices) => self.heard(reactor),
+            Some(Watched::Attempt(_)) => self.attempted(reactor, token),
+            None => {}
+        }
+        self.settle(reactor);
+    }
+
+    fn expired(&mut self, reactor: &mut Reactor, key: u64) {
+        let token = u32::try_from(key).map(Token::from_bits);
+        match token.ok().and_then(|token| self.clock.remove(token)) {
+            Some(Due::Phase(key)) => {
+                if let Some(service) = self.roll.get_mut(key) {
+                    service.timer = None;
+                    service.log_timeout();
+                }
+                self.feed(reactor, key, Event::Timeout);
+            }
+            Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            None => {}
+        }
+        self.settle(reactor);
+    }
+
+    fn woken(&mut self, _reactor: &mut Reactor) {}
+}
+
+/// The module name of our records.
+pub const MODULE: &str = "DAEMON";

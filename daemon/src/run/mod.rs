@@ -1,0 +1,23 @@
+//! The running daemon: what happens is fed to `law`, and what `law` says is done.
+//!
+//! [`driver`] is the hub: its queue of events, its descriptors and its timers. Every source of events is a file of its
+//! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
+//! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
+
+mod cgroup;
+mod chance;
+mod change;
+mod collect;
+mod desk;
+pub mod driver;
+mod fit;
+mod notice;
+mod order;
+pub mod outputs;
+mod probe;
+mod ready;
+mod reload;
+mod roll;
+mod service;
+mod start;
+pub mod surroundings;

@@ -1,0 +1,99 @@
+//! The notice board: the socket that `NOTIFY_SOCKET` names, on which processes say how they are (sd_notify).
+//!
+//! One socket for all; who has sent a datagram is what the kernel says. It belongs to a service when the sender is its
+//! process, or one of its process group.
+
+use super::driver::{Driver, Key, MODULE, Watched};
+use super::ready::Readying;
+use crate::law::life::{Event, Phase};
+use crate::law::news::{News, news};
+use msf_core::event::{Interest, Reactor, Token};
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Notice, Notices};
+use nix::unistd::{Pid, getpgid};
+use std::path::{Path, PathBuf};
+
+/// The socket; its file goes when it is dropped.
+#[derive(Debug)]
+pub struct Noticeboard {
+    path: PathBuf,
+    notices: Notices,
+}
+
+impl Noticeboard {
+    /// In the run directory. Without it only those who need it cannot be started.
+    pub fn new(run_dir: &Path) -> Option<Noticeboard> {
+        let path = std::path::absolute(run_dir.join(SOCKET)).ok()?;
+        match Notices::listen(&path) {
+            Ok(notices) => Some(Noticeboard { path, notices }),
+            Err(e) => {
+                log!(Level::Error, MODULE, "processes cannot tell how they are: {e}");
+                None
+            }
+        }
+    }
+
+    /// What `NOTIFY_SOCKET` says.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins to watch it under `token`.
+    pub fn watch(&self, reactor: &Reactor, token: Token) -> std::io::Result<()> {
+        reactor.watch(&self.notices, token, Interest::READ)
+    }
+}
+
+impl Driver {
+    /// Begins to listen.
+    pub(super) fn open_board(&mut self, reactor: &Reactor) {
+        let Some(board) = &self.notices else { return };
+        let watched = self.watched.insert(Watched::Notices).map(|token| board.watch(reactor, token));
+        if !matches!(watched, Some(Ok(()))) {
+            log!(Level::Error, MODULE, "cannot listen to what processes tell");
+        }
+    }
+
+    /// Datagrams have come.
+    pub(super) fn heard(&mut self, reactor: &mut Reactor) {
+        while let Some(board) = &self.notices {
+            let notice = match board.notices.next() {
+                Ok(Some(notice)) => notice,
+                Ok(None) => return,
+                Err(e) => return log!(Level::Error, MODULE, "cannot hear what processes tell: {e}"),
+            };
+            match self.sender(notice.pid) {
+                Some(key) => self.noticed(reactor, key, notice),
+                None => {
+                    log!(Level::Warn, MODULE, "pid {} is no process of ours; what it tells is not heard", notice.pid)
+                }
+            }
+        }
+    }
+
+    fn sender(&self, pid: i32) -> Option<Key> {
+        let of = |pid: i32| self.roll.find(|service| service.pid() == Some(pid));
+        // Services lead process groups of their own.
+        of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
+    }
+
+    fn noticed(&mut self, reactor: &mut Reactor, key: Key, notice: Notice) {
+        for news in news(&notice.text) {
+            let Some(service) = self.roll.get_mut(key) else { return };
+            let phase = service.life.phase;
+            match news {
+                News::Ready if matches!(service.readying, Some(Readying::Notice)) => self.is_ready(reactor, key),
+                News::Status(text) => service.says = Some(text),
+                News::Ill => self.feed(reactor, key, Event::Unhealthy(reactor.now())),
+                News::Extend(longer) if matches!(phase, Phase::Starting | Phase::Stopping(_)) => {
+                    self.arm_phase(reactor, key, longer);
+                }
+                // Told, and nothing hangs on it here.
+                _ => {}
+            }
+        }
+    }
+}
+
+const SOCKET: &str = "msf_daemon.notify";

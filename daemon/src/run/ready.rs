@@ -1,0 +1,181 @@
+//! How it becomes known that a process is ready: it says so on a pipe or to the notice board, or a probe succeeds.
+
+use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
+use super::notice::Noticeboard;
+use super::probe::{Asker, Outcome};
+use crate::law::life::Event;
+use msf_conf::daemon::{Ready, Told};
+use msf_core::event::{Reactor, Token};
+use msf_core::log;
+use msf_core::log::Level;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, PipeReader, Read};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+/// What will tell that a process is ready.
+#[derive(Debug)]
+pub enum Readying {
+    /// The other end of its pipe.
+    Pipe {
+        /// The end.
+        pipe: PipeReader,
+        /// Under which it is watched.
+        token: Option<Token>,
+        /// Whether the process has closed its end without a word.
+        is_closed: bool,
+    },
+    /// The notice board.
+    Notice,
+    /// A probe.
+    Probe {
+        /// The attempt that is going on.
+        attempt: Option<Token>,
+        /// When the next one begins.
+        next: Option<Timer>,
+        /// What was wrong with the last one.
+        wrong: String,
+    },
+}
+
+/// What a process is given for one start.
+#[derive(Debug, Default)]
+pub struct Gift {
+    /// Variables of its environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Descriptors, and their numbers.
+    pub fds: Vec<(OwnedFd, i32)>,
+    /// Where it says that it belongs to its control group.
+    pub cgroup: Option<OwnedFd>,
+}
+
+impl Readying {
+    /// For one start of a process that becomes ready like this.
+    pub fn prepare(ready: &Ready, notices: Option<&Noticeboard>) -> io::Result<(Option<Readying>, Gift)> {
+        let mut gift = Gift::default();
+        let readying = match ready {
+            Ready::AtOnce => return Ok((None, gift)),
+            Ready::Told { by: Told::Fd { number }, .. } => {
+                let (pipe, theirs) = io::pipe()?;
+                fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+                let number = number.unwrap_or(READY_FD);
+                gift.env.push(("MSF_READY_FD".into(), number.to_string().into()));
+                gift.fds.push((theirs.into(), number));
+                Readying::Pipe { pipe, token: None, is_closed: false }
+            }
+            Ready::Told { by: Told::Notify, .. } => {
+                let board = notices.ok_or_else(|| io::Error::other("there is no socket for NOTIFY_SOCKET"))?;
+                gift.env.push(("NOTIFY_SOCKET".into(), board.path().into()));
+                Readying::Notice
+            }
+            Ready::Probed { .. } => Readying::Probe { attempt: None, next: None, wrong: String::new() },
+        };
+        Ok((Some(readying), gift))
+    }
+
+    /// What is known of why it takes so long, to be put behind a sentence.
+    pub fn complaint(&self) -> String {
+        match self {
+            Readying::Pipe { is_closed: true, .. } => " (it has closed its pipe without a newline)".to_owned(),
+            Readying::Probe { wrong, .. } if !wrong.is_empty() => format!(" (last probe: {wrong})"),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Driver {
+    /// The process runs: begins to listen, or to probe. Whether it is ready already.
+    pub(super) fn await_readiness(&mut self, reactor: &mut Reactor, key: Key) -> bool {
+        match self.roll.get(key).and_then(|service| service.readying.as_ref()) {
+            None => return true,
+            Some(Readying::Notice) => {}
+            Some(Readying::Probe { .. }) => self.probe_ready(reactor, key),
+            Some(Readying::Pipe { .. }) => self.watch_pipe(reactor, key),
+        }
+        false
+    }
+
+    fn watch_pipe(&mut self, reactor: &Reactor, key: Key) {
+        let Some(watch) = self.watched.insert(Watched::ReadyPipe(key)) else { return };
+        let Some(service) = self.roll.get_mut(key) else { return };
+        let Some(Readying::Pipe { pipe, token, .. }) = &mut service.readying else { return };
+        *token = Some(watch);
+        if let Err(e) = reactor.watch(&*pipe, watch, msf_core::event::Interest::READ) {
+            log!(Level::Error, MODULE, "{}: cannot listen whether it is ready: {e}", service.name());
+        }
+    }
+
+    /// The pipe of a service has something to read, or has ended.
+    pub(super) fn listen(&mut self, reactor: &mut Reactor, key: Key) {
+        let Some(service) = self.roll.get_mut(key) else { return };
+        let Some(Readying::Pipe { pipe, is_closed, .. }) = &mut service.readying else { return };
+        let mut bytes = [0; 64];
+        loop {
+            match pipe.read(&mut bytes) {
+                Ok(0) => return *is_closed = true,
+                Ok(len) if bytes[..len].contains(&b'\n') => return self.is_ready(reactor, key),
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Somebody has found out that a service is ready.
+    pub(super) fn is_ready(&mut self, reactor: &mut Reactor, key: Key) {
+        self.feed(reactor, key, Event::Ready(Instant::now()));
+    }
+
+    /// Begins an attempt, if the service is still to be probed.
+    pub(super) fn probe_ready(&mut self, reactor: &mut Reactor, key: Key) {
+        let Some(service) = self.roll.get_mut(key) else { return };
+        let Some(Readying::Probe { next, .. }) = &mut service.readying else { return };
+        *next = None;
+        let Ready::Probed { probe, .. } = service.entry.ready.clone() else { return };
+        let launch = service.entry.launch.clone();
+        match self.attempt(reactor, &probe, Asker::Ready(key), &launch) {
+            Ok(token) => {
+                if let Some(Readying::Probe { attempt, .. }) =
+                    self.roll.get_mut(key).and_then(|service| service.readying.as_mut())
+                {
+                    *attempt = Some(token);
+                }
+            }
+            Err(outcome) => self.ready_probed(reactor, key, outcome),
+        }
+    }
+
+    /// An attempt is over.
+    pub(super) fn ready_probed(&mut self, reactor: &mut Reactor, key: Key, outcome: Outcome) {
+        let Some(service) = self.roll.get_mut(key) else { return };
+        let Some(Readying::Probe { attempt, wrong, .. }) = &mut service.readying else { return };
+        *attempt = None;
+        let Err(why) = outcome else { return self.is_ready(reactor, key) };
+        *wrong = why;
+        let Ready::Probed { interval, .. } = service.entry.ready else { return };
+        let timer = self.arm(reactor, interval, Due::ReadyProbe(key));
+        if let Some(Readying::Probe { next, .. }) = self.roll.get_mut(key).and_then(|service| service.readying.as_mut())
+        {
+            *next = timer;
+        }
+    }
+
+    /// It is ready, or will not be any more.
+    pub(super) fn forget_readying(&mut self, reactor: &mut Reactor, key: Key) {
+        match self.roll.get_mut(key).and_then(|service| service.readying.take()) {
+            None | Some(Readying::Notice) => {}
+            Some(Readying::Pipe { pipe, token, .. }) => {
+                drop(pipe);
+                token.and_then(|token| self.watched.remove(token));
+            }
+            Some(Readying::Probe { attempt, next, .. }) => {
+                attempt.and_then(|token| self.watched.remove(token));
+                next.into_iter().for_each(|timer| self.disarm(reactor, timer));
+            }
+        }
+    }
+}
+
+/// The number of the pipe where the configuration names none.
+const READY_FD: i32 = 3;

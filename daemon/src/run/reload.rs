@@ -1,0 +1,99 @@
+//! Carrying out what a new configuration changes.
+
+use super::driver::{Driver, Key, MODULE};
+use super::service::{End, Service};
+use crate::face::control::Answer;
+use crate::law::difference::{Change, Changes, difference};
+use crate::law::life::Event;
+use msf_conf::daemon::{Process, Settings};
+use msf_core::event::Reactor;
+use msf_core::log;
+use msf_core::log::Level;
+
+impl Driver {
+    /// Reads the file again and does what has changed.
+    pub(super) fn reload(&mut self, reactor: &mut Reactor) -> Answer {
+        if self.stopping {
+            return Err("not reloaded: everything is being stopped\n".to_owned());
+        }
+        let settings = match Settings::read(&self.config) {
+            Ok(settings) => settings,
+            Err(e) => {
+                log!(Level::Error, MODULE, "not reloaded, the old configuration goes on: {e}");
+                return Err(format!("not reloaded, the old configuration goes on: {e}\n"));
+            }
+        };
+        let runs: Vec<&Process> = self.roll.iter().map(|service| &service.entry).collect();
+        let changes = difference(&runs, &settings.processes);
+        log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
+        self.banner(&settings);
+        self.carry_out(reactor, &changes, &settings.processes);
+        self.version = settings.version;
+        let mut text = format!("{changes}\n");
+        for warning in settings.warnings.iter().cloned().chain(self.unstartable(&changes)) {
+            text += &format!("warning: {warning}\n");
+        }
+        Ok(text)
+    }
+
+    /// First everybody gets his new entry and place, so that the order is the new one when the first is started.
+    fn carry_out(&mut self, reactor: &mut Reactor, changes: &Changes, wanted: &[Process]) {
+        let (mut down, mut up, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, change) in &changes.0 {
+            let new = wanted.iter().find(|process| process.name == *name);
+            let Some(key) = self.enter(name, new) else { continue };
+            match change {
+                Change::Stop => down.push(key),
+                Change::Restart => again.push(key),
+                Change::Start => up.push(key),
+                // It may have been about to go.
+                Change::Keep if self.roll.get(key).is_some_and(|service| service.leaving) => up.push(key),
+                Change::Keep => {}
+            }
+        }
+        self.roll.sort(&wanted.iter().map(|process| process.name.as_str()).collect::<Vec<_>>());
+        self.want_down(reactor, &down);
+        for key in again {
+            if let Some(service) = self.roll.get_mut(key) {
+                service.leaving = false;
+            }
+            self.feed(reactor, key, Event::Restart);
+        }
+        self.want_up(reactor, &up);
+        // What held somebody may be gone from the file.
+        for key in self.roll.graph.order().to_vec() {
+            if self.roll.get(key).is_some_and(Service::is_held_by_others) {
+                self.feed(reactor, key, Event::Look);
+            }
+        }
+    }
+
+    /// The service of that name with its new entry, or a new one.
+    fn enter(&mut self, name: &str, new: Option<&Process>) -> Option<Key> {
+        match (self.roll.named(name), new) {
+            (Some(key), new) => {
+                let service = self.roll.get_mut(key)?;
+                service.dismissed = new.is_none();
+                if let Some(entry) = new {
+                    service.change(entry.clone());
+                }
+                Some(key)
+            }
+            (None, Some(entry)) => Some(self.roll.add(Service::new(entry.clone()))),
+            (None, None) => None,
+        }
+    }
+
+    /// Whoever was to start, and could not be executed.
+    fn unstartable(&self, changes: &Changes) -> Vec<String> {
+        let fails = |service: &&Service| {
+            let touched = |(name, change): &(String, Change)| name == service.name() && change.starts();
+            service.running.is_none() && changes.0.iter().any(touched)
+        };
+        let sentence = |service: &Service| match &service.last {
+            Some((End::Unstartable(reason), _)) => Some(format!("{}: not started: {reason}", service.name())),
+            _ => None,
+        };
+        self.roll.iter().filter(fails).filter_map(sentence).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! One supervised process as the driver keeps it: its entry, its life, and what there is of it in the system.
+//!
+//! Carries out what concerns it alone: signals, its records in the log, its row of the table.
+
+use super::driver::{MODULE, Timer};
+use super::ready::Readying;
+use super::surroundings::Unstartable;
+use crate::face::status::{Last, Row, span};
+use crate::law::life::{Life, Phase, Reason, Rules};
+use libc::{SIGCONT, SIGTERM};
+use msf_conf::daemon::Process;
+use msf_core::event::Token;
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Child, Exit};
+use nix::sys::signal::Signal;
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// A process of the configuration, or one that was and is being stopped.
+#[derive(Debug)]
+pub struct Service {
+    /// What the configuration says.
+    pub entry: Process,
+    /// What of it the law wants to know.
+    pub rules: Rules,
+    /// What it is.
+    pub life: Life,
+    /// The process, while there is one.
+    pub running: Option<Running>,
+    /// The one timer of its phase.
+    pub timer: Option<Timer>,
+    /// What will tell that it is ready, while it starts.
+    pub readying: Option<Readying>,
+    /// What it was held for the last time it was looked, in words.
+    pub missing: String,
+    /// What it says of itself.
+    pub says: Option<String>,
+    /// How it ended the last time.
+    pub last: Option<(End, Instant)>,
+    /// It is to stop as soon as nobody needs it any more.
+    pub leaving: bool,
+    /// No longer in the configuration: to be forgotten once it is down.
+    pub dismissed: bool,
+}
+
+/// A child, and the token under which its pidfd is watched where there is one.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    /// None where SIGCHLD has to do.
+    pub token: Option<Token>,
+}
+
+/// How a process ended, or why there never was one.
+#[derive(Debug)]
+pub enum End {
+    /// It ran.
+    Exit(Exit),
+    /// It never did.
+    Unstartable(Unstartable),
+    /// It is gone, and the kernel would not say how.
+    Unknown(io::Error),
+}
+
+impl Service {
+    /// One that is down and has no past.
+    pub fn new(entry: Process) -> Service {
+        Service {
+            rules: Rules::of(&entry),
+            entry,
+            life: Life::NEW,
+            running: None,
+            timer: None,
+            readying: None,
+            missing: String::new(),
+            says: None,
+            last: None,
+            leaving: false,
+            dismissed: false,
+        }
+    }
+
+    /// Another entry of the same name; what runs goes on.
+    pub fn change(&mut self, entry: Process) {
+        self.rules = Rules::of(&entry);
+        self.entry = entry;
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.entry.name
+    }
+
+    /// Its pid, while it has one.
+    pub fn pid(&self) -> Option<i32> {
+        self.running.as_ref().map(|running| running.child.pid())
+    }
+
+    /// Whether something but time holds it.
+    pub fn is_held_by_others(&self) -> bool {
+        matches!(self.life.phase, Phase::Held(Reason::After | Reason::Requires))
+    }
+
+    /// Asks it to end, or ends it.
+    pub fn end(&self, at_once: bool) {
+        let Some(Running { child, .. }) = &self.running else { return };
+        let (doing, sent) = if at_once {
+            ("kill", child.kill())
+        } else {
+            // One that is stopped would not hear of it before it goes on.
+            ("ask to end", child.signal(self.stop_signal()).and_then(|()| child.signal(SIGCONT)))
+        };
+        if let Err(e) = sent {
+            log!(Level::Error, MODULE, "{}: cannot {doing} pid {}: {e}", self.name(), child.pid());
+        }
+    }
+
+    fn stop_signal(&self) -> i32 {
+        self.entry.stop.signal.parse::<Signal>().map_or(SIGTERM, |signal| signal as i32)
+    }
+
+    /// An end that was asked for is the ordinary course of things; any other is odd.
+    pub fn log_end(&self, end: &End, at: Instant) {
+        let pid = self.pid().unwrap_or(0);
+        match self.life.phase {
+            Phase::Up(since) => {
+                let up = span(at.saturating_duration_since(since));
+                log!(Level::Warn, MODULE, "{}: pid {pid} ended after {up}: {end}", self.name());
+            }
+            Phase::Starting => log!(Level::Warn, MODULE, "{}: pid {pid} ended before it was ready: {end}", self.name()),
+            _ => log!(Level::Info, MODULE, "{}: pid {pid} stopped: {end}", self.name()),
+        }
+    }
+
+    /// A timer that ran out while something was waited for.
+    pub fn log_timeout(&self) {
+        let name = self.name();
+        match self.life.phase {
+            Phase::Stopping(_) => {
+                log!(Level::Warn, MODULE, "{name}: not ended in {}; killed", span(self.rules.stop_timeout));
+            }
+            Phase::Starting => {
+                let patience = span(self.rules.start_timeout.unwrap_or_default());
+                let why = self.readying.as_ref().map(|readying| readying.complaint()).unwrap_or_default();
+                log!(Level::Warn, MODULE, "{name}: not ready in {patience}{why}; stopped and started again");
+            }
+            _ => {}
+        }
+    }
+
+    /// How long until its timer is due.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        self.timer.map(|timer| timer.at.saturating_duration_since(now))
+    }
+
+    /// Its row of the table.
+    pub fn row(&self, now: Instant) -> Row {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let last = self.last.as_ref().map(|(end, at)| Last {
+            reason: end.to_string(),
+            code: end.code(),
+            signal: end.signal(),
+            ago: since(*at),
+        });
+        let phase = self.life.phase;
+        Row {
+            index: self.entry.index,
+            name: self.entry.name.clone(),
+            state: phase.word(),
+            pid: self.pid(),
+            uptime: if let Phase::Up(at) = phase { Some(since(at)) } else { None },
+            restarts: self.life.restarts,
+            next_start: if phase == Phase::Waiting { self.left(now) } else { None },
+            held_by: matches!(phase, Phase::Held(_)).then(|| self.missing.clone()),
+            says: self.says.clone().filter(|_| phase.is_alive()),
+            last,
+            output: None,
+        }
+    }
+}
+
+impl End {
+    /// The exit code, if that was it.
+    pub fn code(&self) -> Option<i32> {
+        if let End::Exit(Exit::Code(code)) = self { Some(*code) } else { None }
+    }
+
+    /// The signal's number, if that was it.
+    pub fn signal(&self) -> Option<i32> {
+        if let End::Exit(Exit::Signal { number, .. }) = self { Some(*number) } else { None }
+    }
+
+    /// Whether it ended as one that has done its work.
+    pub fn is_clean(&self) -> bool {
+        self.code() == Some(0)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exit(exit) => exit.fmt(f),
+            End::Unstartable(reason) => reason.fmt(f),
+            End::Unknown(error) => write!(f, "gone, nobody knows how: {error}"),
+        }
+    }
+}

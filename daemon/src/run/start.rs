@@ -1,0 +1,60 @@
+//! Starting one process: what it is given, where it writes to, and how its end is learned.
+
+use super::driver::{Driver, Key, MODULE, Watched};
+use super::ready::Readying;
+use super::service::{End, Running};
+use super::surroundings::Unstartable;
+use crate::law::life::Event;
+use msf_core::event::{Interest, Reactor};
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::Child;
+use std::time::Instant;
+
+impl Driver {
+    /// Starts a process; what came of it.
+    pub(super) fn spawn(&mut self, reactor: &mut Reactor, key: Key) -> Vec<Event> {
+        match self.start_process(key) {
+            Ok(child) => {
+                self.watch_end(reactor, key, child);
+                let ready = self.await_readiness(reactor, key);
+                let ready = ready.then(|| Event::Ready(Instant::now()));
+                [Event::Spawned].into_iter().chain(ready).collect()
+            }
+            Err(reason) => {
+                let Some(service) = self.roll.get_mut(key) else { return Vec::new() };
+                log!(Level::Error, MODULE, "{}: not started: {reason}", service.name());
+                service.last = Some((End::Unstartable(reason), Instant::now()));
+                vec![Event::Unstartable { chance: self.chance.draw() }]
+            }
+        }
+    }
+
+    fn start_process(&mut self, key: Key) -> Result<Child, Unstartable> {
+        // The phase that asked for it belongs to a service that is there.
+        let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
+        let (readying, mut gift) =
+            Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
+        let start = || self.surroundings.start(&service.entry.launch, gift);
+        let child = self.outputs.lent(&service.entry.name, start)?;
+        service.readying = readying;
+        service.says = None;
+        log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());
+        Ok(child)
+    }
+
+    /// Through its pidfd where the kernel has one; else SIGCHLD tells.
+    fn watch_end(&mut self, reactor: &Reactor, key: Key, child: Child) {
+        let mut token = self.watched.insert(Watched::Process(key)).filter(|_| child.pidfd().is_some());
+        let Some(service) = self.roll.get_mut(key) else { return };
+        if let (Some(watch), Some(pidfd)) = (token, child.pidfd())
+            && let Err(e) = reactor.watch(pidfd, watch, Interest::READ)
+        {
+            log!(Level::Warn, MODULE, "{}: its end will be learned by SIGCHLD only: {e}", service.name());
+            self.watched.remove(watch);
+            token = None;
+        }
+        service.running = Some(Running { child, token });
+    }
+}
