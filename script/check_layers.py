@@ -48,7 +48,7 @@ FLOORS = {
         ["svc", "pages"],
     ],
     "agent/src": [
-        ["observe"],
+        ["observe", "upgrade"],
         ["core"],
         ["edge", "control"],
         ["app"],

@@ -61,6 +61,7 @@ impl Stage {
             parcels: receiver_of_parcels,
             orders: receiver_of_orders,
             control: control.living_on(reactor.waker()),
+            hold: None,
         });
         Stage { reactor, broker, orders, reports, sibling, counters, _parcels: parcels }
     }

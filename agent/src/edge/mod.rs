@@ -7,6 +7,7 @@ mod chatter;
 mod delivery;
 mod functions;
 mod gateway;
+mod handover;
 mod inspect;
 mod intake;
 pub mod lane;

@@ -46,6 +46,7 @@ impl Broker {
             Order::CallOff(number) => self.call_off(number),
             Order::Tap(number, function) => self.tap(number, function),
             Order::Untap(number) => self.untap(number),
+            Order::Hold(hold) => self.hold = Some(hold),
             Order::Drain => {
                 self.dispatch.drain();
                 self.phase = Phase::Draining;
