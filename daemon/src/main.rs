@@ -8,8 +8,10 @@ mod law;
 mod run;
 
 use face::ask;
-use face::control::{Control, Request};
-use msf_conf::args::{Accepts, Args};
+use face::control::Control;
+use face::follow;
+use face::request::{Request, Verb};
+use msf_conf::args::{Accepts, Args, Extra};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
@@ -53,31 +55,62 @@ fn wrong<E: Into<Box<dyn Error>>>(error: E) -> Failure {
 
 fn command() -> Result<(), Failure> {
     let args = Args::parse(env::args_os().skip(1), ACCEPTS).map_err(wrong)?;
-    if let Some(stray) = args.rest.first() {
-        return Err(wrong(format!("unexpected argument \"{stray}\"")));
-    }
     if args.help {
         return show(HELP);
     }
     if args.version {
         return version(&args);
     }
-    if args.json && args.word.as_deref() != Some("status") {
-        return Err(wrong("--json is for status"));
-    }
     match args.word.as_deref() {
-        None => run(&config(&args)?, args.daemon),
-        Some("parse") => parse(&config(&args)?),
-        Some("kill") => show(&ask::kill_at_once()?),
+        None => run(&config(plain(&args)?)?, args.daemon),
+        Some("parse") => parse(&config(plain(&args)?)?),
+        Some("kill") => {
+            plain(&args)?;
+            show(&ask::kill_at_once().map_err(unanswered)?)
+        }
         Some(word) => {
+            let request = Request::from_args(&args).map_err(wrong)?;
             // A reload of a file that cannot be used is refused here already. Nothing else hangs on the file: what runs
             // can be asked and stopped, whatever the file has become.
             if word == "reload" && !args.configs.is_empty() {
                 Settings::read(&config(&args)?)?;
             }
-            let line = if args.json { "status json" } else { word };
-            let request = Request::from_line(line).ok_or_else(|| wrong(format!("\"{word}\" cannot be asked for")))?;
-            show(&ask::ask(request)?)
+            if request.verb == Verb::Tail {
+                return tail(&request);
+            }
+            ask::ask(&request, &mut io::stdout()).map_err(unanswered)
+        }
+    }
+}
+
+/// What is no request takes nothing that belongs to one.
+fn plain(args: &Args) -> Result<&Args, Failure> {
+    match (args.rest.first(), args.options.keys().next()) {
+        (Some(stray), _) => Err(wrong(format!("unexpected argument \"{stray}\""))),
+        (_, Some(option)) => Err(wrong(format!("\"{option}\" is for a command"))),
+        _ if args.json => Err(wrong("--json is for status and events")),
+        _ => Ok(args),
+    }
+}
+
+fn unanswered(error: ask::AskError) -> Failure {
+    Failure { code: error.code(), what: error.into() }
+}
+
+/// Files are read here; what the daemon itself keeps, it tells.
+fn tail(request: &Request) -> Result<(), Failure> {
+    let status = Request { json: true, names: request.names.clone(), ..Request::new(Verb::Status) };
+    let mut answer = Vec::new();
+    ask::ask(&status, &mut answer).map_err(unanswered)?;
+    let name = request.names.first().map_or("", String::as_str);
+    match follow::files_of(&String::from_utf8_lossy(&answer), name).as_slice() {
+        [] => ask::ask(request, &mut io::stdout()).map_err(unanswered),
+        files => {
+            let lines = request.lines.unwrap_or(follow::FEW);
+            match follow::tail(files, lines, request.follow, &mut io::stdout()) {
+                Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
+                _ => Ok(()),
+            }
         }
     }
 }
@@ -133,12 +166,12 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
     let run_dir = run_dir()?;
     let control = Control::listen(&run_dir)?;
     let surroundings = Surroundings::new(folder_of(file));
-    let (mut ready, mut outputs) = (None, Outputs::inherited());
+    let outputs = Outputs::new(&log_dir()?, &run_dir, background)?;
+    let mut ready = None;
     if background {
         // The folder is kept: relative paths mean the same to the processes with and without -d.
         ready = Some(daemonize(true, false)?);
         claim.renew()?;
-        outputs = Outputs::in_folder(&log_dir()?)?;
     }
     let setting = Setting { config: file.to_owned(), claim, run_dir, control, surroundings, outputs, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
@@ -172,14 +205,31 @@ fn folder_of(file: &Path) -> &Path {
 
 const ACCEPTS: Accepts = Accepts {
     signals: &["status", "reload", "rotate", "shutdown", "kill", "parse"],
-    commands: &["status", "reload", "rotate", "shutdown"],
-    options: &[],
+    commands: &[
+        "status", "start", "stop", "restart", "signal", "tail", "events", "wait", "reload", "rotate", "shutdown",
+    ],
+    options: &[
+        Extra { name: "f", valued: false },
+        Extra { name: "follow", valued: false },
+        Extra { name: "n", valued: true },
+        Extra { name: "lines", valued: true },
+        Extra { name: "no-wait", valued: false },
+        Extra { name: "timeout", valued: true },
+        Extra { name: "ready", valued: false },
+        Extra { name: "down", valued: false },
+    ],
 };
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 const HELP: &str = "\
 usage: msf_daemon -c FILE [-d]
-       msf_daemon status [--json] | reload | rotate | shutdown
+       msf_daemon status [NAME...] [--json]
+       msf_daemon start|stop|restart NAME... [--no-wait | --timeout S]
+       msf_daemon signal NAME... SIGNAL
+       msf_daemon wait NAME... [--ready | --down] [--timeout S]
+       msf_daemon tail NAME [-n N] [-f]
+       msf_daemon events [-n N] [-f] [--json]
+       msf_daemon reload | rotate | shutdown
        msf_daemon -k WORD [-c FILE]
 
 Starts the processes of FILE and keeps them alive.
@@ -188,10 +238,22 @@ Starts the processes of FILE and keeps them alive.
   -d           go into the background
   -k WORD      tell the running copy: status, reload, rotate, shutdown, kill
                parse: check FILE, show what it means, and end
-  --json       status as JSON
   -h, -?       this text
   -v           the version, and with -c what FILE says of itself
 
+  start, restart   return when the processes are ready; stop, when they have
+                   ended: who was stopped stays so until he is started
+  signal           by name or number, such as HUP, to the processes alone
+  wait             until all of them are ready, or down
+  tail             the last lines of what a process has written (-n, 10)
+  events           what has become of the processes, the last 256
+  -f, --follow     go on with what comes
+  -n N, --lines N  as many of the last ones
+  --no-wait        return at once
+  --timeout S      for as many seconds at most
+  --json           for programs
+
 Programs are looked for in FILE's folder, the folder of msf_daemon, and PATH.
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no process of
+that name, 4 not in time, 5 no daemon is running.
 ";

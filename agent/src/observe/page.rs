@@ -5,7 +5,7 @@
 
 use super::catalog::{Catalog, Function, OTHERS};
 use super::counter::{Counter, Counters};
-use super::exposition::{Exposition, Kind, milliseconds, nano_seconds, seconds};
+use super::exposition::{Buckets, Exposition, Kind, milliseconds, nano_seconds, seconds};
 use super::function::{FunctionSums, Sums};
 use super::histogram::{BOUNDS, Distribution, MILLISECONDS};
 use super::process::Process;

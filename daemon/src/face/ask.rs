@@ -1,12 +1,14 @@
 //! The other side of the control socket: a command line that asks the running daemon and prints its answer.
 
-use super::control::{Request, SOCKET};
+use super::control::SOCKET;
+use super::conversation::Verdict;
+use super::request::{Request, Verb};
 use msf_core::process::holder;
 use msf_core::sys::place::run_dirs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,26 +22,75 @@ pub enum AskError {
     Deaf(i32),
     /// The daemon was reached, and then something failed.
     Broken(io::Error),
-    /// The daemon says no, and why.
-    Refused(String),
+    /// The daemon does not do it, and why.
+    Refused(Verdict, String),
+    /// What was to go on and on has ended.
+    Ended,
 }
 
-/// Asks, waits for the answer, and for `shutdown` until the daemon has ended.
-pub fn ask(request: Request) -> Result<String, AskError> {
+/// Asks, and hands on to `to` what is answered, as it comes. Returns when all of it is there, for `shutdown` when the
+/// daemon has ended.
+pub fn ask(request: &Request, to: &mut dyn Write) -> Result<(), AskError> {
     let mut stream = connect()?;
-    stream.write_all(format!("{}\n", request.line()).as_bytes()).map_err(AskError::Broken)?;
-    // Stopping takes as long as the processes are given; anything else is answered at once.
-    let patience = (request != Request::Shutdown).then_some(PATIENCE);
+    // What takes time takes the time it was given, and without one for ever; anything else is answered at once.
+    let patience = match request.takes_time() {
+        true => request.timeout.map(|timeout| timeout + PATIENCE),
+        false => Some(PATIENCE),
+    };
     stream.set_read_timeout(patience).map_err(AskError::Broken)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|e| match e.kind() {
-        ErrorKind::WouldBlock => AskError::Broken(io::Error::other(format!("nothing was heard for {PATIENCE:?}"))),
+    stream.write_all(format!("{}\n", request.line()).as_bytes()).map_err(AskError::Broken)?;
+    let mut answer = BufReader::new(stream);
+    let mut verdict = String::new();
+    answer.read_line(&mut verdict).map_err(|e| unheard(e, patience))?;
+    match Verdict::from_word(verdict.trim_end()) {
+        Some(Verdict::Done) => hand_on(&mut answer, to).map_err(|e| unheard(e, patience))?,
+        Some(verdict) => {
+            let mut why = Vec::new();
+            io::copy(&mut answer, &mut why).map_err(|e| unheard(e, patience))?;
+            return Err(AskError::Refused(verdict, String::from_utf8_lossy(&why).trim_end().to_owned()));
+        }
+        None => return Err(AskError::Broken(ErrorKind::UnexpectedEof.into())),
+    }
+    match request.verb {
+        Verb::Tail | Verb::Events if request.follow => Err(AskError::Ended),
+        _ => Ok(()),
+    }
+}
+
+/// As it comes: whoever follows wants each line now. Somebody who closed our output does not want to know.
+fn hand_on(answer: &mut BufReader<UnixStream>, to: &mut dyn Write) -> io::Result<()> {
+    loop {
+        let piece = match answer.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(piece) => piece,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        if to.write_all(piece).and_then(|()| to.flush()).is_err() {
+            std::process::exit(0);
+        }
+        let length = piece.len();
+        answer.consume(length);
+    }
+}
+
+fn unheard(e: io::Error, patience: Option<Duration>) -> AskError {
+    match (e.kind(), patience) {
+        (ErrorKind::WouldBlock, Some(patience)) => {
+            AskError::Broken(io::Error::other(format!("nothing was heard for {patience:?}")))
+        }
         _ => AskError::Broken(e),
-    })?;
-    match answer.split_once('\n') {
-        Some(("ok", text)) => Ok(text.to_owned()),
-        Some(("failed", text)) => Err(AskError::Refused(text.trim_end().to_owned())),
-        _ => Err(AskError::Broken(ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+impl AskError {
+    /// The exit status that tells it.
+    pub fn code(&self) -> u8 {
+        match self {
+            AskError::NobodyThere(_) => NOBODY_THERE,
+            AskError::Refused(verdict, _) => verdict.code(),
+            AskError::Deaf(_) | AskError::Broken(_) | AskError::Ended => Verdict::Failed.code(),
+        }
     }
 }
 
@@ -80,7 +131,8 @@ impl fmt::Display for AskError {
                 write!(f, "msf_daemon (pid {pid}) is running but its control socket does not answer")
             }
             AskError::Broken(e) => write!(f, "msf_daemon did not answer: {e}"),
-            AskError::Refused(why) => f.write_str(why),
+            AskError::Refused(_, why) => f.write_str(why),
+            AskError::Ended => f.write_str("no more comes: the daemon has ended, or this was read too slowly"),
         }
     }
 }
@@ -90,3 +142,5 @@ impl std::error::Error for AskError {}
 /// The daemon's name, as it is claimed.
 pub const NAME: &str = "msf_daemon";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The exit status when no daemon runs.
+const NOBODY_THERE: u8 = 5;

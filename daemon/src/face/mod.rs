@@ -2,5 +2,11 @@
 
 pub mod ask;
 pub mod control;
+pub mod conversation;
+pub mod event;
+pub mod follow;
 pub mod json;
+pub mod metrics;
+pub mod request;
+pub mod scrape;
 pub mod status;

@@ -44,6 +44,8 @@ pub struct Row {
     pub last: Option<Last>,
     /// The file it writes its output to, if that is the daemon's doing.
     pub output: Option<String>,
+    /// The same of its error.
+    pub error_output: Option<String>,
 }
 
 /// One end of a process.
@@ -97,9 +99,10 @@ impl Status {
                 let _ = writeln!(text, "{name} says: {what}");
             }
         }
-        for Row { name, output, .. } in self.processes.iter().filter(|row| row.last.is_some()) {
-            if let Some(output) = output {
-                let _ = writeln!(text, "what {name} said: {output}");
+        for Row { name, output, error_output, .. } in self.processes.iter().filter(|row| row.last.is_some()) {
+            let error = error_output.as_ref().filter(|error| Some(*error) != output.as_ref());
+            for file in output.iter().chain(error) {
+                let _ = writeln!(text, "what {name} said: {file}");
             }
         }
         text
@@ -125,6 +128,7 @@ impl Row {
                 "ago_ms": millis(last.ago),
             })),
             "output": self.output,
+            "error_output": self.error_output,
         })
     }
 
@@ -181,6 +185,7 @@ mod tests {
             says: None,
             last: None,
             output: Some(format!("/log/{name}.out")),
+            error_output: None,
         };
         let last = Last { reason: "SIGKILL".to_owned(), code: None, signal: Some(9), ago: Duration::from_secs(61) };
         let up = Row {

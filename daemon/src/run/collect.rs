@@ -20,6 +20,8 @@ impl Driver {
             Ok(Some(exit)) => End::Exit(exit),
             Err(e) => End::Unknown(e),
         };
+        self.drain_output(reactor, key);
+        let Some(service) = self.roll.get_mut(key) else { return false };
         service.log_end(&end, at);
         let token = service.running.take().and_then(|running| running.token);
         let (clean, leaving) = (end.is_clean(), service.leaving);

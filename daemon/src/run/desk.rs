@@ -2,7 +2,8 @@
 
 use super::driver::{Driver, MODULE, Watched};
 use super::service::Service;
-use crate::face::control::{Answer, Conversation, Next, Request};
+use crate::face::conversation::{Conversation, Next, Reply, Then};
+use crate::face::request::{Request, Verb};
 use crate::face::status::{Row, Status};
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
@@ -11,12 +12,13 @@ use std::time::Instant;
 
 impl Driver {
     /// Somebody knocks.
-    pub(super) fn accept(&mut self, reactor: &Reactor) {
+    pub(super) fn accept(&mut self, reactor: &mut Reactor) {
+        self.unheard = false;
         loop {
             match self.control.accept() {
                 Ok(Some(conversation)) => self.admit(reactor, conversation),
-                Ok(None) => return self.unheard = false,
-                Err(_) if self.break_off_the_oldest(0) => {}
+                Ok(None) => return,
+                Err(_) if self.break_off_the_oldest(reactor, 0) => {}
                 Err(e) => {
                     if !self.unheard {
                         log!(Level::Error, MODULE, "cannot accept on the control socket: {e}");
@@ -27,78 +29,135 @@ impl Driver {
         }
     }
 
-    fn admit(&mut self, reactor: &Reactor, conversation: Conversation) {
+    fn admit(&mut self, reactor: &mut Reactor, conversation: Conversation) {
         match conversation.stranger() {
             Ok(None) => {}
             Ok(Some(uid)) => return log!(Level::Warn, MODULE, "control: user {uid} is not heard"),
             Err(e) => return log!(Level::Warn, MODULE, "control: cannot learn who asks: {e}"),
         }
-        self.break_off_the_oldest(MOST_CONVERSATIONS);
+        self.break_off_the_oldest(reactor, MOST_CONVERSATIONS);
         let Some(token) = self.watched.insert(Watched::Conversation(conversation)) else { return };
-        if let Some(Watched::Conversation(conversation)) = self.watched.get(token)
-            && let Err(e) = conversation.watch(reactor, token)
-        {
+        let Some(Watched::Conversation(conversation)) = self.watched.get(token) else { return };
+        if let Err(e) = conversation.watch(reactor, token) {
             log!(Level::Warn, MODULE, "control: cannot listen to who asks: {e}");
             self.watched.remove(token);
+            return;
         }
+        // What he has said already is heard before others crowd him out.
+        self.converse(reactor, token);
     }
 
     /// Who connects and says nothing, or does not read, must not keep others out, nor take the descriptors that
-    /// processes need. False when there are no more than `most`, or all of them wait for our end.
-    fn break_off_the_oldest(&mut self, most: usize) -> bool {
+    /// processes need. False when there are no more than `most`, or it is for all of them to wait.
+    fn break_off_the_oldest(&mut self, reactor: &mut Reactor, most: usize) -> bool {
         let talking = self.watched.iter().filter_map(|(token, watched)| match watched {
             Watched::Conversation(conversation) => Some((conversation.patience_since()?, token)),
             _ => None,
         });
         let talking: Vec<_> = talking.collect();
-        match talking.iter().min_by_key(|(since, _)| *since) {
-            Some((_, oldest)) if talking.len() > most => self.watched.remove(*oldest).is_some(),
-            _ => false,
+        let Some((_, oldest)) = talking.iter().min_by_key(|(since, _)| *since).copied() else { return false };
+        if talking.len() <= most {
+            return false;
+        }
+        // He may have said it meanwhile, and it is then for him to wait.
+        self.converse(reactor, oldest);
+        match self.watched.get(oldest) {
+            Some(Watched::Conversation(conversation)) if conversation.patience_since().is_none() => true,
+            _ => self.hang_up(reactor, oldest) || self.watched.get(oldest).is_none(),
         }
     }
 
     /// Somebody has said something, or can hear more.
     pub(super) fn converse(&mut self, reactor: &mut Reactor, token: Token) {
         let Some(Watched::Conversation(conversation)) = self.watched.get_mut(token) else { return };
-        let went = match conversation.go_on() {
-            Ok(Next::Answer(line)) => {
-                let request = Request::from_line(&line);
-                let answer = match request {
-                    Some(request) => self.answer(reactor, request),
-                    None => Err(format!("not understood: \"{line}\"\n")),
-                };
-                let Some(Watched::Conversation(conversation)) = self.watched.get_mut(token) else { return };
-                conversation.answer(&answer, request == Some(Request::Shutdown))
-            }
-            Ok(Next::Wait) => Ok(()),
-            Ok(Next::End) => return drop(self.watched.remove(token)),
-            Err(e) => Err(e),
-        };
-        if let Err(e) = went {
-            log!(Level::Warn, MODULE, "control: conversation broken off: {e}");
-            self.watched.remove(token);
+        match conversation.go_on() {
+            Ok(Next::Answer(line)) => match Request::from_line(&line) {
+                Ok(request) => self.serve(reactor, token, &request),
+                Err(why) => self.reply(reactor, token, &Reply::failed(format!("{why}\n")), Then::End),
+            },
+            Ok(Next::Wait) => {}
+            Ok(Next::End) => drop(self.hang_up(reactor, token)),
+            Err(e) => self.break_off(reactor, token, &e),
         }
     }
 
-    fn answer(&mut self, reactor: &mut Reactor, request: Request) -> Answer {
-        match request {
-            Request::Status { json: false } => Ok(self.status().table()),
-            Request::Status { json: true } => Ok(self.status().json()),
-            Request::Reload => self.reload(reactor),
-            Request::Rotate => self.rotate(),
-            Request::Shutdown => {
-                self.shut_down("shutdown asked for");
-                Ok(String::new())
-            }
+    fn serve(&mut self, reactor: &mut Reactor, token: Token, request: &Request) {
+        if request.takes_time() && request.verb != Verb::Shutdown && self.audience.len() >= MOST_PATIENT {
+            let reply = Reply::failed("too many wait and listen already\n");
+            return self.reply(reactor, token, &reply, Then::End);
         }
+        let (reply, then) = match request.verb {
+            Verb::Status => (self.shown(request), Then::End),
+            Verb::Reload => (self.reload(reactor).into(), Then::End),
+            Verb::Rotate => (self.rotate().into(), Then::End),
+            Verb::Shutdown => {
+                self.shut_down("shutdown asked for");
+                (Reply::done(""), Then::Linger)
+            }
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Wait => {
+                return self.carry_out_by_hand(reactor, token, request);
+            }
+            Verb::Signal => (self.signal(&request.names, request.signal.unwrap_or_default()), Then::End),
+            Verb::Tail => return self.tell_output(reactor, token, request),
+            Verb::Events => return self.tell_events(reactor, token, request),
+        };
+        self.reply(reactor, token, &reply, then);
+    }
+
+    /// Answers whoever is behind `token`, if he is still there.
+    pub(super) fn reply(&mut self, reactor: &mut Reactor, token: Token, reply: &Reply, then: Then) {
+        let Some(Watched::Conversation(conversation)) = self.watched.get_mut(token) else { return };
+        if let Err(e) = conversation.answer(reply, then) {
+            self.break_off(reactor, token, &e);
+        }
+    }
+
+    fn tell_events(&mut self, reactor: &mut Reactor, token: Token, request: &Request) {
+        let usual = if request.follow { FEW } else { usize::MAX };
+        let last = self.audience.chronicle.last(request.lines.unwrap_or(usual));
+        let reply = Reply::done(last.map(|happening| happening.shown(request.json)).collect::<String>());
+        if request.follow {
+            self.listen_to_events(token, request.json);
+        }
+        self.reply(reactor, token, &reply, if request.follow { Then::Stream } else { Then::End });
+    }
+
+    /// Of those whose output goes into the log; files are read by the command itself.
+    fn tell_output(&mut self, reactor: &mut Reactor, token: Token, request: &Request) {
+        let keys = match self.named(&request.names) {
+            Ok(keys) => keys,
+            Err(reply) => return self.reply(reactor, token, &reply, Then::End),
+        };
+        let lines = request.lines.unwrap_or(FEW);
+        let said = keys.first().and_then(|key| Some((*key, self.captures.last_lines(*key, lines)?)));
+        let Some((key, text)) = said else {
+            let why = "its output goes neither into the log nor into a file";
+            let reply = Reply::failed(format!("{}: {why}\n", request.names.join(", ")));
+            return self.reply(reactor, token, &reply, Then::End);
+        };
+        if request.follow {
+            self.listen_to_output(token, key);
+        }
+        self.reply(reactor, token, &Reply::done(text), if request.follow { Then::Stream } else { Then::End });
+    }
+
+    fn shown(&self, request: &Request) -> Reply {
+        let mut status = self.status();
+        if let Err(reply) = self.named(&request.names) {
+            return reply;
+        }
+        if !request.names.is_empty() {
+            status.processes.retain(|row| request.names.contains(&row.name));
+        }
+        Reply::done(if request.json { status.json() } else { status.table() })
     }
 
     /// Opens the log anew.
-    pub(super) fn rotate(&self) -> Answer {
+    pub(super) fn rotate(&self) -> Result<String, String> {
         msf_core::log::reopen().map(|()| "the log is open anew\n".to_owned()).map_err(|e| format!("{e}\n"))
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         let now = Instant::now();
         Status {
             pid: std::process::id(),
@@ -110,10 +169,15 @@ impl Driver {
     }
 
     fn row(&self, service: &Service, now: Instant) -> Row {
-        let output = self.outputs.file(service.name()).map(|file| file.display().to_string());
-        Row { output, ..service.row(now) }
+        let [output, error] = self.outputs.sinks(service.name(), &service.entry.launch);
+        let (output, error_output) = (output.shown(), error.shown());
+        Row { output, error_output, ..service.row(now) }
     }
 }
 
-/// Behind it, whoever has been there longest has to go.
+/// Behind it, whoever has been there longest has to go; not counted are those for whom it is to wait or to listen.
 const MOST_CONVERSATIONS: usize = 31;
+/// As many may wait and listen.
+const MOST_PATIENT: usize = 256;
+/// Lines and events that whoever does not say how many is shown.
+const FEW: usize = 10;

@@ -4,16 +4,21 @@
 //! Decides nothing about a process's life: that is `law`. Knows of every source only how to find it: the files beside
 //! this one do the rest. Idle, it sleeps without a timer.
 
+use super::audience::Audience;
+use super::capture::Captures;
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::metrics::Show;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::roll::Roll;
 use super::service::Service;
 use super::surroundings::Surroundings;
-use crate::face::control::{Control, Conversation};
+use crate::face::control::Control;
+use crate::face::conversation::Conversation;
+use crate::face::scrape::Scraper;
 use crate::law::life::{Action, Event, Phase, step};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
@@ -42,9 +47,12 @@ pub struct Driver {
     pub(super) config: PathBuf,
     pub(super) version: String,
     pub(super) surroundings: Surroundings,
+    pub(super) captures: Captures,
     pub(super) outputs: Outputs,
     pub(super) groups: Groups,
     pub(super) roll: Roll,
+    pub(super) audience: Audience,
+    pub(super) show: Show,
     /// What has happened and is not dealt with yet.
     events: VecDeque<(Key, Event)>,
     /// Whether somebody below us on the stack deals with them.
@@ -73,6 +81,12 @@ pub enum Watched {
     Notices,
     /// A probe that has been begun.
     Attempt(Attempt),
+    /// The files that processes write to.
+    Outputs,
+    /// Where the metrics are shown.
+    Stall,
+    /// Somebody who asks for them.
+    Scraper(Scraper),
 }
 
 /// What a timer stands for.
@@ -82,6 +96,10 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// Whoever waits in this conversation has waited long enough.
+    Patience(Token),
+    /// It is to be looked again at a file that somebody has written to.
+    Output(u64),
 }
 
 /// A timer that runs.
@@ -130,9 +148,12 @@ impl Driver {
             config: setting.config,
             version: String::new(),
             surroundings: setting.surroundings,
+            captures: Captures::default(),
             outputs: setting.outputs,
             groups: Groups::default(),
             roll: Roll::default(),
+            audience: Audience::default(),
+            show: Show::default(),
             events: VecDeque::new(),
             feeding: false,
             chance: Chance::new(),
@@ -149,6 +170,8 @@ impl Driver {
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
         self.version = settings.version;
+        // What is wrong with it is in the log.
+        let _ = self.show_metrics(reactor, settings.metrics.as_ref());
         for entry in settings.processes {
             self.roll.add(Service::new(entry));
         }
@@ -291,6 +314,9 @@ impl Turn for Driver {
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
+            Some(Watched::Outputs) => self.written(reactor),
+            Some(Watched::Stall) => self.receive_scrapers(reactor),
+            Some(Watched::Scraper(_)) => self.scrape(token),
             None => {}
         }
         self.settle(reactor);
@@ -307,6 +333,8 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
+            Some(Due::Output(id)) => self.look_at_output(reactor, id),
             None => {}
         }
         self.settle(reactor);

@@ -4,6 +4,8 @@
 //! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
 //! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
 
+mod audience;
+mod capture;
 mod cgroup;
 mod chance;
 mod change;
@@ -11,6 +13,8 @@ mod collect;
 mod desk;
 pub mod driver;
 mod fit;
+mod hand;
+mod metrics;
 mod notice;
 mod order;
 pub mod outputs;
@@ -18,6 +22,8 @@ mod probe;
 mod ready;
 mod reload;
 mod roll;
+mod rotation;
 mod service;
+mod spool;
 mod start;
 pub mod surroundings;

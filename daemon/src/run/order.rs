@@ -41,7 +41,7 @@ impl Driver {
     }
 
     /// Whether it may yet come up for the first time: it starts, or is held by somebody who does.
-    fn is_on_its_way(&self, key: Key) -> bool {
+    pub(super) fn is_on_its_way(&self, key: Key) -> bool {
         let (mut open, mut seen) = (vec![key], HashSet::new());
         while let Some(key) = open.pop() {
             match self.roll.get(key).map(|service| service.life.phase) {
@@ -55,14 +55,16 @@ impl Driver {
         false
     }
 
-    /// These are to run, and whoever they require.
+    /// These are to run, and whoever they require, but for those who were stopped by hand.
     pub(super) fn want_up(&mut self, reactor: &mut Reactor, keys: &[Key]) {
         let mut wanted: HashSet<Key> = keys.iter().copied().collect();
         wanted.extend(keys.iter().flat_map(|key| self.roll.graph.required_by(*key)));
         for key in self.roll.graph.order().to_vec().into_iter().filter(|key| wanted.contains(key)) {
-            if let Some(service) = self.roll.get_mut(key) {
-                service.leaving = false;
+            let Some(service) = self.roll.get_mut(key) else { continue };
+            if service.stopped_by_hand {
+                continue;
             }
+            service.leaving = false;
             self.feed(reactor, key, Event::WantUp);
         }
     }
@@ -101,8 +103,11 @@ impl Driver {
         }
         let gone = |service: &Service| service.dismissed && service.life.phase == Phase::Down;
         if self.roll.iter().any(gone) {
+            let keys: Vec<Key> = self.roll.pairs().filter(|(_, service)| gone(service)).map(|(key, _)| key).collect();
+            keys.into_iter().for_each(|key| self.release(key));
             self.roll.forget(gone);
         }
+        self.settle_waiters(reactor);
     }
 
     /// Whether it is to stop, has not been told, and nobody is left who needs it.

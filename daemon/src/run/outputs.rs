@@ -1,71 +1,137 @@
-//! Where the processes' output and error go: to ours, or in the background, where ours lead nowhere, to one file per
-//! process in the log folder.
+//! Where the processes' output and error go: to ours, nowhere, into a file, or into the log.
 //!
-//! A process inherits descriptors 1 and 2 as they are at its start. So the file takes their place for that moment: the
-//! daemon has one thread, and writes nothing meanwhile.
+//! In the background ours lead nowhere, and whoever would inherit them gets a file of his own in the log folder. A
+//! file's descriptor is the process's own, for appending: nobody stands between it and the file, and it goes on writing
+//! whatever becomes of the daemon. What is for the log goes through a file as well ([`super::spool`]).
 
+use super::rotation::put_aside;
+use msf_conf::daemon::{Launch, Output};
 use msf_core::log;
 use msf_core::log::Level;
-use std::fs::{self, File};
+use msf_core::process::Stdio;
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Outputs(Option<Background>);
+pub struct Outputs {
+    log_folder: PathBuf,
+    /// Where the files are that lead into the log.
+    spools: PathBuf,
+    in_background: bool,
+}
 
-#[derive(Debug)]
-struct Background {
-    folder: PathBuf,
-    /// What takes the descriptors' place again.
-    nowhere: File,
+/// Where one stream of a process goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// Where ours goes.
+    Ours,
+    /// Nowhere.
+    Null,
+    /// Into the log, through this file.
+    Log(PathBuf),
+    /// Into this file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// When it has become larger it gets a successor; 0 for never.
+        max_bytes: u64,
+        /// How many of its predecessors are kept.
+        files: u32,
+    },
 }
 
 impl Outputs {
-    /// Ours.
-    pub fn inherited() -> Outputs {
-        Outputs(None)
+    /// With files in `log_folder`; `in_background` nobody inherits ours.
+    pub fn new(log_folder: &Path, run_folder: &Path, in_background: bool) -> io::Result<Outputs> {
+        let spools = run_folder.join("msf_daemon.said");
+        Ok(Outputs { log_folder: std::path::absolute(log_folder)?, spools, in_background })
     }
 
-    /// Files in `folder`.
-    pub fn in_folder(folder: &Path) -> io::Result<Outputs> {
-        let nowhere = File::options().read(true).write(true).open("/dev/null")?;
-        Ok(Outputs(Some(Background { folder: std::path::absolute(folder)?, nowhere })))
-    }
-
-    /// The file of the process `name`, if it has one.
-    pub fn file(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.as_ref()?.folder.join(format!("{name}.out")))
-    }
-
-    /// Runs `start`, whose child writes where the process `name` is to write. A file that cannot be had is no reason
-    /// not to start it.
-    pub fn lent<T>(&self, name: &str, start: impl FnOnce() -> T) -> T {
-        let (Some(background), Some(path)) = (&self.0, self.file(name)) else { return start() };
-        let file = match open(&path) {
-            Ok(file) => file,
-            Err(e) => {
-                log!(Level::Warn, "DAEMON", "{name}: its output is lost: {}: {e}", path.display());
-                return start();
+    /// Where output and error of the process `name` go.
+    pub fn sinks(&self, name: &str, launch: &Launch) -> [Sink; 2] {
+        [&launch.stdout, &launch.stderr].map(|output| match output {
+            Output::Inherit if self.in_background => {
+                Sink::File { path: self.log_folder.join(format!("{name}.out")), max_bytes: LARGE, files: 1 }
             }
-        };
-        let lent = put(&file);
-        let started = start();
-        if let Err(e) = lent.and(put(&background.nowhere)) {
-            log!(Level::Warn, "DAEMON", "{name}: its output is lost: {e}");
+            Output::Inherit => Sink::Ours,
+            Output::Null => Sink::Null,
+            Output::Log => Sink::Log(self.spools.join(name)),
+            Output::File { path, max_bytes, files } => {
+                Sink::File { path: self.log_folder.join(path), max_bytes: *max_bytes, files: *files }
+            }
+        })
+    }
+
+    /// What leads there, for a process that is about to be started; `None` is ours. What cannot be opened is no reason
+    /// not to start it.
+    pub fn open(&self, name: &str, sinks: &[Sink; 2]) -> [Option<Stdio>; 2] {
+        let mut opened = [None, None];
+        let mut first = None;
+        for (sink, place) in sinks.iter().zip(&mut opened) {
+            let file = match sink {
+                Sink::Ours => continue,
+                Sink::Null => {
+                    *place = Some(Stdio::Null);
+                    continue;
+                }
+                // One file has one descriptor, whoever writes to it.
+                _ if *sink == sinks[0] && first.is_some() => first.as_ref().map_or_else(none, File::try_clone),
+                Sink::Log(path) => make_folder(&self.spools).and_then(|()| open(path)),
+                Sink::File { path, max_bytes, files } => put_aside(path, *max_bytes, *files).and_then(|()| open(path)),
+            };
+            *place = Some(match file {
+                Ok(file) => {
+                    first = first.or(file.try_clone().ok());
+                    Stdio::Fd(file.into())
+                }
+                Err(e) => {
+                    log!(Level::Warn, "DAEMON", "{name}: its output is lost: {}: {e}", sink.path().display());
+                    Stdio::Null
+                }
+            });
         }
-        started
+        opened
     }
 }
 
-/// For appending. One that has grown large makes room first, and takes the place of the one before it.
-fn open(path: &Path) -> io::Result<File> {
-    if fs::symlink_metadata(path).is_ok_and(|about| about.len() > LARGE) {
-        let mut older = path.as_os_str().to_owned();
-        older.push(".1");
-        fs::rename(path, older)?;
+/// Everything is stopped, and all that was said is in the log.
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.spools);
     }
+}
+
+impl Sink {
+    /// The file, if there is one.
+    pub fn path(&self) -> &Path {
+        match self {
+            Sink::Ours | Sink::Null => Path::new(""),
+            Sink::Log(path) | Sink::File { path, .. } => path,
+        }
+    }
+
+    /// As people and programs see it: the file that was asked for.
+    pub fn shown(&self) -> Option<String> {
+        if let Sink::File { path, .. } = self { Some(path.display().to_string()) } else { None }
+    }
+}
+
+fn none() -> io::Result<File> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// For appending.
+fn open(path: &Path) -> io::Result<File> {
     // Neither somebody's link nor a pipe that nobody reads.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = File::options().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
@@ -73,12 +139,6 @@ fn open(path: &Path) -> io::Result<File> {
         true => Ok(file),
         false => Err(io::Error::other("is not a file")),
     }
-}
-
-fn put(file: &File) -> io::Result<()> {
-    nix::unistd::dup2_stdout(file)?;
-    nix::unistd::dup2_stderr(file)?;
-    Ok(())
 }
 
 const LARGE: u64 = 1 << 20;

@@ -8,6 +8,7 @@ use msf_conf::daemon::{Ready, Told};
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
 use msf_core::log::Level;
+use msf_core::process::Stdio;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, PipeReader, Read};
@@ -48,6 +49,8 @@ pub struct Gift {
     pub fds: Vec<(OwnedFd, i32)>,
     /// Where it says that it belongs to its control group.
     pub cgroup: Option<OwnedFd>,
+    /// Where its output and its error go; where ours go for what is not said.
+    pub outputs: [Option<Stdio>; 2],
 }
 
 impl Readying {

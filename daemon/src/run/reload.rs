@@ -2,7 +2,6 @@
 
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
-use crate::face::control::Answer;
 use crate::law::difference::{Change, Changes, difference};
 use crate::law::life::Event;
 use msf_conf::daemon::{Process, Settings};
@@ -12,7 +11,7 @@ use msf_core::log::Level;
 
 impl Driver {
     /// Reads the file again and does what has changed.
-    pub(super) fn reload(&mut self, reactor: &mut Reactor) -> Answer {
+    pub(super) fn reload(&mut self, reactor: &mut Reactor) -> Result<String, String> {
         if self.stopping {
             return Err("not reloaded: everything is being stopped\n".to_owned());
         }
@@ -30,7 +29,8 @@ impl Driver {
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;
         let mut text = format!("{changes}\n");
-        for warning in settings.warnings.iter().cloned().chain(self.unstartable(&changes)) {
+        let metrics = self.show_metrics(reactor, settings.metrics.as_ref()).err();
+        for warning in settings.warnings.iter().cloned().chain(self.unstartable(&changes)).chain(metrics) {
             text += &format!("warning: {warning}\n");
         }
         Ok(text)
@@ -42,8 +42,11 @@ impl Driver {
         for (name, change) in &changes.0 {
             let new = wanted.iter().find(|process| process.name == *name);
             let Some(key) = self.enter(name, new) else { continue };
+            let by_hand = self.roll.get(key).is_some_and(|service| service.stopped_by_hand);
             match change {
                 Change::Stop => down.push(key),
+                // Whoever was stopped by hand stays so; what is new holds when he is started by hand.
+                Change::Keep | Change::Restart | Change::Start if by_hand => {}
                 Change::Restart => again.push(key),
                 Change::Start => up.push(key),
                 // It may have been about to go.

@@ -41,6 +41,8 @@ pub struct Service {
     pub last: Option<(End, Instant)>,
     /// It is to stop as soon as nobody needs it any more.
     pub leaving: bool,
+    /// Somebody has stopped it by hand, and nobody has started it since.
+    pub stopped_by_hand: bool,
     /// No longer in the configuration: to be forgotten once it is down.
     pub dismissed: bool,
 }
@@ -79,6 +81,7 @@ impl Service {
             says: None,
             last: None,
             leaving: false,
+            stopped_by_hand: false,
             dismissed: false,
         }
     }
@@ -178,6 +181,7 @@ impl Service {
             says: self.says.clone().filter(|_| phase.is_alive()),
             last,
             output: None,
+            error_output: None,
         }
     }
 }

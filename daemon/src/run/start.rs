@@ -14,7 +14,7 @@ use std::time::Instant;
 impl Driver {
     /// Starts a process; what came of it.
     pub(super) fn spawn(&mut self, reactor: &mut Reactor, key: Key) -> Vec<Event> {
-        match self.start_process(key) {
+        match self.start_process(reactor, key) {
             Ok(child) => {
                 self.watch_end(reactor, key, child);
                 let ready = self.await_readiness(reactor, key);
@@ -30,14 +30,15 @@ impl Driver {
         }
     }
 
-    fn start_process(&mut self, key: Key) -> Result<Child, Unstartable> {
+    fn start_process(&mut self, reactor: &mut Reactor, key: Key) -> Result<Child, Unstartable> {
+        let outputs = self.capture(reactor, key);
         // The phase that asked for it belongs to a service that is there.
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
-        let start = || self.surroundings.start(&service.entry.launch, gift);
-        let child = self.outputs.lent(&service.entry.name, start)?;
+        gift.outputs = outputs;
+        let child = self.surroundings.start(&service.entry.launch, gift)?;
         service.readying = readying;
         service.says = None;
         log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());

@@ -107,6 +107,13 @@ impl Surroundings {
         for (fd, number) in gift.fds {
             plan = plan.descriptor(fd, number)?;
         }
+        let [output, error] = gift.outputs;
+        if let Some(output) = output {
+            plan = plan.output(output);
+        }
+        if let Some(error) = error {
+            plan = plan.error(error);
+        }
         if let Some(procs) = gift.cgroup {
             plan = plan.in_cgroup(procs);
         }

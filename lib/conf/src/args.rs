@@ -20,7 +20,7 @@ pub struct Accepts {
     pub options: &'static [Extra],
 }
 
-/// A long option that only some programs have.
+/// An option that only some programs have: a long one, or a short one if its name is a single letter.
 #[derive(Clone, Copy, Debug)]
 pub struct Extra {
     /// Its name without the dashes.
@@ -64,6 +64,12 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+impl Accepts {
+    fn extra(&self, is: impl Fn(&str) -> bool) -> Option<&'static Extra> {
+        self.options.iter().find(|extra| is(extra.name))
+    }
+}
+
 impl Args {
     /// Takes apart the arguments after the program's name.
     pub fn parse(words: impl IntoIterator<Item = OsString>, accepts: Accepts) -> Result<Args, Usage> {
@@ -85,12 +91,13 @@ impl Args {
                 Arg::Short('v') | Arg::Long("version") => args.version = true,
                 // Only who answers commands has answers.
                 Arg::Long("json") if !accepts.commands.is_empty() => args.json = true,
-                Arg::Long(name) if let Some(extra) = accepts.options.iter().find(|extra| extra.name == name) => {
-                    let value =
-                        if extra.valued { parser.value().and_then(|value| value.string()) } else { Ok(String::new()) };
-                    if args.options.insert(extra.name, value.map_err(said)?).is_some() {
-                        return Err(Usage(format!("--{}: given twice", extra.name)));
-                    }
+                Arg::Long(name) if let Some(extra) = accepts.extra(|known| known.len() > 1 && known == name) => {
+                    args.take_extra(extra, &mut parser)?;
+                }
+                Arg::Short(letter)
+                    if let Some(extra) = accepts.extra(|known| known.len() == 1 && known.starts_with(letter)) =>
+                {
+                    args.take_extra(extra, &mut parser)?;
                 }
                 Arg::Value(value) => args.take_value(value.string().map_err(said)?, accepts)?,
                 other => return Err(said(other.unexpected())),
@@ -108,6 +115,15 @@ impl Args {
                 let (least, most) = (range.start(), range.end());
                 Err(Usage(format!("--{name}: expected a whole number from {least} to {most}, found \"{value}\"")))
             }
+        }
+    }
+
+    fn take_extra(&mut self, extra: &Extra, parser: &mut Parser) -> Result<(), Usage> {
+        let value = if extra.valued { parser.value().and_then(|value| value.string()) } else { Ok(String::new()) };
+        match self.options.insert(extra.name, value.map_err(said)?) {
+            Some(_) if extra.name.len() == 1 => Err(Usage(format!("-{}: given twice", extra.name))),
+            Some(_) => Err(Usage(format!("--{}: given twice", extra.name))),
+            None => Ok(()),
         }
     }
 
@@ -147,7 +163,12 @@ mod tests {
     const ACCEPTS: Accepts = Accepts {
         signals: &["reload", "rotate", "kill"],
         commands: &["status", "reload"],
-        options: &[Extra { name: "count", valued: true }, Extra { name: "once", valued: false }],
+        options: &[
+            Extra { name: "count", valued: true },
+            Extra { name: "once", valued: false },
+            Extra { name: "f", valued: false },
+            Extra { name: "n", valued: true },
+        ],
     };
 
     fn parse(words: &[&str]) -> Result<Args, Usage> {
@@ -194,6 +215,10 @@ mod tests {
         assert!(parse(&["status", "--count"]).is_err() && parse(&["--once=1"]).is_err());
         assert_eq!(parse(&["--once", "--once"]).unwrap_err().to_string(), "--once: given twice");
         assert!(parse(&["--interval", "5"]).is_err(), "a stranger");
+        let args = parse(&["status", "-fn5"]).unwrap();
+        assert_eq!((args.options.contains_key("f"), args.number("n", 1..=9).unwrap()), (true, Some(5)));
+        assert!(parse(&["--n", "5"]).is_err() && parse(&["status", "-c"]).is_err());
+        assert_eq!(parse(&["-f", "-f"]).unwrap_err().to_string(), "-f: given twice");
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 mod launch;
 mod limits;
+mod metrics;
 mod order;
+mod output;
 mod read;
 mod ready;
 mod restart;
@@ -18,7 +20,9 @@ use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
 pub use launch::Launch;
 pub use limits::{Cgroup, Limit};
+pub use metrics::Metrics;
 pub use order::Order;
+pub use output::Output;
 use read::Layers;
 pub use ready::{Probe, Ready, Told};
 pub use restart::{Policy, Restart, Stop};
@@ -39,6 +43,8 @@ pub struct Settings {
     pub desc: String,
     /// `msf_procs`, in the order of the file.
     pub processes: Vec<Process>,
+    /// `metrics`: where the daemon shows its numbers, if it does.
+    pub metrics: Option<Metrics>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
 }
@@ -96,6 +102,7 @@ impl Settings {
             processes.push(process);
         }
         order::check(&processes, &entries)?;
+        let metrics = Metrics::read(&top, &mut strangers)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -105,19 +112,24 @@ impl Settings {
             version: text(&top, "msf_version")?,
             desc: text(&top, "msf_desc")?,
             processes,
+            metrics,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
     }
 
     /// As a document that says all of it, defaults written out; read again, it is the same.
     pub fn shown(&self) -> Value {
-        json!({
+        let mut shown = json!({
             "version": 1,
             "msf_author": self.author,
             "msf_version": self.version,
             "msf_desc": self.desc,
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(metrics) = &self.metrics {
+            shown["metrics"] = metrics.shown();
+        }
+        shown
     }
 }
 
@@ -177,7 +189,7 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms"];
+const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "metrics"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -202,6 +214,8 @@ const OUR_KEYS: &[&str] = &[
     "restart",
     "stop_signal",
     "stop_timeout_ms",
+    "stdout",
+    "stderr",
 ];
 /// Ours, in a process only: they name other processes.
 const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
@@ -298,6 +312,10 @@ mod tests {
         let nested = with(r#", "ready": {"by": "fd", "timeuot_ms": 5}"#, "");
         assert!(complaint(&nested).ends_with("ready.timeuot_ms: unknown key; did you mean \"timeout_ms\"?"));
         assert!(complaint(&with("", r#", "defaults": {"uesr": "a"}"#)).contains("defaults.uesr: unknown key"));
+        let metrics = |value: &str| complaint(&with("", &format!(r#", "metrics": {value}"#)));
+        assert_eq!(metrics("{}"), "d.json: metrics: expected either \"listen\" or \"unix\"");
+        assert!(metrics(r#"{"listen": "9083"}"#).starts_with("d.json: metrics.listen: expected an address"));
+        assert!(metrics(r#"{"listen": "[::]:1", "prot": 1}"#).starts_with("d.json: metrics.prot: unknown key"));
     }
 
     /// A file that uses everything.
@@ -311,18 +329,20 @@ mod tests {
             "nice": -3, "scheduling": {"class": "rr", "priority": 9}, "cpu_affinity": "0-2,5", "numa_node": 1,
             "wait_for": ["/dev/null"], "wait_retry_ms": 50, "stop_signal": "INT", "stop_timeout_ms": 3,
             "ready": {"by": "exec", "command": ["true"], "timeout_ms": 7, "interval_ms": 2},
+            "stdout": {"file": "o", "max_bytes": 9, "files": 2}, "stderr": "log",
             "restart": {"policy": "on-failure", "immediate": 1}"#;
         let processes = [
             process("fd", r#", "ready": {"by": "fd", "fd": 9}, "scheduling": {"class": "idle"}"#),
             process("all", &format!(r#"{all}, "after": ["fd", "tcp"], "requires": ["notify"]"#)),
-            process("notify", r#", "ready": {"by": "notify"}, "cpu_affinity": [3, 1]"#),
+            process("notify", r#", "ready": {"by": "notify"}, "cpu_affinity": [3, 1], "stdout": "inherit""#),
             process("tcp", r#", "ready": {"by": "tcp", "address": "[::1]:80"}, "requires": ["fd"]"#),
             process("unix", r#", "ready": {"by": "unix", "path": "/run/x"}"#),
         ];
         let defaults = r#"{"env": {"A": "default", "C": "c"}, "nice": 4, "rlimits": {"nproc": 3, "nofile": 1},
-            "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70}"#;
+            "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70, "stdout": "null"}"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
+                "metrics": {{"listen": "[::1]:9083"}},
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )
@@ -354,6 +374,9 @@ mod tests {
         assert_eq!((fd.stop.timeout, all.stop.timeout), (Duration::from_millis(9), Duration::from_millis(3)));
         assert_eq!(all.launch.rights.capabilities, Some(vec![0, 13]));
         assert_eq!(all.launch.share.cpus, Some(vec![0, 1, 2, 5]));
+        let named = Output::File { path: "o".into(), max_bytes: 9, files: 2 };
+        assert_eq!((&fd.launch.stdout, &all.launch.stdout, &all.launch.stderr), (&Output::Null, &named, &Output::Log));
+        assert_eq!(settings.processes[2].launch.stdout, Output::Inherit);
         assert_eq!((all.launch.umask, all.stop.signal.as_str()), (Some(0o27), "SIGINT"));
     }
 
@@ -364,6 +387,11 @@ mod tests {
                 r#""stop_signal": "SIGTRM""#,
                 "stop_signal: expected the name of a signal, such as SIGTERM, found \"SIGTRM\"",
             ),
+            (
+                r#""stdout": "lgo""#,
+                "stdout: expected \"inherit\", \"log\", \"null\" or an object with \"file\", found \"lgo\"",
+            ),
+            (r#""stderr": {"flie": "x"}"#, "stderr.file: missing; expected a string"),
             (r#""umask": "089""#, "umask: expected octal digits up to 0777, found \"089\""),
             (r#""umask": "+7""#, "umask: expected octal digits up to 0777, found \"+7\""),
             (r#""group": "x""#, "group: without \"user\"; who changes his groups changes his user"),

@@ -2,11 +2,12 @@
 //! links it statically and hosts no plugins (`msf_agent`, `msf_daemon`).
 //!
 //! The rooms, each using only those before it:
-//! `sys, error, crypto < log, mem < timer < event < net, shm, serial, file, thread, process, sysinfo < svc`.
+//! `sys, error, crypto, exposition < log, mem < timer < event < net, shm, serial, file, thread, process, sysinfo < svc`.
 
 pub mod crypto;
 pub mod error;
 pub mod event;
+pub mod exposition;
 pub mod file;
 pub mod log;
 pub mod mem;

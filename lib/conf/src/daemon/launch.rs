@@ -1,6 +1,7 @@
 //! What is run, with what, where, as whom, and how much of the machine it gets. A change here is a restart.
 
 use super::limits::{Cgroup, Limit};
+use super::output::Output;
 use super::read::{Layers, optional_path, path, whole, words};
 use super::rights::Rights;
 use super::share::Share;
@@ -33,6 +34,10 @@ pub struct Launch {
     pub cgroup: Cgroup,
     /// How much of the processors it gets, and which.
     pub share: Share,
+    /// `stdout`.
+    pub stdout: Output,
+    /// `stderr`.
+    pub stderr: Output,
 }
 
 impl Launch {
@@ -48,6 +53,8 @@ impl Launch {
             limits: Limit::read_all(layers)?,
             cgroup: Cgroup::read(layers, strangers)?,
             share: Share::read(layers, strangers)?,
+            stdout: Output::read(layers, "stdout", strangers)?,
+            stderr: Output::read(layers, "stderr", strangers)?,
         })
     }
 
@@ -69,6 +76,8 @@ impl Launch {
         Limit::show_all(&self.limits, into);
         self.cgroup.show(into);
         self.share.show(into);
+        self.stdout.show("stdout", into);
+        self.stderr.show("stderr", into);
     }
 
     /// The file handed over with `-c`, made absolute: relative ones are meant from `folder`.

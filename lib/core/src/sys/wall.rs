@@ -49,7 +49,7 @@ pub(crate) fn moment() -> u64 {
 }
 
 /// The moment in UTC as RFC 3339 writes it: `2026-01-02T03:04:05.000678Z`.
-pub(crate) fn rfc3339(moment: u64) -> String {
+pub fn rfc3339(moment: u64) -> String {
     let (second, micros) = ((moment / SECOND) as libc::time_t, moment % SECOND / 1000);
     let mut t = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call; gmtime_r writes no further than the struct.
