@@ -1,7 +1,7 @@
 //! A process of a service: our child, or one that a daemon before us has started.
 
 use super::service::End;
-use msf_core::process::{Child, Fate, Foster};
+use msf_core::process::{Birth, Child, Fate, Foster};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -20,6 +20,14 @@ impl Kin {
         match self {
             Kin::Own(child) => child.pid(),
             Kin::Foster(foster) => foster.pid(),
+        }
+    }
+
+    /// Its number and its time of birth, as far as that can be found out.
+    pub fn birth(&self) -> Option<Birth> {
+        match self {
+            Kin::Own(child) => Birth::of(child.pid()).ok(),
+            Kin::Foster(foster) => Some(foster.birth()),
         }
     }
 

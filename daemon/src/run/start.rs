@@ -10,7 +10,7 @@ use crate::law::life::Event;
 use msf_core::event::{Interest, Reactor};
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Birth, Child};
+use msf_core::process::Child;
 use std::time::Instant;
 
 impl Driver {
@@ -68,7 +68,7 @@ impl Driver {
             self.watched.remove(watch);
             token = None;
         }
-        let birth = Birth::of(child.pid()).ok();
+        let birth = child.birth();
         let unwatched = token.is_none() && matches!(child, Kin::Foster(_));
         service.running = Some(Running { child, birth, token });
         if unwatched {

@@ -8,8 +8,8 @@
 use super::child::{Exit, ended_of};
 use super::spawn::open_pidfd;
 use nix::errno::Errno;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -80,6 +80,11 @@ impl Foster {
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.birth.pid
+    }
+
+    /// Its process id and its time of birth.
+    pub fn birth(&self) -> Birth {
+        self.birth
     }
 
     /// A descriptor that becomes readable when it ends; `None` where the kernel has no pidfds: then nothing tells, and
@@ -232,7 +237,6 @@ const _: () = assert!(size_of::<PidfdInfo>() == 64);
 mod tests {
     use super::super::plan::Plan;
     use super::*;
-    use std::io::Read;
     use std::time::{Duration, Instant};
 
     /// A process that is nobody's child, and lives until the pipe ends.
