@@ -168,14 +168,16 @@ struct Stat {
 impl Stat {
     fn read(pid: i32) -> io::Result<Stat> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-        let text = match fs::read(format!("/proc/{pid}/stat")) {
+        // In one piece: the kernel makes it anew for every read.
+        let mut text = [0; 2048];
+        let length = match File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text)) {
             // Without /proc nobody is to be taken for dead.
             Err(e) if e.kind() == io::ErrorKind::NotFound && Path::new("/proc/self/stat").exists() => {
                 return Err(gone());
             }
             read => read?,
         };
-        Stat::parse(&text).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not as expected")))
+        Stat::parse(&text[..length]).ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not as expected")))
     }
 
     /// The name, in brackets, may have anything in it.
