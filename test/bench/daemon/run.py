@@ -25,6 +25,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from rounds import Verdicts  # noqa: E402
+
 NAMES = ("msf_daemon", "s6", "runit")
 # A service that is younger makes s6 and runit wait for a second.
 OLD_ENOUGH = 1.3
@@ -261,6 +264,12 @@ def adoption(supervisor):
     return {"adopt_ms": answered, "adopted": same, "restarted": sum(again) - sum(lives)}
 
 
+def default_daemon():
+    """The staged one when build.py runs us, else cargo's."""
+    stage = os.environ.get("MSF_STAGE")
+    return Path(stage, "bin/msf_daemon") if stage else HERE.parents[2] / "target/release/msf_daemon"
+
+
 def show(case, results):
     print(f"\n{case}: milliseconds")
     for name, values in results.items():
@@ -270,22 +279,16 @@ def show(case, results):
             print(f"  {name:12} median {statistics.median(values):9.2f}   p99 {p99:9.2f}   ({len(values)} samples)", flush=True)
 
 
-def judge(what, value, most, verdicts):
-    good = value <= most
-    verdicts.append(good)
-    print(f"{'ok  ' if good else 'FAIL'} {what}: {value:.2f} (at most {most})")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stage", type=Path, required=True, help="the stage tree with bin/msf_daemon")
+    parser.add_argument("--daemon", type=Path, default=default_daemon())
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--services", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     global DAEMON, TICK
-    DAEMON = arguments.stage.resolve() / "bin/msf_daemon"
+    DAEMON = arguments.daemon.resolve()
     names = [name for name in NAMES if name == "msf_daemon" or shutil.which({"s6": "s6-svscan", "runit": "runsvdir"}[name])]
     with tempfile.TemporaryDirectory(prefix="msf_tick_") as folder:
         Path(folder).chmod(0o755)
@@ -295,7 +298,11 @@ def main():
 
 
 def measure(arguments, names):
-    verdicts, figures = [], {}
+    verdicts, figures = Verdicts(), {}
+
+    def judge(case, what, value, most):
+        verdicts.note(case, what, f"{value:.2f}", f"<= {most}", value <= most)
+
     cases = {"restart": (False, False), "restart, died young": (True, False)}
     if os.geteuid() == 0:
         cases["restart with user, limits and affinity"] = (False, True)
@@ -311,7 +318,7 @@ def measure(arguments, names):
         figures[case] = {name: statistics.median(values) for name, values in results.items()}
         others = [value for name, value in figures[case].items() if name != "msf_daemon"]
         if others:
-            judge(f"{case}: ours to the faster of the others", figures[case]["msf_daemon"] / min(others), 0.5, verdicts)
+            judge(case, "msf_daemon / the faster of s6 and runit", figures[case]["msf_daemon"] / min(others), 0.5)
     results = {name: [] for name in names}
     for _ in range(arguments.rounds):
         for name in names:
@@ -322,13 +329,14 @@ def measure(arguments, names):
         print(f"  {name:12} " + "  ".join(f"{key} {value:.1f}" for key, value in values.items()))
     figures["thousand"], ours = middle, middle["msf_daemon"]
     if "s6" in middle:
-        judge("cold start: ours to s6's", ours["start_ms"] / middle["s6"]["start_ms"], 0.6, verdicts)
-    judge("PSS of msf_daemon, MiB", ours["pss"] / 2**20, 6, verdicts)
-    judge("adoption, ms", ours["adopt_ms"], 100, verdicts)
-    judge("restarted by adoption", ours["restarted"] + arguments.services - ours["adopted"], 0, verdicts)
+        judge("1000 services", "cold start, msf_daemon / s6", ours["start_ms"] / middle["s6"]["start_ms"], 0.6)
+    judge("1000 services", "PSS of msf_daemon, MiB", ours["pss"] / 2**20, 6)
+    judge("1000 services", "adoption, ms", ours["adopt_ms"], 100)
+    judge("1000 services", "restarted by adoption", ours["restarted"] + arguments.services - ours["adopted"], 0)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
-    return 0 if all(verdicts) else 1
+    print()
+    return verdicts.print()
 
 
 if __name__ == "__main__":
