@@ -19,7 +19,6 @@ use msf_core::process::{Birth, Foster};
 use nix::unistd::{Pid, getpgid};
 use std::collections::HashMap;
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 impl Driver {
@@ -31,6 +30,8 @@ impl Driver {
         for (name, birth) in marked {
             before.entry(name).and_modify(|record| record.process = Some(birth));
         }
+        // Until it is decided what becomes of each, what was known stays known: we may die here as well.
+        self.store.renew(before.values().cloned());
         let mut restored = Vec::new();
         for entry in entries {
             let record = before.remove(&entry.name);
@@ -49,7 +50,6 @@ impl Driver {
                 None => Some((key, Event::WantUp)),
             })
             .collect();
-        self.remember_all();
         let (new, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|(_, event)| *event == Event::WantUp);
         for (key, event) in others {
             self.feed(reactor, key, event);
@@ -63,7 +63,9 @@ impl Driver {
     fn restore(&mut self, reactor: &mut Reactor, key: Key, record: &Record) -> Option<Event> {
         let service = self.roll.get_mut(key)?;
         service.life = Life { tally: tally(record), restarts: record.restarts, ..Life::NEW };
-        service.touched = true;
+        service.mark.clone_from(&record.mark);
+        // Of one that is to be started there is nothing to be known before it is.
+        service.touched = record.process.is_some() || matches!(record.phase.as_str(), "down" | "waiting");
         service.last = record.last.as_ref().map(|(reason, code, signal, at)| {
             (End::Told { reason: reason.clone(), code: *code, signal: *signal }, instant(*at))
         });
@@ -203,25 +205,22 @@ fn instant(millis: u64) -> Instant {
     now.checked_sub(Duration::from_millis(monotonic().saturating_sub(millis))).unwrap_or(now)
 }
 
-/// Those that were being made when the daemon died. Until it is another program, such a process has the daemon's own
-/// environment: looked for again after a moment.
+/// Those that were being made when the daemon died. All of them are other programs by now, or gone: until then they
+/// held the dead daemon's claim, which is ours.
 fn find_marked(before: &HashMap<String, Record>) -> Vec<(String, Birth)> {
     let being_made = |record: &&Record| record.process.is_none() && record.phase == "starting";
     let mut open: Vec<&Record> = before.values().filter(being_made).collect();
     let mut found = Vec::new();
-    for _ in 0..LOOKS {
-        if open.is_empty() {
-            break;
+    if open.is_empty() {
+        return found;
+    }
+    for (pid, environment) in environments() {
+        let marked = open.iter().position(|record| has(&environment, &record.mark));
+        if let Some(place) = marked
+            && let Ok(birth) = Birth::of(pid)
+        {
+            found.push((open.swap_remove(place).name.clone(), birth));
         }
-        for (pid, environment) in environments() {
-            let marked = open.iter().position(|record| has(&environment, &record.mark));
-            if let Some(place) = marked
-                && let Ok(birth) = Birth::of(pid)
-            {
-                found.push((open.swap_remove(place).name.clone(), birth));
-            }
-        }
-        thread::sleep(Duration::from_millis(if open.is_empty() { 0 } else { 5 }));
     }
     found
 }
@@ -242,7 +241,6 @@ fn has(environment: &[u8], mark: &str) -> bool {
 /// A variable of every process we start; says nothing to anybody else.
 pub const MARK: &str = "MSF_DAEMON_MARK";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-const LOOKS: u32 = 3;
 /// Whether a phase is worth a line: one that is over when the driver is done is not.
 pub const fn is_lasting(phase: Phase) -> bool {
     !matches!(phase, Phase::Held(Reason::Looking))
