@@ -27,7 +27,11 @@ pub struct Base {
 }
 
 #[derive(Debug)]
-struct OwnBase(NonNull<c::msf_event_base>);
+struct OwnBase {
+    base: NonNull<c::msf_event_base>,
+    /// Somebody else frees it.
+    lent: bool,
+}
 
 // SAFETY: of the functions called on it, add, del, signal and loopexit are for any thread by the header's
 // word, dispatch and wait refuse a second thread with EBUSY, and free happens once, with the last handle.
@@ -40,7 +44,15 @@ impl Base {
     pub fn new() -> io::Result<Base> {
         // SAFETY: the function takes nothing.
         let base = non_null(unsafe { c::msf_event_base_new() })?;
-        Ok(Base { shared: Arc::new(OwnBase(base)) })
+        Ok(Base { shared: Arc::new(OwnBase { base, lent: false }) })
+    }
+
+    /// A handle of a base that somebody else frees.
+    ///
+    /// # Safety
+    /// `base` is one, and is not freed before the last clone of this handle and the last event are gone.
+    pub(crate) unsafe fn lent(base: NonNull<c::msf_event_base>) -> Base {
+        Base { shared: Arc::new(OwnBase { base, lent: true }) }
     }
 
     /// Runs closures on this thread until [`exit`](Base::exit).
@@ -96,14 +108,16 @@ impl Base {
     }
 
     pub(crate) fn raw(&self) -> *mut c::msf_event_base {
-        self.shared.0.as_ptr()
+        self.shared.base.as_ptr()
     }
 }
 
 impl Drop for OwnBase {
     fn drop(&mut self) {
-        // SAFETY: the last handle is going, and with it the last event, so nobody can be inside.
-        unsafe { c::msf_event_base_free(self.0.as_ptr()) }
+        if !self.lent {
+            // SAFETY: the last handle is going, and with it the last event, so nobody can be inside.
+            unsafe { c::msf_event_base_free(self.base.as_ptr()) }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod event;
 pub mod ffi;
 pub mod library;
 pub mod log;
+pub mod plugin;
 pub mod process;
 pub mod rest;
 pub mod roster;
