@@ -141,6 +141,25 @@ class Commands(PluginCase):
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         self.ends(child)
 
+    def test_stats_show_what_a_service_uses_and_how_it_is(self):
+        config = self.config(self.counter("a", "LOOP"), self.counter("b", "SLEEPER"), self.plugin("c", "THREAD"))
+        child = self.shell(config)
+        self.ask(config, "call", "a", "add", "--", "-1")
+
+        def services():
+            rows = json.loads(self.ask(config, "stats", "--json"))["services"]
+            return {row["name"]: row for row in rows}
+        wait_for("the timer", lambda: services()["a"]["timers"] == 1)
+        wait_for("the thread", lambda: services()["b"]["threads"] == 2)
+        rows = services()
+        self.assertEqual((rows["a"]["health"], rows["b"]["health"], rows["c"]["health"]), ("ill: below zero", "well", None))
+        self.assertEqual((rows["a"]["threads"], rows["c"]["threads"], rows["c"]["timers"]), (1, 2, 0))
+        self.assertEqual((rows["a"]["calls"], rows["c"]["calls"], rows["c"]["fds"]), (1, 0, 2))
+        table = self.ask(config, "stats").splitlines()
+        self.assertEqual(table[0].split(), "NAME THREADS CPU_MS EVENTS TIMERS FDS POOL CALLS HEALTH".split())
+        (self.house.folder / "go").write_text("")
+        self.ends(child)
+
     def test_a_call_that_takes_too_long_is_given_up_by_who_asked(self):
         entry = self.counter("a", "BLOCK=stop", stop_timeout_ms=300)
         config = self.config(entry, self.counter("b"))
@@ -401,6 +420,41 @@ class Misbehaviour(PluginCase):
                 wait_for("the library to go", lambda: self.listed(config)[1]["left"] == [])
                 self.ends(child)
                 (self.house.log / "msf_shell.trial.log").unlink()
+
+    def test_a_timer_that_is_left_keeps_the_library_and_one_in_its_loop_goes_with_that(self):
+        config = self.config(self.counter("a", "TIMER"), self.counter("b", "LOOP", "LEAVE"), self.counter("c"))
+        child = self.shell(config)
+        self.assertIn("is left mapped: a timer of msf_timer_add is still to call it", self.ask(config, "unload", "a"))
+        self.assertEqual(self.listed(config)[1]["left"][0]["services"], ["a"])
+        self.assertIn("is unmapped", self.ask(config, "unload", "b"))
+        wait_for("the record", lambda: "it had left 0 events and 1 timers in its loop" in self.log_text())
+        self.assertEqual(self.ask(config, "call", "c", "get"), "0\n")
+        self.ends(child)
+
+    def test_descriptors_and_pools_that_are_left_are_named(self):
+        source = self.house.folder / "a.c"
+        source.write_text("""
+            #include <fcntl.h>
+            #include <msf_mempool.h>
+            #include <msf_svc.h>
+            static s32 on_init(void *data, u32 len)
+            {
+                struct msf_mempool *pool = msf_mempool_create_prv(-1, 0);
+                (void)data, (void)len;
+                return open("/dev/zero", O_RDONLY) >= 0 && msf_mempool_get(pool, 64) ? 0 : -1;
+            }
+            struct msf_svc a = { .init = on_init };
+        """)
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
+        config = self.config({"svc_name": "a", "svc_libs": "liba.so"}, self.counter("b"))
+        child = self.shell(config)
+        services = {service["name"]: service for service in json.loads(self.ask(config, "stats", "--json"))["services"]}
+        self.assertEqual((services["a"]["fds"], services["b"]["fds"], services["b"]["pool_bytes"]), (1, 0, 0))
+        self.assertGreater(services["a"]["pool_bytes"], 64)
+        self.assertIn("is unmapped", self.ask(config, "unload", "a"))
+        for words in ("it has left descriptor", "open, /dev/zero", "it has left pools with"):
+            wait_for(words, lambda words=words: words in self.log_text())
+        self.ends(child)
 
     def test_a_signal_handler_that_is_left_is_taken_away(self):
         config = self.config(self.counter("a", "HANDLER"), self.counter("b"))

@@ -107,6 +107,14 @@ impl Base {
         Ok(event)
     }
 
+    /// How many events are armed and how many timers run; exact on the thread that turns it.
+    pub fn count(&self) -> (u32, u32) {
+        let (mut events, mut timers) = (0, 0);
+        // SAFETY: the base lives as long as this handle, and there is room for both numbers.
+        let counted = checked(unsafe { c::msf_event_base_count(self.raw(), &raw mut events, &raw mut timers) });
+        counted.map_or((0, 0), |_| (events, timers))
+    }
+
     pub(crate) fn raw(&self) -> *mut c::msf_event_base {
         self.shared.base.as_ptr()
     }

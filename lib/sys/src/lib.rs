@@ -15,7 +15,9 @@ pub mod rest;
 pub mod roster;
 pub mod service;
 pub mod thread;
+pub mod usage;
 
+mod keys;
 mod outcome;
 mod table;
 
