@@ -95,7 +95,7 @@ impl Base {
         Ok(event)
     }
 
-    fn raw(&self) -> *mut c::msf_event_base {
+    pub(crate) fn raw(&self) -> *mut c::msf_event_base {
         self.shared.0.as_ptr()
     }
 }

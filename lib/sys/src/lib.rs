@@ -7,12 +7,18 @@
 
 pub mod event;
 pub mod ffi;
+pub mod library;
 pub mod log;
 pub mod process;
+pub mod rest;
+pub mod roster;
 pub mod service;
 pub mod thread;
 
 mod outcome;
+mod table;
+
+pub use table::Unusable;
 
 use std::ffi::CStr;
 
