@@ -7,7 +7,7 @@
 use super::errands::Program;
 use super::threads::Running;
 use super::threads::{self, Held};
-use super::{Failure, LOG};
+use super::{Failure, LOG, PidFile};
 use crate::control::thread::{Handed, Taken};
 use crate::upgrade::passage::{self, Broken, Word};
 use crate::upgrade::{VERSION, clock};
@@ -49,11 +49,7 @@ impl Predecessor {
     }
 
     /// Takes its place, with `settings`.
-    pub fn succeed(
-        mut self,
-        settings: &Settings,
-        program: Program,
-    ) -> Result<(Running, Option<Claim>, Taken), Failure> {
+    pub fn succeed(mut self, settings: &Settings, program: Program) -> Result<(Running, Taken, Files), Failure> {
         let (reactors, started) = self.introduce()?;
         let mut held = threads::hold(settings, program, reactors, started)?;
         let until = Instant::now() + PATIENCE;
@@ -61,9 +57,7 @@ impl Predecessor {
         match self.load(&mut held, settings, until) {
             Ok(handed) => {
                 self.await_go()?;
-                let claim = claim(&handed);
-                let (running, taken) = held.let_go(handed);
-                Ok((running, claim, taken))
+                Ok(held.let_go(handed, |handed| (claim(handed), pid_file(settings))))
             }
             Err(why) => {
                 let _ = passage::say(&mut self.stream, &Word::Refused(why.to_string()));
@@ -139,6 +133,18 @@ fn claim(handed: &Handed) -> Option<Claim> {
         .and_then(|lock| Claim::take_over(super::NAME, lock).map_err(|error| error.to_string()));
     claim.inspect_err(|error| msf_core::log!(Level::Error, LOG, "upgrade: {error}")).ok()
 }
+
+/// The pid file of the settings, of which the same holds.
+fn pid_file(settings: &Settings) -> PidFile {
+    let written = PidFile::write(settings);
+    written.unwrap_or_else(|error| {
+        msf_core::log!(Level::Error, LOG, "upgrade: {error}");
+        PidFile(None)
+    })
+}
+
+/// What says which process is the agent.
+type Files = (Option<Claim>, PidFile);
 
 /// How long the agent that runs may take for anything.
 const PATIENCE: Duration = Duration::from_secs(10);

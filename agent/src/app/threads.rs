@@ -145,11 +145,14 @@ impl Held {
         Ok(handed)
     }
 
-    /// It serves from here on.
-    pub fn let_go(mut self, handed: Handed) -> (Running, Taken) {
-        let taken = self.running.control.begin(&mut self.running.reactor, handed);
+    /// It serves from here on. What else has to be done is done before the one who asked for it is told.
+    pub fn let_go<T>(mut self, handed: Handed, meanwhile: impl FnOnce(&Handed) -> T) -> (Running, Taken, T) {
+        let standstill = handed.standstill();
+        drop(self.grips);
+        let done = meanwhile(&handed);
+        let taken = self.running.control.begin(&mut self.running.reactor, handed, standstill);
         self.running.places = self.running.control.places();
-        (self.running, taken)
+        (self.running, taken, done)
     }
 }
 

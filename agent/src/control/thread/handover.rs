@@ -3,8 +3,8 @@
 //! Until the successor says `take` everything goes on beside it. From there to the end the control thread attends to
 //! nothing else: it makes the reactors stand still, lets every report and order that is under way arrive, saves,
 //! sends, and waits for one word, each within a time limit. Whatever fails, the reactors are let go of and nothing has
-//! changed; a successor that has not said itself that it failed is killed first, so that it cannot wake up later and
-//! believe that it is the agent.
+//! changed; a successor that has not said itself that it failed is told so first, or killed, so that it cannot wake up
+//! later and believe that it is the agent.
 
 use super::super::admin::{House, Wish};
 use super::super::answers;
@@ -271,8 +271,10 @@ impl From<io::Error> for Failed {
 
 impl From<Broken> for Failed {
     fn from(broken: Broken) -> Failed {
+        // At the end of its stream it is dead.
+        let dead = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
         let why = match &broken {
-            Broken::Stream(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Broken::Stream(error) if dead.contains(&error.kind()) => {
                 "the new msf_agent has ended while it took over".to_owned()
             }
             Broken::Stream(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -280,20 +282,20 @@ impl From<Broken> for Failed {
             }
             _ => broken.to_string(),
         };
-        // At the end of its stream it is dead.
-        let is_told = matches!(&broken, Broken::Stream(error) if error.kind() == ErrorKind::UnexpectedEof);
+        let is_told = matches!(&broken, Broken::Stream(error) if dead.contains(&error.kind()));
         Failed { why, is_told }
     }
 }
 
-/// Whoever does not know that it is not the agent must not find out later: it may have all it needs by then.
+/// Whoever does not know that it is not the agent must not find that out too late: it may have all it needs by then.
+/// A word that was sent comes before anything else it can see; one that cannot be sent is replaced by a signal.
 fn fence(stream: &mut UnixStream, pid: i32, failed: &Failed) {
     if failed.is_told {
         return;
     }
     let told = passage::say(stream, &Word::No(failed.why.clone()));
     // Its end of the connection is open, so the number is still its own.
-    if pid > 0 && (told.is_err() || passage::is_open(stream)) {
+    if told.is_err() && pid > 0 && passage::is_open(stream) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
