@@ -512,6 +512,56 @@ def rust(package):
 BUILT = {}
 
 
+class LastWords(PluginCase):
+    """A plugin that ends the process is named in the log, and the signal does what it does."""
+
+    SLOTS = {
+        "SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;",
+        "SIGABRT": "abort();",
+        "SIGFPE": "volatile int zero = 0; return 1 / zero;",
+        "SIGILL": "__builtin_trap();",
+        "stack": "return deeper(0);",
+        "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;",
+    }
+
+    def test_a_fault_in_a_plugin_is_told_by_its_name(self):
+        for name, body in self.SLOTS.items():
+            with self.subTest(name=name):
+                source = self.house.folder / "bad.c"
+                source.write_text("#include <pthread.h>\n#include <stdlib.h>\n#include <string.h>\n#include <msf_svc.h>\n"
+                                  "s32 deeper(int depth);\n"
+                                  "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth, 4096); "
+                                  "return room[depth & 7] == 99 ? 1 : deeper(depth + 1) + room[1]; }\n"
+                                  "void *crash(void *arg);\n"
+                                  "void *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n"
+                                  f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                                  "struct msf_svc bad = { .msg_handler = work };\n")
+                self.house.compile(source, self.house.folder / "libbad.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                                   "-Wno-unused-function", "-Wno-return-type")
+                config = self.config({"svc_name": "bad", "svc_libs": "libbad.so"}, self.counter("b"))
+                child = self.shell(config)
+                self.assertIn("has ended before it answered", self.ask(config, "call", "bad", "msg_handler", code=1))
+                status = child.wait(10)
+                sign = {"stack": signal.SIGSEGV, "thread": signal.SIGSEGV}.get(name) or getattr(signal, name)
+                self.assertEqual(status, -sign)
+                said = child.stderr.read()
+                words = rf"msf_shell: {signal.Signals(sign).name} in service bad, at its code \+ 0x[0-9a-f]+, thread 'svc:bad'"
+                self.assertRegex(said, words)
+                self.assertRegex(self.log_text(), words)
+                for file in (*self.house.run.iterdir(), *self.house.log.iterdir()):
+                    file.unlink()
+
+    def test_a_panic_that_leaves_rust_and_an_abort_are_told(self):
+        config = self.config(Rust.hostile(self))
+        for command in ("abort", "overflow"):
+            child = self.shell(config)
+            self.ask(config, "call", "hostile", command, "x", code=1)
+            self.assertLess(child.wait(10), 0)
+            self.assertIn("in service hostile, at its code", child.stderr.read())
+            for file in self.house.run.iterdir():
+                file.unlink()
+
+
 class Rust(PluginCase):
     def hostile(self, **entry):
         shutil.copy2(rust("msf-test-plugin"), self.house.folder / "libhostile.so")

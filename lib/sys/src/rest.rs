@@ -90,7 +90,7 @@ impl Before {
 
     /// Looks whether nobody runs `library`'s code but, maybe, the calling thread.
     pub fn look(&self, library: &Library) -> (Option<AtRest>, Vec<Found>) {
-        let code = library.ranges();
+        let code = library.code();
         let mut found: Vec<Found> = self.handlers.iter().filter_map(|left| put_back(left, &code)).collect();
         // Before the threads: a timer that fires meanwhile is seen on one of them.
         found.extend(Some(timers(&code)).filter(|count| *count > 0).map(Found::Timers));
