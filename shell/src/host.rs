@@ -19,6 +19,7 @@ use msf_sys::crash;
 use msf_sys::event::Base;
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About, Refused};
+use msf_sys::rest::HostThread;
 use msf_sys::roster::Roster;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -48,6 +49,7 @@ pub fn run(settings: Shell, caller: &mut Caller) -> Result<Ending, String> {
     if caller.waits() {
         process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
     }
+    let _host = HostThread::this();
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     log::init_default(&identity)
         .map_err(|e| format!("cannot open {identity}.log in {}: {e}", folder("MSF_LOG_DIR", "the log folder")))?;

@@ -186,11 +186,12 @@ unsafe fn registers(context: *const libc::ucontext_t) -> (usize, usize) {
     // SAFETY: our caller's promise.
     let registers = unsafe { &(*context).uc_mcontext };
     #[cfg(target_arch = "x86_64")]
-    return (registers.gregs[libc::REG_RIP as usize] as usize, registers.gregs[libc::REG_RSP as usize] as usize);
+    let both = (registers.gregs[libc::REG_RIP as usize], registers.gregs[libc::REG_RSP as usize]);
     #[cfg(target_arch = "aarch64")]
-    return (registers.pc as usize, registers.sp as usize);
+    let both = (registers.pc, registers.sp);
     #[cfg(target_arch = "arm")]
-    return (registers.arm_pc as usize, registers.arm_sp as usize);
+    let both = (registers.arm_pc, registers.arm_sp);
+    (both.0 as usize, both.1 as usize)
 }
 
 /// A line put together without memory from anywhere else.
