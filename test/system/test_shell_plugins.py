@@ -556,7 +556,7 @@ class LastWords(PluginCase):
     SLOTS = {
         "SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;",
         "SIGABRT": "abort();",
-        "SIGFPE": "volatile int zero = 0; return 1 / zero;",
+        "SIGFPE": "volatile int zero = 0; return 7 / zero;",
         "SIGILL": "__builtin_trap();",
         "stack": "return deeper(0);",
         "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;",
