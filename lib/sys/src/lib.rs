@@ -9,12 +9,15 @@ pub mod event;
 pub mod ffi;
 pub mod library;
 pub mod log;
+pub mod plugin;
 pub mod process;
 pub mod rest;
 pub mod roster;
 pub mod service;
 pub mod thread;
+pub mod usage;
 
+mod keys;
 mod outcome;
 mod table;
 

@@ -58,6 +58,7 @@ impl Library {
     /// destroyed, or the library's own wish, keep it.
     pub fn close(self, rest: AtRest) -> bool {
         if rest.is_of(self.handle()) {
+            crate::keys::delete(&self.ranges());
             // SAFETY: the handle is open and given back once; nothing of the library runs or will be called, says `rest`.
             unsafe { libc::dlclose(self.handle.as_ptr()) };
         }

@@ -19,6 +19,7 @@ use std::os::unix::fs::FileExt;
 use std::ptr;
 use std::time::Duration;
 
+use crate::ffi::msf as c;
 use crate::library::{Library, line_parts};
 
 /// The proof that [`Before::look`] found nobody in a library.
@@ -49,6 +50,8 @@ pub enum Found {
         /// Its short name.
         name: String,
     },
+    /// So many timers of `msf_timer_add` will call it.
+    Timers(usize),
     /// It had left a handler for this signal; what was there before it is there again.
     Handler(i32),
 }
@@ -58,6 +61,8 @@ impl fmt::Display for Found {
         match self {
             Found::Thread { tid, name } => write!(f, "thread '{name}' ({tid}) still runs"),
             Found::Busy { tid, name } => write!(f, "thread '{name}' ({tid}) is too busy to tell whether it runs there"),
+            Found::Timers(1) => write!(f, "a timer of msf_timer_add is still to call it"),
+            Found::Timers(count) => write!(f, "{count} timers of msf_timer_add are still to call it"),
             Found::Handler(signal) => write!(f, "it had left a handler for signal {signal}, which was taken away"),
         }
     }
@@ -87,6 +92,8 @@ impl Before {
     pub fn look(&self, library: &Library) -> (Option<AtRest>, Vec<Found>) {
         let code = library.ranges();
         let mut found: Vec<Found> = self.handlers.iter().filter_map(|left| put_back(left, &code)).collect();
+        // Before the threads: a timer that fires meanwhile is seen on one of them.
+        found.extend(Some(timers(&code)).filter(|count| *count > 0).map(Found::Timers));
         // SAFETY: the function takes nothing.
         let mut seen = vec![unsafe { libc::gettid() }];
         loop {
@@ -116,6 +123,20 @@ impl fmt::Debug for Before {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Before").field("threads", &self.threads).finish_non_exhaustive()
     }
+}
+
+fn timers(code: &[Range<usize>]) -> usize {
+    let count = |range: &Range<usize>| {
+        let (from, to) = (ptr::without_provenance(range.start), ptr::without_provenance(range.end));
+        // SAFETY: addresses that are compared, and nothing else.
+        usize::try_from(unsafe { c::msf_timer_count(from, to) }).unwrap_or(0)
+    };
+    code.iter().map(count).sum()
+}
+
+/// The threads that are in `code`, as far as can be told.
+pub fn residents(code: &[Range<usize>]) -> Vec<i32> {
+    threads().into_iter().filter(|tid| inside(*tid, code) == Some(true)).collect()
 }
 
 /// The numbers of this process' threads.
