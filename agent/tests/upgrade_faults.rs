@@ -5,6 +5,7 @@ mod common;
 
 use common::{Agent, DLNA, Folder, PATIENCE, Peer, UPNP, call, command_of, frame, reply, run, text};
 use msf_core::sys::receive;
+use msf_wire::librpc::errcode;
 use msf_wire::snapshot::{SEAL_LEN, Seal};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -124,10 +125,14 @@ struct Fake(UnixStream);
 
 impl Fake {
     fn meets(agent: &Agent, layout: u32) -> (Fake, String) {
+        Fake::meets_and(agent, layout, false)
+    }
+
+    fn meets_and(agent: &Agent, layout: u32, drain: bool) -> (Fake, String) {
         let stream = UnixStream::connect(agent.folder.0.join("msf_agent_admin.sock")).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut fake = Fake(stream);
-        fake.say(&format!("{{\"verb\":\"succeed\",\"snapshot\":{layout}}}"));
+        fake.say(&format!("{{\"verb\":\"succeed\",\"snapshot\":{layout},\"drain\":{drain}}}"));
         let said = fake.line();
         (fake, said)
     }
@@ -143,6 +148,27 @@ impl Fake {
             line.extend(byte);
         }
         text(&line)
+    }
+
+    fn word(&mut self, number: u8) {
+        self.0.write_all(&[1, 0, 0, 0, number]).unwrap();
+    }
+
+    fn hears(&mut self, number: u8) {
+        let mut word = [0; 5];
+        self.0.read_exact(&mut word).unwrap();
+        assert_eq!(word, [1, 0, 0, 0, number]);
+    }
+
+    /// Hands a snapshot on.
+    fn give(&mut self, seal: &[u8], descriptors: &[OwnedFd], bytes: &[u8]) {
+        self.0.write_all(seal).unwrap();
+        for batch in descriptors.chunks(200) {
+            let numbers: Vec<_> = batch.iter().map(AsRawFd::as_raw_fd).collect();
+            let rights = [ControlMessage::ScmRights(&numbers)];
+            sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&[0])], &rights, MsgFlags::empty(), None).unwrap();
+        }
+        self.0.write_all(bytes).unwrap();
     }
 
     /// Takes the snapshot: its seal, its descriptors, its bytes.
@@ -265,16 +291,8 @@ fn an_old_one_that_is_killed_when_the_new_one_has_everything_loses_nothing() {
     assert!(new.line().contains("succeed"));
     new.0.write_all(welcome.as_bytes()).unwrap();
     assert!(new.line().contains("take"));
-    new.0.write_all(&seal).unwrap();
-    for batch in descriptors.chunks(200) {
-        let numbers: Vec<_> = batch.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&numbers)];
-        sendmsg::<()>(new.0.as_raw_fd(), &[IoSlice::new(&[0])], &rights, MsgFlags::empty(), None).unwrap();
-    }
-    new.0.write_all(&bytes).unwrap();
-    let mut ready = [0; 5];
-    new.0.read_exact(&mut ready).unwrap();
-    assert_eq!(ready, [1, 0, 0, 0, 1]);
+    new.give(&seal, &descriptors, &bytes);
+    new.hears(READY);
     drop((new, descriptors));
     agent.wait_for_log("the former msf_agent has died; this process goes on");
     agent.wait_for_log("goes on for process");
@@ -282,6 +300,60 @@ fn an_old_one_that_is_killed_when_the_new_one_has_everything_loses_nothing() {
     witness.goes_on(&agent);
     agent.upgrade();
     assert!(child.wait().unwrap().success());
+}
+
+const READY: u8 = 1;
+const GO: u8 = 3;
+
+#[test]
+fn where_layouts_differ_the_sockets_pass_and_the_old_one_ends_with_its_last_call() {
+    let mut agent = Agent::start("max_threads=2");
+    let (mut service, mut caller) = (agent.member(UPNP), agent.member(DLNA));
+    let mut idle: Vec<Peer> = (0x1000..0x1010).map(|id| agent.member(id)).collect();
+    caller.send(&frame(call(DLNA, UPNP, 1, 60_000), b"before"));
+    let got = service.get();
+    let (mut fake, welcome) = Fake::meets_and(&agent, layout() + 1, true);
+    assert!(welcome.contains("\"snapshot\""), "{welcome}");
+    let (seal, descriptors, bytes) = fake.take_all();
+    fake.word(READY);
+    fake.hears(GO);
+    // Who connects now waits for the new one; what is idle has ended; the call that is under way has its answer.
+    idle.iter_mut().for_each(Peer::expect_end);
+    let mut late = agent.connect();
+    late.send(&common::login(0x77));
+    let place = agent.folder.0.join("between.sock");
+    let between = UnixListener::bind(&place).unwrap();
+    let mut successor = common::command(&agent.folder.0);
+    successor.args(["-c", "agent.conf"]).env("MSF_UPGRADE_FROM", &place).env("MSF_UPGRADE_DRAIN", "1");
+    let mut child = successor.spawn().unwrap();
+    let mut new = Fake(between.accept().unwrap().0);
+    assert!(new.line().contains("\"drain\":true"));
+    new.say("{\"snapshot\":4000000000}");
+    assert!(new.line().contains("take"));
+    new.give(&seal, &descriptors, &bytes);
+    new.hears(READY);
+    new.word(GO);
+    drop(descriptors);
+    assert_eq!(late.get().head.errcode, errcode::EXEC_SUCC);
+    service.send(&reply(&got, b"after"));
+    assert_eq!(caller.get().body, b"after");
+    caller.expect_end();
+    service.expect_end();
+    assert!(agent.wait().success(), "{}", agent.log());
+    assert_eq!(agent.holder(), child.id() as i32);
+    late.expect_nothing(0x77);
+    agent.member(UPNP).expect_nothing(UPNP);
+    agent.upgrade();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_replacement_that_understands_everything_is_an_upgrade() {
+    let agent = Agent::start("");
+    let witness = Witness::of(&agent);
+    let done = run(&agent.folder, &["-k", "replace"]);
+    assert!(text(&done.stdout).contains("ms without service"), "{done:?}");
+    Witness { pid: agent.holder(), ..witness }.goes_on(&agent);
 }
 
 #[test]

@@ -258,7 +258,7 @@ const LOG: &str = "AGENT";
 /// librpc's place and nmid's; the later wins.
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
 const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: operator::WORDS, options: operator::OPTIONS };
-const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upgrade|shutdown|kill|parse]
+const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upgrade|replace|shutdown|kill|parse]
        msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
        msf_agent tap FUNCTION [--count N] [--json]
@@ -270,7 +270,8 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
            reload: check the settings, then let the running agent apply what it can
            rotate: let it open its log anew
            upgrade: let the program that is installed now take its place, with every connection and call
-           shutdown, kill: end it and wait until it has ended
+           replace: the same, even where connections cannot pass: then they end when they are idle
+           shutdown: end it and wait until it has ended
   call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
   tap      what is asked of a function and what it answers, as it happens

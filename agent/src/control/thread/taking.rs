@@ -138,8 +138,7 @@ impl<E: Errands> Control<E> {
     /// It is ours from here on.
     pub fn begin(&mut self, reactor: &mut Reactor, handed: Handed, standstill: Duration) -> Taken {
         *self.errands.lock() = handed.lock;
-        self.acceptor.keep();
-        self.admin.iter_mut().for_each(Admin::keep);
+        self.keep();
         // Whoever was asked whether it lives is asked again: the answer may have gone to nobody.
         for address in self.registry.probed_now() {
             self.order(address.reactor, Order::Probe(address.session));
@@ -151,6 +150,12 @@ impl<E: Errands> Control<E> {
         }
         self.finish();
         taken
+    }
+
+    /// The sockets' files are ours from here on.
+    pub fn keep(&mut self) {
+        self.acceptor.keep();
+        self.admin.iter_mut().for_each(Admin::keep);
     }
 
     /// Where connections are accepted.
