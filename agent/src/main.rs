@@ -1,6 +1,6 @@
 //! `msf_agent`: the broker through which a machine's services call each other.
 //!
-//! The rooms, each using only those before it: `observe < core < edge, control < app`; edge and control
+//! The rooms, each using only those before it: `observe, upgrade < core < edge, control < app`; edge and control
 //! never name each other.
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod control;
 mod core;
 mod edge;
 mod observe;
+mod upgrade;
 
 fn main() -> std::process::ExitCode {
     app::main()

@@ -75,7 +75,7 @@ class Mirror:
         for part in filter(None, (part.strip() for part in split(body, ","))):
             if re.match(r"_\w+:", part):
                 continue
-            match = re.fullmatch(r"pub (?:r#)?(\w+): (.+)", part, re.S)
+            match = re.fullmatch(r"pub (?:r#)?(\w+):\s+(.+)", part, re.S)
             if not match:
                 raise Unknown(f"{self.path}: struct {struct}: {part}")
             fields.append((match[1], squeezed(match[2])))
@@ -172,4 +172,6 @@ def split(text, at):
 
 
 def squeezed(text):
-    return " ".join(text.split())
+    """As if it stood in one line: the formatter breaks the long ones, and leaves a comma behind the last."""
+    text = " ".join(text.split())
+    return re.sub(r"(?<=[(<]) | (?=[)>])", "", re.sub(r", ?(?= ?[)>])", "", text))

@@ -1,9 +1,13 @@
 //! Looks into a library before it is loaded: is it one for this machine, and is the service's symbol a variable large
-//! enough for `struct msf_svc`? The dynamic linker checks neither kind nor size, and a function taken for a table of
-//! slots would be called into.
+//! enough for its table, `struct msf_svc_ops` or `struct msf_svc`? The dynamic linker checks neither kind nor size, and a
+//! function taken for a table of slots would be called into.
 //!
 //! What the file does not tell (it has no section headers, or another library behind it defines the symbol) is left to
 //! the loader. Reads only the headers, the dynamic symbols and their names.
+
+mod links;
+
+pub use links::Links;
 
 use std::fmt;
 use std::fs::File;
@@ -13,6 +17,9 @@ use std::path::Path;
 
 /// Bytes of `struct msf_svc`: seven pointers.
 const TABLE: u64 = 7 * size_of::<usize>() as u64;
+
+/// Bytes of a `struct msf_svc_ops` that every one has: its size, its abi, its flags and the version of its state.
+const HEAD: u64 = 16;
 
 /// Why a file cannot be the library of a service.
 #[derive(Debug)]
@@ -34,6 +41,8 @@ pub enum Misfit {
     Function,
     /// The symbol is a variable of this many bytes.
     TooSmall(u64),
+    /// The symbol of the new table is a variable of this many bytes.
+    NoTable(u64),
 }
 
 impl fmt::Display for Misfit {
@@ -44,6 +53,9 @@ impl fmt::Display for Misfit {
             Misfit::OtherMachine => write!(f, "is built for another machine"),
             Misfit::CutOff { needs, has } => write!(f, "is cut off: it has {has} bytes of {needs} or more"),
             Misfit::Function => write!(f, "is a function; expected a variable of type struct msf_svc"),
+            Misfit::NoTable(size) => {
+                write!(f, "is a variable of {size} bytes; expected a struct msf_svc_ops, which has {HEAD} at least")
+            }
             Misfit::TooSmall(size) => {
                 write!(f, "is a variable of {size} bytes; expected a struct msf_svc, which has {TABLE}")
             }
@@ -54,12 +66,12 @@ impl fmt::Display for Misfit {
 impl Misfit {
     /// Whether it is about the symbol rather than the file.
     pub fn is_symbol(&self) -> bool {
-        matches!(self, Misfit::Function | Misfit::TooSmall(_))
+        matches!(self, Misfit::Function | Misfit::TooSmall(_) | Misfit::NoTable(_))
     }
 }
 
-/// Checks `library` and its dynamic symbol `symbol`.
-pub fn inspect(library: &Path, symbol: &str) -> Result<(), Misfit> {
+/// Checks `library` and its table for `service`. Gives the bytes of a table of the new kind, if the file tells.
+pub fn inspect(library: &Path, service: &str) -> Result<Option<u64>, Misfit> {
     let file = File::open(library).map_err(Misfit::Read)?;
     let header: [u8; 20] = array(&file, 0).ok_or(Misfit::NotALibrary)?;
     if header[..4] != *b"\x7fELF" {
@@ -72,10 +84,15 @@ pub fn inspect(library: &Path, symbol: &str) -> Result<(), Misfit> {
         return Err(Misfit::NotALibrary);
     }
     whole(&file)?;
-    match find(&file, symbol) {
+    let ops = find(&file, &format!("{service}_ops"));
+    let (found, least) = if ops.is_some() { (ops, HEAD) } else { (find(&file, service), TABLE) };
+    match found {
         Some(found) if matches!(found.kind, STT_FUNC | STT_IFUNC) => Err(Misfit::Function),
-        Some(found) if found.size != 0 && found.size < TABLE => Err(Misfit::TooSmall(found.size)),
-        _ => Ok(()),
+        Some(found) if found.size != 0 && found.size < least => {
+            Err(if least == HEAD { Misfit::NoTable(found.size) } else { Misfit::TooSmall(found.size) })
+        }
+        Some(found) if least == HEAD && found.size != 0 => Ok(Some(found.size)),
+        _ => Ok(None),
     }
 }
 
@@ -109,17 +126,38 @@ struct Symbol {
     size: u64,
 }
 
+/// The dynamic symbols of a file, and their names.
+struct Symbols {
+    entries: Vec<u8>,
+    names: Vec<u8>,
+}
+
+impl Symbols {
+    fn of(file: &File) -> Option<Symbols> {
+        let sections = Headers::of(file, layout::SECTIONS)?;
+        let table = sections.iter().filter_map(Section::parse).find(|s| s.kind == SHT_DYNSYM)?;
+        let names = sections.iter().nth(table.link.try_into().ok()?).and_then(Section::parse)?.bytes(file)?;
+        Some(Symbols { entries: table.bytes(file)?, names })
+    }
+
+    /// Those the file defines, with their names.
+    fn defined(&self) -> impl Iterator<Item = (&[u8], Symbol)> {
+        self.entries.chunks_exact(layout::SYMBOL).filter_map(|entry| {
+            let symbol = layout::Symbol::parse(entry)?;
+            let name = text_at(&self.names, symbol.name as usize)?;
+            (symbol.section != 0).then_some((name, Symbol { kind: symbol.info & 0xf, size: symbol.size }))
+        })
+    }
+}
+
+/// The text that begins at `at` in a table of names.
+fn text_at(names: &[u8], at: usize) -> Option<&[u8]> {
+    names.get(at..)?.split(|byte| *byte == 0).next()
+}
+
 fn find(file: &File, name: &str) -> Option<Symbol> {
-    let sections = Headers::of(file, layout::SECTIONS)?;
-    let table = sections.iter().filter_map(Section::parse).find(|s| s.kind == SHT_DYNSYM)?;
-    let names = sections.iter().nth(table.link.try_into().ok()?).and_then(Section::parse)?.bytes(file)?;
-    let entries = table.bytes(file)?;
-    entries.chunks_exact(layout::SYMBOL).find_map(|entry| {
-        let symbol = layout::Symbol::parse(entry)?;
-        let tail = names.get(symbol.name as usize..)?;
-        let here = tail.strip_prefix(name.as_bytes())?.first() == Some(&0);
-        (here && symbol.section != 0).then_some(Symbol { kind: symbol.info & 0xf, size: symbol.size })
-    })
+    let symbols = Symbols::of(file)?;
+    symbols.defined().find(|(own, _)| *own == name.as_bytes()).map(|(_, symbol)| symbol)
 }
 
 /// One of the file's two tables of headers: of segments or of sections.
@@ -192,6 +230,7 @@ fn int(bytes: &[u8], at: usize) -> Option<u32> {
 const LONGEST_TABLE: u64 = 64 << 20;
 const ET_DYN: u16 = 3;
 const PT_LOAD: u32 = 1;
+const SHT_DYNAMIC: u32 = 6;
 const SHT_DYNSYM: u32 = 11;
 const STT_FUNC: u8 = 2;
 const STT_IFUNC: u8 = 10;

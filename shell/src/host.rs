@@ -1,24 +1,32 @@
-//! The shell at work: claims its name, loads the services, takes them up, waits for signals, takes them down.
+//! The shell at work: claims its name, takes its services up, waits for signals and operators, takes the services down.
 //!
-//! Everything with state in this process (log, event loop, g_proc, the services' table) is libmsf.so's, reached
-//! through its C ABI, so that the plugins meet the same one. Signals arrive as readiness of a descriptor: they are
-//! blocked before the first thread exists, and every thread a plugin makes inherits that.
+//! Everything with state in this process (log, event loop, g_proc) is libmsf.so's, reached through its C ABI, so that the
+//! plugins meet the same one. Signals arrive as readiness of a descriptor: they are blocked before the first thread
+//! exists, and every thread a plugin makes inherits that.
 
 use crate::MODULE;
+use crate::admin::{Admin, Desk};
 use crate::detach::Caller;
-use crate::libraries;
-use crate::life::{self, Life, Table, Up};
+use crate::generation::House;
+use crate::keeper::{Keeper, Up};
+use crate::orders::{AtWork, Orders, What};
 use crate::ready::{self, Starter};
+use crate::routes::Routes;
 use crate::signals::Signals;
+use crate::staging;
 use msf_conf::shell::Shell;
+use msf_sys::crash;
 use msf_sys::event::Base;
 use msf_sys::log::{self, Level};
-use msf_sys::process::{self, About, Published, Refused};
-use msf_sys::service::{Answer, Slot};
-use nix::sys::signal::Signal;
+use msf_sys::process::{self, About, Refused};
+use msf_sys::rest::HostThread;
+use msf_sys::roster::Roster;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// How a shell ended whose log was open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +38,7 @@ pub enum Ending {
 }
 
 /// Runs the services of `settings` until SIGTERM or SIGINT. `Err` is what went wrong before there was a log.
-pub fn run(settings: &Shell, caller: &mut Caller) -> Result<Ending, String> {
+pub fn run(settings: Shell, caller: &mut Caller) -> Result<Ending, String> {
     let starter = Starter::from_environment();
     let identity = settings.identity();
     // Before detaching, while there is somebody to hear of a refusal; the claim goes with us.
@@ -41,9 +49,12 @@ pub fn run(settings: &Shell, caller: &mut Caller) -> Result<Ending, String> {
     if caller.waits() {
         process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
     }
+    let _host = HostThread::this();
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     log::init_default(&identity)
         .map_err(|e| format!("cannot open {identity}.log in {}: {e}", folder("MSF_LOG_DIR", "the log folder")))?;
+    let log = process::log_dir().and_then(|folder| crash::watch(&folder.join(format!("{identity}.log"))));
+    say(log.map_err(|e| format!("the end of this process may have no last words: {e}")));
     process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");
@@ -57,23 +68,50 @@ pub fn run(settings: &Shell, caller: &mut Caller) -> Result<Ending, String> {
     Ok(if ended.is_ok() { Ending::Well } else { Ending::Badly })
 }
 
-fn serve(settings: &Shell, signals: &Signals, starter: Starter, caller: &mut Caller) -> Result<(), String> {
+fn serve(settings: Shell, signals: &Signals, starter: Starter, caller: &mut Caller) -> Result<(), String> {
     let (version, file) = (env!("CARGO_PKG_VERSION"), settings.file.display());
     msf_sys::log!(Level::Info, MODULE, "msf_shell {version} with libmsf {} runs {file}", msf_sys::version());
-    let mut services = libraries::load(settings)?;
+    let run_dir = process::run_dir().map_err(|e| format!("cannot tell the run folder: {e}"))?;
+    staging::clear(&run_dir, &settings.identity());
     let about =
         About { name: &settings.name, author: &settings.author, desc: &settings.desc, version: &settings.version };
-    let published = process::publish(about, &mut services).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
-    let names = settings.services.iter().map(|service| service.name.clone()).collect();
-    let mut life = Life::new(Loaded { published, names });
-    let outcome = go(&mut life, settings, signals, starter, caller);
-    say(ready::stopping());
-    let mut failures = life.down().into_iter().map(|failure| failure.to_string());
+    let roster = Roster::publish(about, settings.services.len()).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
+    let house = House {
+        identity: settings.identity(),
+        run_dir,
+        hurry: Arc::default(),
+        loaded: std::sync::atomic::AtomicU64::new(0),
+    };
+    let mut keeper = Keeper::new(settings, house, roster, Arc::new(Routes::default()));
+    let (outcome, failures) = match up(&mut keeper, signals, caller) {
+        Ok(Some(base)) => go(keeper, &base, signals, starter, caller),
+        Ok(None) => {
+            say(ready::stopping());
+            (Ok(()), keeper.down())
+        }
+        Err(why) => {
+            say(ready::stopping());
+            (Err(why), keeper.down())
+        }
+    };
+    let mut failures = failures.into_iter();
     match (outcome, failures.next()) {
         (Ok(()), None) => Ok(()),
         (Ok(()), Some(first)) | (Err(first), None) => Err(rest(first, failures)),
         (Err(first), Some(second)) => Err(rest(first, std::iter::once(second).chain(failures))),
     }
+}
+
+/// Every service up, and what it takes to serve; nothing if told to stop before.
+fn up(keeper: &mut Keeper, signals: &Signals, caller: &Caller) -> Result<Option<Base>, String> {
+    if keeper.up(|| signals.stop_is_pending())? == Up::Abandoned {
+        msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
+        return Ok(None);
+    }
+    if caller.waits() {
+        silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
+    }
+    Base::new().map(Some).map_err(|e| format!("the event loop failed: {e}"))
 }
 
 /// A folder as the operator chose it, or what it is called.
@@ -92,70 +130,62 @@ fn rest(first: String, others: impl Iterator<Item = String>) -> String {
     first
 }
 
-/// Up and at work, until told to stop.
+/// At work, until told to stop; then everything is taken down. What went wrong before, and what on the way down.
 fn go(
-    life: &mut Life<Loaded<'_>>,
-    settings: &Shell,
+    keeper: Keeper,
+    base: &Base,
     signals: &Signals,
     starter: Starter,
     caller: &mut Caller,
-) -> Result<(), String> {
-    let up = life.up(|| signals.stop_is_pending());
-    if up.map_err(|failure| failure.to_string())? == Up::Abandoned {
-        msf_sys::log!(Level::Warn, MODULE, "told to stop before every service was started");
-        return Ok(());
+) -> (Result<(), String>, Vec<String>) {
+    let (identity, run_dir) = (keeper.house.identity.clone(), keeper.house.run_dir.clone());
+    let (routes, count) = (Arc::clone(&keeper.routes), keeper.started());
+    let at_work = match AtWork::start(keeper) {
+        Ok(at_work) => at_work,
+        Err(e) => return (Err(format!("there is no thread for the services' keeper: {e}")), Vec::new()),
+    };
+    let desk = Desk { routes, orders: at_work.orders() };
+    // Services that run matter more than somebody who may want to look at them.
+    let admin = Admin::listen(&run_dir, &identity, base, desk);
+    if let Err(e) = &admin {
+        msf_sys::log!(Level::Error, MODULE, "cannot listen for commands at {}: {e}", run_dir.display());
     }
-    if caller.waits() {
-        silence().map_err(|e| format!("cannot let go of the terminal: {e}"))?;
-    }
-    // What it takes to serve is there before anybody is told.
-    let failed = |e: io::Error| format!("the event loop failed: {e}");
-    let base = Base::new().map_err(failed)?;
-    let waker = base.clone();
-    let own = signals.as_fd().try_clone_to_owned().map_err(failed)?;
-    let _event = base.on_read(own, move |_| waker.exit()).map_err(failed)?;
-    match settings.services.len() {
-        1 => msf_sys::log!(Level::Info, MODULE, "1 service is started"),
-        count => msf_sys::log!(Level::Info, MODULE, "{count} services are started"),
-    }
-    // Whoever is told may look into the log at once.
-    let _ = log::flush();
-    caller.ready();
-    say(starter.ready());
-    turn(settings, signals, &base).map_err(failed)
+    let outcome = turn(&at_work.orders(), signals, base, || {
+        match count {
+            1 => msf_sys::log!(Level::Info, MODULE, "1 service is started"),
+            count => msf_sys::log!(Level::Info, MODULE, "{count} services are started"),
+        }
+        // Whoever is told may look into the log at once.
+        let _ = log::flush();
+        caller.ready();
+        say(starter.ready());
+    });
+    say(ready::stopping());
+    drop(admin);
+    (outcome.map_err(|e| format!("the event loop failed: {e}")), at_work.down())
 }
 
 /// The event loop. It ends at SIGTERM and SIGINT.
-fn turn(settings: &Shell, signals: &Signals, base: &Base) -> io::Result<()> {
+fn turn(orders: &Orders, signals: &Signals, base: &Base, ready: impl FnOnce()) -> io::Result<()> {
+    let waker = base.clone();
+    let own = signals.as_fd().try_clone_to_owned()?;
+    let _event = base.on_read(own, move |_| waker.exit())?;
+    ready();
     loop {
         // Before the first wait, too: some may have come while the services went up.
         while let Some(signal) = signals.next()? {
             match signal {
-                Signal::SIGHUP => reload(settings),
+                Signal::SIGHUP => orders.give(What::Reload),
                 Signal::SIGUSR1 => rotate(),
                 signal => {
                     msf_sys::log!(Level::Info, MODULE, "{signal}: stopping");
+                    // Pending again, so that a service that waits for something can look whether it still should.
+                    let _ = kill(Pid::this(), signal);
                     return Ok(());
                 }
             }
         }
         base.dispatch()?;
-    }
-}
-
-/// Reads the file again and says what a restart would change; the running services stay as they are.
-fn reload(settings: &Shell) {
-    match Shell::read(&settings.file) {
-        Err(e) => msf_sys::log!(Level::Error, MODULE, "reload: {e}; the running services stay"),
-        Ok(newer) => {
-            let changes = settings.changes(&newer);
-            if changes.is_empty() {
-                msf_sys::log!(Level::Info, MODULE, "reload: nothing has changed in {}", settings.file.display());
-            }
-            for change in changes {
-                msf_sys::log!(Level::Warn, MODULE, "reload: {change}; takes effect when this shell is restarted");
-            }
-        }
     }
 }
 
@@ -179,27 +209,4 @@ fn silence() -> io::Result<()> {
     nix::unistd::dup2_stdout(&nowhere)?;
     nix::unistd::dup2_stderr(&nowhere)?;
     Ok(())
-}
-
-/// The services as plugins see them in g_proc.
-struct Loaded<'a> {
-    published: Published<'a>,
-    names: Vec<String>,
-}
-
-impl Table for Loaded<'_> {
-    fn count(&self) -> usize {
-        self.names.len()
-    }
-
-    fn name(&self, at: usize) -> &str {
-        &self.names[at]
-    }
-
-    fn call(&mut self, at: usize, slot: Slot) -> Answer {
-        if self.published.services().offers(at, slot) {
-            msf_sys::log!(Level::Info, MODULE, "service {}: {}", self.name(at), life::word(slot));
-        }
-        self.published.services().call(at, slot)
-    }
 }

@@ -1,22 +1,36 @@
 //! msf_shell: hosts service plugins. Reads the JSON that names them, loads them, takes them through init, start, stop and
-//! deinit, and ends when told to.
+//! deinit, exchanges them while the others run, and ends when told to.
 //!
 //! A client of libmsf.so like any C program: it holds no copy of the core.
 #![forbid(unsafe_code)]
 
+mod admin;
+mod ask;
+mod change;
 mod detach;
 mod elf;
+mod generation;
+mod grave;
 mod host;
+mod keeper;
 mod libraries;
-mod life;
+mod orders;
 mod ready;
+mod routes;
+mod runner;
 mod search;
+mod show;
 mod signals;
+mod staging;
+mod stats;
+mod text;
+mod upgrade;
 mod word;
+mod work;
 
 use detach::{Caller, Start};
 use host::Ending;
-use msf_conf::args::{Accepts, Args};
+use msf_conf::args::{Accepts, Args, Extra};
 use msf_conf::shell::Shell;
 use std::env;
 use std::fmt::Display;
@@ -32,7 +46,8 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let accepts = Accepts { signals: word::ALL, commands: &[], options: &[] };
+    let options = &[Extra { name: "hex", valued: false }, Extra { name: "timeout", valued: true }];
+    let accepts = Accepts { signals: word::ALL, commands: ask::ALL, options };
     let status = match Args::parse(env::args_os().skip(1), accepts) {
         Ok(args) => act(&args),
         Err(usage) => misused(&usage),
@@ -64,15 +79,16 @@ fn act(args: &Args) -> u8 {
     }
     let outcome = match args.word.as_deref() {
         Some(word::PARSE) => return parsed(&settings),
+        Some(_) if !args.signalled => return asked(args, &settings),
         Some(word) => word::send(word, &settings.identity()).map(|()| Ending::Well),
         None if args.daemon && !detach::is_second() => return detached(&settings),
-        None => return hosted(&settings, args.daemon),
+        None => return hosted(settings, args.daemon),
     };
     concluded(outcome)
 }
 
 /// The caller of `-d` learns of a failure last, when everything is said.
-fn hosted(settings: &Shell, detach: bool) -> u8 {
+fn hosted(settings: Shell, detach: bool) -> u8 {
     let caller = if detach { Caller::from_input() } else { Ok(Caller::nobody()) };
     match caller {
         Ok(mut caller) => concluded(host::run(settings, &mut caller)),
@@ -86,6 +102,26 @@ fn concluded(outcome: Result<Ending, String>) -> u8 {
         Ok(Ending::Badly) => FAILED,
         Err(why) => {
             complain(&why);
+            FAILED
+        }
+    }
+}
+
+/// What a command line asks of the running copy.
+fn asked(args: &Args, settings: &Shell) -> u8 {
+    match ask::ask(args, &settings.identity()) {
+        Ok(answer) => {
+            // Somebody who closed our stdout does not want to know.
+            let _ = std::io::stdout().write_all(&answer);
+            DONE
+        }
+        Err(ask::Failure::Misused(what)) => misused(&what),
+        Err(ask::Failure::Failed(what)) if args.json => {
+            let _ = show(&format!("{what}\n"));
+            FAILED
+        }
+        Err(ask::Failure::Failed(what)) => {
+            what.lines().for_each(|line| complain(&line));
             FAILED
         }
     }
@@ -123,7 +159,7 @@ fn describe(settings: &Shell) -> String {
     let Shell { name, author, version, desc, .. } = settings;
     let mut text = format!("name:    {name}\nauthor:  {author}\nversion: {version}\ndesc:    {desc}\n");
     for service in &settings.services {
-        text += &format!("service: {} from {}\n", service.name, service.library);
+        text += &format!("service: {service}\n");
     }
     text
 }
@@ -146,18 +182,29 @@ fn complain(what: &dyn Display) {
 const USAGE: &str = "\
 usage: msf_shell -c FILE [-d]
        msf_shell -c FILE -k reload|rotate|shutdown|kill|parse
+       msf_shell -c FILE list|stats|reload [--json]
+       msf_shell -c FILE load|unload|upgrade SERVICE [--json]
+       msf_shell -c FILE call SERVICE COMMAND [TEXT] [--hex] [--timeout MS] [--json]
        msf_shell [-c FILE] -v
        msf_shell -h
 
   -c FILE      the JSON file that names the process and its services
   -d           detach from the terminal; returns when all services are started
-  -k reload    let the running copy read FILE again and tell what a restart would change
+  -k reload    let the running copy read FILE again and make its services so
   -k rotate    let it open its log file anew
   -k shutdown  let it stop its services and end
   -k kill      end it at once
   -k parse     check FILE and show what it says
   -v           the version, and with -c what FILE says about the process
   -h, -?       this text
+
+  list         the services of the running copy
+  stats        what each of them uses
+  load         take a service up that FILE names
+  unload       take a service down, and its library out of the process
+  reload       make the services as FILE says, and tell what was done
+  upgrade      exchange the library of a service while it serves
+  call         have a service carry out a command; TEXT goes with it (--hex: as bytes)
 
 Libraries are looked for as named, then in FILE's folder, the program's folder,
 its ../lib, and the folders of MSF_PLUGIN_PATH.

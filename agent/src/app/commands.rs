@@ -1,6 +1,6 @@
 //! `-k WORD`: checks the settings, or signals the running agent and waits until it has ended, if that was asked.
 
-use super::{NAME, check, log_path, say, summary};
+use super::{NAME, check, log_path, say, summary, upgrade};
 use msf_conf::agent::Settings;
 use msf_core::process;
 use msf_core::sys::place;
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The words after `-k`.
-pub const WORDS: &[&str] = &["parse", "reload", "rotate", "shutdown", "kill"];
+pub const WORDS: &[&str] = &["parse", "reload", "rotate", "upgrade", "replace", "shutdown", "kill"];
 
 /// Does what `word` says with `configs`, the files that are meant.
 pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
@@ -31,6 +31,8 @@ pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
             None => ExitCode::from(2),
         },
         "rotate" => tell(Signal::SIGUSR1).map_or(ExitCode::FAILURE, |_| ExitCode::SUCCESS),
+        "upgrade" => upgrade::run(false),
+        "replace" => upgrade::run(true),
         "shutdown" => end(Signal::SIGTERM, drain(configs) + BEYOND_DRAIN),
         _ => end(Signal::SIGKILL, BEYOND_DRAIN),
     }

@@ -1,10 +1,13 @@
 //! What signals ask of the program: settings read again, the log opened again.
 
+use super::invocation::Invocation;
 use super::{LOG, check, level, threads};
 use crate::control::thread::{Errands, Reloaded};
 use crate::observe::counter::Counters;
 use msf_conf::agent::{Http, Nmid, Settings};
 use msf_core::log::{self, Level};
+use msf_core::process::{Child, Starter};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +19,12 @@ pub struct Program {
     pub settings: Settings,
     /// What the reactors count.
     pub counters: Arc<[Counters]>,
+    /// How we were started.
+    pub invocation: Invocation,
+    /// The lock that says that nobody else is the agent.
+    pub lock: Option<OwnedFd>,
+    /// Whoever started us.
+    pub starter: Starter,
 }
 
 impl Errands for Program {
@@ -47,6 +56,20 @@ impl Errands for Program {
         };
         msf_core::log!(Level::Info, LOG, "reload: done");
         Some(reloaded)
+    }
+
+    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String> {
+        self.invocation.spawn_successor(drain)
+    }
+
+    fn lock(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.lock
+    }
+
+    fn succeeded(&mut self, pid: i32) {
+        if let Err(error) = self.starter.main_process(pid) {
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that process {pid} goes on: {error}");
+        }
     }
 
     fn rotate(&mut self) {

@@ -6,15 +6,23 @@ mod call;
 mod check;
 mod commands;
 mod errands;
+mod invocation;
+#[cfg(test)]
+mod layout;
 mod list;
 mod operator;
 mod sockets;
+mod successor;
 mod summary;
 mod table;
 mod tap;
 mod threads;
 mod top;
+mod upgrade;
 
+use crate::control::thread::End;
+use errands::Program;
+use invocation::Invocation;
 use msf_conf::agent::Settings;
 use msf_conf::args::{Accepts, Args};
 use msf_core::log::{self, Level};
@@ -23,8 +31,12 @@ use msf_core::sys::place;
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use successor::Predecessor;
+use threads::Running;
 
 /// What went wrong, in a sentence for a person.
 pub type Failure = Box<dyn Error>;
@@ -67,6 +79,7 @@ fn files(args: &Args) -> Vec<PathBuf> {
 fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     // Before the claim opens a file, which might get the number that the environment names.
     let starter = Starter::from_environment();
+    let invocation = Invocation::now();
     let settings = match check::read(&configs) {
         Ok(settings) => settings,
         Err(error) => {
@@ -74,14 +87,23 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let claim = match process::claim(NAME) {
-        Ok(claim) => claim,
-        Err(held) => {
-            eprintln!("msf_agent: {held}");
+    let begun = Begun { configs, settings, starter, invocation };
+    let healthy = match invocation::predecessor().map(|place| Predecessor::find(&place)) {
+        Some(Ok(Some(predecessor))) => take_over(begun, predecessor),
+        Some(Err(failure)) => {
+            eprintln!("msf_agent: {failure}");
             return ExitCode::FAILURE;
         }
+        // Nobody is left whose place could be taken.
+        None | Some(Ok(None)) => match process::claim(NAME) {
+            Ok(claim) => run(args, begun, claim),
+            Err(held) => {
+                eprintln!("msf_agent: {held}");
+                return ExitCode::FAILURE;
+            }
+        },
     };
-    match run(args, configs, settings, starter, claim) {
+    match healthy {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -91,45 +113,100 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     }
 }
 
-/// Opens the log, starts everything, and comes back when it has ended; whether that was in order.
-fn run(
-    args: &Args,
+/// An agent that knows what it is to be.
+struct Begun {
     configs: Vec<PathBuf>,
     settings: Settings,
-    mut starter: Starter,
-    mut claim: Claim,
-) -> Result<bool, Failure> {
-    let detaches = args.daemon || settings.daemon;
-    // Files are kept only if somebody has written so: a script whose output goes into a pipe would never see its end.
-    let keeps_files = settings.verbose == Some(true);
-    let caller = detaches.then(|| background::begin(&mut claim, keeps_files)).transpose()?;
-    let log = open_log(&settings)?;
-    for warning in &settings.warnings {
-        msf_core::log!(Level::Warn, LOG, "{warning}");
+    starter: Starter,
+    invocation: Invocation,
+}
+
+impl Begun {
+    fn program(&self, lock: Option<OwnedFd>) -> Program {
+        Program {
+            configs: self.configs.clone(),
+            settings: self.settings.clone(),
+            counters: Arc::new([]),
+            invocation: self.invocation.clone(),
+            lock,
+            starter: self.starter.for_later(),
+        }
     }
-    let pid_file = PidFile::write(&settings)?;
-    let running = threads::start(&settings, configs)?;
+
+    /// Opens the log; what is odd about the settings is its first record.
+    fn open_log(&self) -> Result<PathBuf, Failure> {
+        let log = open_log(&self.settings)?;
+        for warning in &self.settings.warnings {
+            msf_core::log!(Level::Warn, LOG, "{warning}");
+        }
+        Ok(log)
+    }
+
+    /// Says that it serves.
+    fn tell_starter(&mut self) {
+        // Whoever is told that it runs may look into the log at once. Where that fails the records come a moment later.
+        let _ = log::flush();
+        if let Err(error) = self.starter.ready() {
+            // They will time out and say so themselves.
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are ready: {error}");
+        }
+    }
+}
+
+/// Opens the log, starts everything, and comes back when it has ended; whether that was in order.
+fn run(args: &Args, mut begun: Begun, mut claim: Claim) -> Result<bool, Failure> {
+    let detaches = args.daemon || begun.settings.daemon;
+    // Files are kept only if somebody has written so: a script whose output goes into a pipe would never see its end.
+    let keeps_files = begun.settings.verbose == Some(true);
+    let caller = detaches.then(|| background::begin(&mut claim, keeps_files)).transpose()?;
+    let log = begun.open_log()?;
+    let pid_file = PidFile::write(&begun.settings)?;
+    let running = threads::start(&begun.settings, begun.program(Some(claim.lock()?)))?;
     msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
-    // Whoever is told that it runs may look into the log at once. Where that fails the records come a moment later.
-    let _ = log::flush();
     if let Some(caller) = caller {
+        let _ = log::flush();
         caller.leave()?;
     }
-    if let Err(error) = starter.ready() {
-        // They will time out and say so themselves.
-        msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are ready: {error}");
-    }
+    begun.tell_starter();
     // Last: a terminal that was stopped keeps whoever writes to it.
     if !detaches {
         say(&format!("{}; log {}\n", running.greeting(), log.display()));
     }
-    let healthy = running.join();
+    Ok(attend(running, Some(claim), pid_file))
+}
+
+/// The same, in the place of another process. Who started that one has been told everything by it; it is in the
+/// background already, if it is to be there.
+fn take_over(mut begun: Begun, predecessor: Predecessor) -> Result<bool, Failure> {
+    begun.open_log()?;
+    let (running, taken, (claim, pid_file)) = predecessor.succeed(&begun.settings, begun.program(None))?;
+    let (version, micros) = (env!("CARGO_PKG_VERSION"), taken.standstill.as_micros());
+    msf_core::log!(
+        Level::Info,
+        LOG,
+        "msf_agent {version} goes on for process {}: {} connections, {micros} us without service, {}",
+        taken.from,
+        taken.connections,
+        running.describe()
+    );
+    begun.tell_starter();
+    Ok(attend(running, claim, pid_file))
+}
+
+/// Controls the agent until it has ended, or another process goes on.
+fn attend(running: Running, claim: Option<Claim>, pid_file: PidFile) -> bool {
+    let end = running.join();
+    if end == End::HandedOver {
+        let _ = log::flush();
+        // Ends every thread where it stands. The sockets, the lock and the files are the other process's.
+        std::process::exit(0);
+    }
     // The last line before the claim goes: whoever waits for that may clear the place away.
     msf_core::log!(Level::Info, LOG, "msf_agent has ended");
     let _ = log::flush();
     drop(pid_file);
     drop(claim);
-    Ok(healthy)
+    end == End::Orderly
 }
 
 fn open_log(settings: &Settings) -> Result<PathBuf, Failure> {
@@ -181,7 +258,7 @@ const LOG: &str = "AGENT";
 /// librpc's place and nmid's; the later wins.
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
 const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: operator::WORDS, options: operator::OPTIONS };
-const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shutdown|kill|parse]
+const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upgrade|replace|shutdown|kill|parse]
        msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
        msf_agent tap FUNCTION [--count N] [--json]
@@ -191,7 +268,10 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|shu
   -d       detach and run in the background, with /dev/null as stdio unless a file says verbose=true
   -k WORD  parse: check the settings, and print them and what comes of them
            reload: check the settings, then let the running agent apply what it can
-           rotate: let it open its log anew; shutdown, kill: end it and wait until it has ended
+           rotate: let it open its log anew
+           upgrade: let the program that is installed now take its place, with every connection and call
+           replace: the same, even where connections cannot pass: then they end when they are idle
+           shutdown: end it and wait until it has ended
   call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
   tap      what is asked of a function and what it answers, as it happens

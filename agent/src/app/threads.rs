@@ -4,17 +4,21 @@ use super::errands::Program;
 use super::{Failure, LOG, access, sockets};
 use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
-use crate::control::thread::{self as control_thread, Control};
+use crate::control::thread::{self as control_thread, Control, End, Handed, Sockets, Taken};
 use crate::core::admit::{Http, Limits, Nmid};
 use crate::core::order::{Order, Report};
 use crate::core::rules::Rulebook;
 use crate::edge::broker::{self, Broker};
 use crate::edge::lane::{self, Parcel};
 use crate::observe::counter::Counters;
+use crate::upgrade::clock;
+use crate::upgrade::hold::{self, Grip, Hold};
+use crate::upgrade::passage::Came;
 use msf_conf::agent::Settings;
 use msf_core::event::mailbox::{self, Receiver, Sender};
 use msf_core::event::{Reactor, Signals};
 use msf_core::log::Level;
+use msf_wire::snapshot::Reader;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -22,10 +26,9 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::Pid;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An agent at work; its control thread is the one that calls [`Running::join`].
 pub struct Running {
@@ -37,13 +40,55 @@ pub struct Running {
 }
 
 /// Opens the sockets and starts the reactors' threads.
-pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Failure> {
-    let signals = Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1])?;
-    let count = reactors(settings);
-    raise_descriptor_limit(settings.max_conns);
+pub fn start(settings: &Settings, program: Program) -> Result<Running, Failure> {
     let listeners = sockets::open(settings)?;
     let metrics = sockets::endpoint(settings, "metrics", "metrics", &settings.metrics.listen)?;
-    let places = listeners.iter().map(|(listener, _)| listener).chain(&metrics).map(ToString::to_string).collect();
+    let admin = Some(sockets::admin(settings)?);
+    start_at(settings, program, Sockets { pid: 0, lock: None, listeners, metrics, admin })
+}
+
+/// The same at sockets that there are.
+pub fn start_at(settings: &Settings, mut program: Program, sockets: Sockets) -> Result<Running, Failure> {
+    raise_descriptor_limit(settings.max_conns);
+    let Sockets { lock, listeners, metrics, admin, .. } = sockets;
+    program.lock = program.lock.or(lock);
+    let mut running = build(settings, program, reactors(settings), Instant::now(), || None)?;
+    running.places = listeners.iter().map(|(listener, _)| listener).chain(&metrics).map(ToString::to_string).collect();
+    let (control, reactor) = (&mut running.control, &running.reactor);
+    for (listener, door) in listeners {
+        control.listen(reactor, listener, door)?;
+    }
+    if let Some(listener) = metrics {
+        let settings = &settings.metrics;
+        control.expose(Metrics::new(reactor, listener, &settings.path, settings.create_time)?);
+    }
+    if let Some(listener) = admin {
+        control.administer(Admin::new(reactor, listener)?);
+    }
+    Ok(running)
+}
+
+/// Starts the reactors' threads, which stand still, for state that is still to come: so many reactors, whose time began
+/// then.
+pub fn hold(settings: &Settings, program: Program, reactors: usize, started: Instant) -> Result<Held, Failure> {
+    raise_descriptor_limit(settings.max_conns);
+    let (grips, holds): (Vec<Grip>, Vec<Hold>) = (0..reactors).map(|_| hold::pair()).unzip();
+    let mut holds = holds.into_iter();
+    let running = build(settings, program, reactors, started, || holds.next())?;
+    let until = Instant::now() + STARTING;
+    grips.iter().try_for_each(|grip| grip.hear(until).map(drop))?;
+    Ok(Held { running, grips })
+}
+
+/// The threads, listening nowhere yet; each reactor in the hand that `hold` says.
+fn build(
+    settings: &Settings,
+    program: Program,
+    count: usize,
+    started: Instant,
+    mut hold: impl FnMut() -> Option<Hold>,
+) -> Result<Running, Failure> {
+    let signals = Signals::new(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1])?;
     let reactor = Reactor::new()?;
     let loops = (0..count).map(|_| Reactor::new()).collect::<Result<Vec<_>, _>>()?;
     let counters: Arc<[Counters]> = (0..count).map(|_| Counters::default()).collect();
@@ -55,6 +100,7 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         orders: wires.orders.iter().map(|(sender, _)| sender.living_on(reactor.waker())).collect(),
         reports,
         counters: Arc::clone(&counters),
+        started: clock::number_of(started)?,
         signals,
         access: access::access(settings),
         max_conns: settings.max_conns,
@@ -62,17 +108,8 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
         rulebook: rulebook(settings),
         lists: settings.lists.clone(),
     };
-    let program = Program { configs, settings: settings.clone(), counters: Arc::clone(&counters) };
-    let mut controlling = Control::new(&reactor, control_wiring, program)?;
-    for (listener, door) in listeners {
-        controlling.listen(&reactor, listener, door)?;
-    }
-    if let Some(listener) = metrics {
-        let settings = &settings.metrics;
-        controlling.expose(Metrics::new(&reactor, listener, &settings.path, settings.create_time)?);
-    }
-    controlling.administer(Admin::new(&reactor, sockets::admin(settings)?)?);
-    let started = Instant::now();
+    let program = Program { counters: Arc::clone(&counters), ..program };
+    let controlling = Control::new(&reactor, control_wiring, program)?;
     let mut reactors = Vec::with_capacity(count);
     for (index, event_loop) in loops.into_iter().enumerate() {
         let (orders, siblings, parcels) = wires.of(index, &event_loop);
@@ -87,15 +124,53 @@ pub fn start(settings: &Settings, configs: Vec<PathBuf>) -> Result<Running, Fail
             parcels,
             orders,
             control: control.clone(),
+            hold: hold(),
         });
         let cpu = settings.cpu_affinity.get(index % settings.cpu_affinity.len().max(1)).copied();
         let thread = thread::Builder::new().name(format!("reactor_{index}"));
         reactors.push(thread.spawn(move || turn(index as u16, broker, event_loop, cpu, &control))?);
     }
-    Ok(Running { control: controlling, reactor, reactors, counters, places })
+    Ok(Running { control: controlling, reactor, reactors, counters, places: Vec::new() })
+}
+
+/// An agent whose reactors stand still.
+pub struct Held {
+    running: Running,
+    grips: Vec<Grip>,
+}
+
+impl Held {
+    /// Takes over what another process has saved: the control thread's part, and those of the reactors.
+    pub fn load(
+        &mut self,
+        settings: &Settings,
+        from: &mut Reader<'_>,
+        parts: Vec<Came>,
+        until: Instant,
+    ) -> Result<Handed, Failure> {
+        let Running { control, reactor, .. } = &mut self.running;
+        let handed = control.resume(reactor, (&settings.metrics.path, settings.metrics.create_time), from)?;
+        control.share_out(&self.grips, parts, until)?;
+        Ok(handed)
+    }
+
+    /// It serves from here on. What else has to be done is done before the one who asked for it is told.
+    pub fn let_go<T>(mut self, handed: Handed, meanwhile: impl FnOnce() -> T) -> (Running, Taken, T) {
+        let standstill = handed.standstill();
+        drop(self.grips);
+        let done = meanwhile();
+        let taken = self.running.control.begin(&mut self.running.reactor, handed, standstill);
+        self.running.places = self.running.control.places();
+        (self.running, taken, done)
+    }
 }
 
 impl Running {
+    /// The sockets' files are ours from here on.
+    pub fn keep(&mut self) {
+        self.control.keep();
+    }
+
     /// Where it listens and with how many reactors, for the log.
     pub fn describe(&self) -> String {
         let count = self.reactors.len();
@@ -110,20 +185,22 @@ impl Running {
         format!("msf_agent {} listens on {}", env!("CARGO_PKG_VERSION"), places.join(", "))
     }
 
-    /// Controls the agent until it has ended; whether it ended as it should.
-    pub fn join(self) -> bool {
-        let healthy = match self.control.run(self.reactor) {
-            Ok(healthy) => healthy,
+    /// Controls the agent until it has ended; how it did.
+    pub fn join(self) -> End {
+        let end = match self.control.run(self.reactor) {
+            Ok(end) => end,
             Err(error) => {
                 msf_core::log!(Level::Fatal, LOG, "the control thread has failed: {error}");
-                false
+                End::Failed
             }
         };
-        if healthy {
+        if end == End::Orderly {
             self.reactors.into_iter().for_each(|thread| drop(thread.join()));
         }
-        log_counters(&self.counters);
-        healthy
+        if end != End::HandedOver {
+            log_counters(&self.counters);
+        }
+        end
     }
 }
 
@@ -284,5 +361,7 @@ fn raise_descriptor_limit(max_conns: usize) {
 const MOST_REACTORS: usize = 4;
 /// Listeners, epoll sets, wakers, the log, and the guests of the control thread.
 const OTHER_DESCRIPTORS: rlim_t = 128;
+/// How long the threads may take to begin.
+const STARTING: Duration = Duration::from_secs(5);
 const REPORTS: usize = 1024;
 const ORDERS: usize = 1024;

@@ -7,6 +7,7 @@ use crate::core::order::Door;
 use msf_conf::agent::Lists;
 use msf_core::event::{Interest, Reactor, Slots, Token};
 use msf_core::log::Level;
+use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use nix::errno::Errno;
 use std::fs::File;
 use std::io;
@@ -76,6 +77,61 @@ impl Acceptor {
             Some((listener, _)) => reactor.watch(listener, token, Interest::READ),
             None => Ok(()),
         }
+    }
+
+    /// Appends the listeners.
+    pub fn save_listeners(&self, out: &mut Writer) {
+        out.count(self.listeners.len());
+        for (_, (listener, door)) in self.listeners.iter() {
+            listener.save(out);
+            door.save(out);
+        }
+    }
+
+    /// Appends the listeners and how many connections there are.
+    pub fn save(&self, out: &mut Writer) {
+        self.save_listeners(out);
+        self.open.save(out);
+    }
+
+    /// The listeners' tokens.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.listeners.iter().map(|(token, _)| token).collect()
+    }
+
+    /// Takes a listener out.
+    pub fn take(&mut self, token: Token) -> Option<(Listener, Door)> {
+        self.listeners.remove(token)
+    }
+
+    /// Listens where another process has.
+    ///
+    /// # Errors
+    /// Whatever is not what [`Acceptor::save`] writes.
+    pub fn resume(&mut self, from: &mut Reader<'_>) -> Result<Vec<(Listener, Door)>, Damage> {
+        let listeners = State::load(from)?;
+        self.open = State::load(from)?;
+        Ok(listeners)
+    }
+
+    /// Appends how it is laid out.
+    #[cfg(test)]
+    pub fn shape(out: &mut String) {
+        <(Vec<(Listener, Door)>, usize)>::shape(out);
+    }
+
+    /// The sockets' files are ours from here on.
+    pub fn keep(&mut self) {
+        for token in self.tokens() {
+            if let Some((listener, _)) = self.listeners.get_mut(token) {
+                listener.keep();
+            }
+        }
+    }
+
+    /// Where we listen.
+    pub fn places(&self) -> Vec<String> {
+        self.listeners.iter().map(|(_, (listener, _))| listener.to_string()).collect()
     }
 
     /// How many connections are open.

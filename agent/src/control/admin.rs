@@ -3,6 +3,8 @@
 //! A request is a JSON object in one line, with a `verb`; the answer is one in one line. What only the reactors know is
 //! asked of them, and answered when the last one has said it; nobody waits here meanwhile.
 
+mod keeping;
+
 use super::answers;
 use super::guests::{Guest, Guests, Rules};
 use super::listener::Listener;
@@ -35,6 +37,27 @@ struct Desk {
     calls: BTreeMap<u32, Call>,
     taps: BTreeMap<u32, Tap>,
     latest: u32,
+    /// What the control thread is asked for, and by whom.
+    wishes: Vec<(Token, Wish)>,
+}
+
+/// What is not for this desk to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Let another process take the agent's place.
+    Upgrade {
+        /// Even where the connections must stay with us until they are idle.
+        drain: bool,
+    },
+    /// This is the other process.
+    Succeed {
+        /// It reads snapshots of this layout.
+        layout: u32,
+        /// It may have the sockets alone.
+        drain: bool,
+    },
+    /// It is ready to take everything.
+    Take,
 }
 
 /// What is kept of one operator between two reads.
@@ -154,6 +177,16 @@ impl Admin {
         self.go_on(reactor, token, &mut house);
     }
 
+    /// What is wished since this was last asked, by guests that wait for it.
+    pub fn take_wishes(&mut self) -> Vec<(Token, Wish)> {
+        std::mem::take(&mut self.desk.wishes)
+    }
+
+    /// Answers a wish.
+    pub fn grant(&mut self, reactor: &mut Reactor, token: Token, answer: &str, mut house: House<'_>) {
+        self.answer(reactor, token, answer, &mut house);
+    }
+
     /// Gives the answer that a guest has waited for, and hears what else it has to say.
     fn answer(&mut self, reactor: &mut Reactor, token: Token, answer: &str, house: &mut House<'_>) {
         let Some(guest) = self.guests.get_mut(token) else { return };
@@ -212,6 +245,7 @@ impl Desk {
         let request = json::members(line)?;
         let text = |key: &str| request.get(key).and_then(|value| json::unquoted(value));
         self.latest = self.latest.wrapping_add(1);
+        let drain = request.get("drain").is_some_and(|value| *value == "true");
         match text("verb").as_deref() {
             Some("call") => {
                 let patience = request.get("deadline").map(|value| value.parse());
@@ -230,10 +264,22 @@ impl Desk {
                 self.tap(token, function, house)?;
                 Ok(Then::Stream)
             }
+            Some("upgrade") => Ok(self.wish(token, Wish::Upgrade { drain })),
+            Some("succeed") => {
+                let layout = request.get("snapshot").and_then(|value| value.parse().ok());
+                let layout = layout.ok_or("snapshot: missing; expected the number of a layout")?;
+                Ok(self.wish(token, Wish::Succeed { layout, drain }))
+            }
+            Some("take") => Ok(self.wish(token, Wish::Take)),
             Some("top") => Ok(Then::Say(answers::top(house.catalog, house.counters).to_string())),
             Some(other) => Err(format!("verb: unknown word \"{other}\"; expected one of {}", VERBS.join(", "))),
             None => Err(format!("verb: missing; expected one of {}", VERBS.join(", "))),
         }
+    }
+
+    fn wish(&mut self, token: Token, wish: Wish) -> Then {
+        self.wishes.push((token, wish));
+        Then::Wait
     }
 
     fn call(&mut self, guest: Token, function: String, params: &str, patience: Option<u32>, house: &mut House<'_>) {
@@ -290,7 +336,7 @@ fn is_operator(peer: &Peer) -> bool {
 
 /// The file's name in the run directory.
 pub const SOCKET: &str = "msf_agent_admin.sock";
-const VERBS: [&str; 4] = ["call", "list", "tap", "top"];
+const VERBS: [&str; 7] = ["call", "list", "tap", "top", "upgrade", "succeed", "take"];
 /// Bytes that wait for a guest that taps, above which it gets no more.
 const MOST_OWED: usize = 256 << 10;
 const RULES: Rules = Rules {

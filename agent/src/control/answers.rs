@@ -7,14 +7,39 @@ use crate::observe::counter::Counters;
 use crate::observe::function::Sums;
 use crate::observe::histogram::Distribution;
 use crate::observe::traffic::Protocol;
+use crate::upgrade::VERSION;
 use msf_conf::tree::{Map, Value};
 use msf_wire::nmid::{RetStruct, msgpack_to_json};
 use msf_wire::{base64, json};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What went wrong, in a sentence.
 pub fn error(what: &str) -> String {
     object([("error", what.into())]).to_string()
+}
+
+/// Who takes our place must know this first: the layout of what it will get, how many reactors there are, and when
+/// their time began.
+pub fn welcome(reactors: usize, started: u64) -> String {
+    let members = [("snapshot", VERSION.into()), ("reactors", reactors.into()), ("started", started.into())];
+    object(members).to_string()
+}
+
+/// Another process takes new connections; so many stay here until they are idle.
+pub fn replaced(now: i32, left: usize) -> String {
+    object([("before", std::process::id().into()), ("now", now.into()), ("left", left.into())]).to_string()
+}
+
+/// Another process is the agent now; for so long nobody was served.
+pub fn upgraded(before: i32, now: u32, standstill: Duration, connections: usize) -> String {
+    let micros = standstill.as_micros() as u64;
+    object([
+        ("before", before.into()),
+        ("now", now.into()),
+        ("standstill_us", micros.into()),
+        ("connections", connections.into()),
+    ])
+    .to_string()
 }
 
 /// How a call has ended: what the function returned, or why there is nothing.

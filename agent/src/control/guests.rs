@@ -6,7 +6,9 @@
 
 use super::listener::Listener;
 use crate::core::message::Peer;
+use crate::upgrade::table;
 use msf_core::event::{Interest, Reactor, Slots, Token};
+use msf_wire::snapshot::{Reader, State, Writer};
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 use std::io;
@@ -22,6 +24,49 @@ pub struct Guests<T> {
     sweeping: bool,
     /// Somebody waits at the door for whom there was no descriptor or no memory.
     short: bool,
+}
+
+impl<T: State> Guests<T> {
+    /// Appends the listener and everybody who is here.
+    pub fn save(&self, out: &mut Writer) {
+        self.listener.save(out);
+        table::save(&self.slots, out, |guest, out| {
+            guest.socket.save(out);
+            guest.talk.save(out);
+            guest.inbox.save(out);
+            guest.out.get(guest.sent..).unwrap_or_default().to_vec().save(out);
+            (guest.ends, guest.awaits, guest.streams).save(out);
+        });
+    }
+
+    /// Goes on with those of another process, whose time begins anew.
+    pub fn resumed(reactor: &mut Reactor, rules: Rules, from: &mut Reader<'_>) -> io::Result<Guests<T>> {
+        let now = reactor.now();
+        let listener = Listener::load(from).map_err(io::Error::other)?;
+        let slots = table::load(from, |from| {
+            let (socket, talk, (inbox, out)) = State::load(from)?;
+            let (ends, awaits, streams) = State::load(from)?;
+            let doing = Doing::Nothing;
+            Ok(Guest { socket, talk, inbox, out, sent: 0, ends, awaits, streams, doing, since: now })
+        });
+        let slots: Slots<Guest<T>> = slots.map_err(io::Error::other)?;
+        for (token, guest) in slots.iter() {
+            reactor.watch(&guest.socket, Token::from_bits(token.bits() + rules.base), Interest::BOTH)?;
+        }
+        reactor.watch(&listener, Token::from_bits(rules.base + DOOR), Interest::READ)?;
+        let mut guests = Guests { listener, rules, slots, sweeping: false, short: false };
+        guests.sweep_soon(reactor);
+        Ok(guests)
+    }
+
+    /// Appends how it is laid out.
+    #[cfg(test)]
+    pub fn shape(out: &mut String) {
+        Listener::shape(out);
+        Vec::<u16>::shape(out);
+        Vec::<(u32, (OwnedFd, T, (Vec<u8>, Vec<u8>)))>::shape(out);
+        <(bool, bool, bool)>::shape(out);
+    }
 }
 
 /// What holds for a kind of guest.
@@ -136,6 +181,43 @@ enum Heard {
     Gone,
 }
 
+impl<T> Guests<T> {
+    /// Where they come in.
+    pub fn place(&self) -> String {
+        self.listener.to_string()
+    }
+
+    /// Appends the listener.
+    pub fn save_listener(&self, out: &mut Writer) {
+        self.listener.save(out);
+    }
+
+    /// Ends: the listener is another process's.
+    pub fn let_go(self, reactor: &Reactor) {
+        self.listener.let_go(reactor);
+    }
+
+    /// The listener's file is ours from here on.
+    pub fn keep(&mut self) {
+        self.listener.keep();
+    }
+
+    /// Lets a guest go, with its connection open; `None` when it is not here.
+    pub fn release(&mut self, reactor: &Reactor, token: Token) -> Option<OwnedFd> {
+        let guest = self.slots.remove(token)?;
+        // Nobody is told anything about it from here on; if that failed, about nobody.
+        let _ = reactor.unwatch(&guest.socket);
+        Some(guest.socket)
+    }
+
+    fn sweep_soon(&mut self, reactor: &mut Reactor) {
+        if !self.sweeping {
+            self.sweeping = true;
+            reactor.arm(SWEEP, u64::from(self.rules.base));
+        }
+    }
+}
+
 impl<T: Default> Guests<T> {
     /// Opens the door.
     pub fn new(reactor: &Reactor, listener: Listener, rules: Rules) -> io::Result<Guests<T>> {
@@ -247,13 +329,6 @@ impl<T: Default> Guests<T> {
         let door = Token::from_bits(self.rules.base + DOOR);
         // It cannot fail for a listener that is watched; if it did, the next one to come would announce all of them.
         let _ = reactor.rewatch(&self.listener, door, Interest::READ);
-    }
-
-    fn sweep_soon(&mut self, reactor: &mut Reactor) {
-        if !self.sweeping {
-            self.sweeping = true;
-            reactor.arm(SWEEP, u64::from(self.rules.base));
-        }
     }
 
     fn seat(&mut self, reactor: &mut Reactor, socket: OwnedFd) {

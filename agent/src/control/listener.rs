@@ -1,6 +1,8 @@
 //! Listening sockets: where, with which rights, and how a stale one is told from one in use.
 
 use crate::core::message::Peer;
+use msf_core::event::Reactor;
+use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{
     KeepAlive, PeerCredentials, TcpKeepCount, TcpKeepIdle, TcpKeepInterval, TcpNoDelay, TcpUserTimeout,
@@ -10,11 +12,13 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, chown};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -28,7 +32,13 @@ pub struct Listener {
 
 #[derive(Debug)]
 enum Socket {
-    Unix { socket: UnixListener, path: PathBuf, inode: u64 },
+    /// Its file is taken away with it, if it is `ours`.
+    Unix {
+        socket: UnixListener,
+        path: PathBuf,
+        inode: u64,
+        ours: bool,
+    },
     Tcp(TcpListener),
 }
 
@@ -73,7 +83,7 @@ impl Listener {
         let socket = bound.map_err(failed)?;
         let inode = fs::metadata(path).map_err(failed)?.ino();
         let listener = Listener {
-            socket: Socket::Unix { socket, path: path.to_owned(), inode },
+            socket: Socket::Unix { socket, path: path.to_owned(), inode, ours: true },
             name: path.display().to_string(),
         };
         if rights.group.is_some() {
@@ -134,12 +144,57 @@ impl Listener {
         }
     }
 
+    /// The socket, and its file, are another process's; to be told of it no more, its being closed here is not enough.
+    pub fn let_go(mut self, reactor: &Reactor) {
+        // If it was not watched, nothing was to be done.
+        let _ = reactor.unwatch(&self);
+        if let Socket::Unix { ours, .. } = &mut self.socket {
+            *ours = false;
+        }
+    }
+
+    /// The socket's file is ours from here on.
+    pub fn keep(&mut self) {
+        if let Socket::Unix { ours, .. } = &mut self.socket {
+            *ours = true;
+        }
+    }
+
     /// Whether peers come over the network from outside this machine.
     pub fn is_public(&self) -> bool {
         match &self.socket {
             Socket::Unix { .. } => false,
             Socket::Tcp(socket) => socket.local_addr().is_ok_and(|address| !address.ip().is_loopback()),
         }
+    }
+}
+
+/// The same socket in another process. Its file is its predecessor's until [`Listener::keep`].
+impl State for Listener {
+    fn save(&self, out: &mut Writer) {
+        self.name.save(out);
+        match &self.socket {
+            Socket::Unix { path, inode, .. } => Some((path.as_os_str().as_bytes().to_vec(), *inode)).save(out),
+            Socket::Tcp(_) => None::<(Vec<u8>, u64)>.save(out),
+        }
+        out.descriptor(&self.as_fd());
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Listener, Damage> {
+        let (name, file) = <(String, Option<(Vec<u8>, u64)>)>::load(from)?;
+        let socket = from.descriptor()?;
+        let socket = match file {
+            Some((path, inode)) => {
+                Socket::Unix { socket: socket.into(), path: OsString::from_vec(path).into(), inode, ours: false }
+            }
+            None => Socket::Tcp(socket.into()),
+        };
+        Ok(Listener { socket, name })
+    }
+
+    fn shape(out: &mut String) {
+        <(String, Option<(Vec<u8>, u64)>)>::shape(out);
+        out.push_str(" fd");
     }
 }
 
@@ -160,7 +215,7 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Socket::Unix { path, inode, .. } = &self.socket
+        if let Socket::Unix { path, inode, ours: true, .. } = &self.socket
             // Somebody may have put his own there meanwhile.
             && fs::symlink_metadata(path).is_ok_and(|file| file.ino() == *inode)
         {

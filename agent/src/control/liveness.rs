@@ -2,6 +2,7 @@
 //! still has one.
 
 use crate::core::message::Peer;
+use msf_wire::state;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -16,6 +17,8 @@ pub enum Process {
     /// Its number and, where /proc tells, when it was born (clock ticks since boot).
     Local(i32, Option<u64>),
 }
+
+state! { enum Process { 0 Unknown, 1 Local(pid: i32, birth: Option<u64>) } }
 
 impl Process {
     /// The process behind a connection.

@@ -11,6 +11,7 @@ use crate::observe::page::{self, Subject};
 use crate::observe::process::Process;
 use msf_core::event::{Reactor, Token};
 use msf_wire::http::{Decoder, Head, Limits, Persistence, Response, Step};
+use msf_wire::snapshot::{Reader, Writer};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,40 @@ impl Metrics {
         let page =
             Page { path: path.to_owned(), create_time, text: String::new(), written: None, took: Duration::ZERO };
         Ok(Metrics { guests: Guests::new(reactor, listener, RULES)?, page })
+    }
+
+    /// Goes on with the guests of another process.
+    pub fn resumed(reactor: &mut Reactor, path: &str, create_time: bool, from: &mut Reader<'_>) -> io::Result<Metrics> {
+        let guests = Guests::resumed(reactor, RULES, from)?;
+        let page =
+            Page { path: path.to_owned(), create_time, text: String::new(), written: None, took: Duration::ZERO };
+        Ok(Metrics { guests, page })
+    }
+
+    /// Appends the listener.
+    pub fn save_listener(&self, out: &mut Writer) {
+        self.guests.save_listener(out);
+    }
+
+    /// Ends: the listener is another process's.
+    pub fn let_go(self, reactor: &Reactor) {
+        self.guests.let_go(reactor);
+    }
+
+    /// Where it listens.
+    pub fn place(&self) -> String {
+        self.guests.place()
+    }
+
+    /// Appends who is here.
+    pub fn save(&self, out: &mut Writer) {
+        self.guests.save(out);
+    }
+
+    /// Appends how that is laid out.
+    #[cfg(test)]
+    pub fn shape(out: &mut String) {
+        Guests::<Decoder>::shape(out);
     }
 
     /// Whether an event is for them.

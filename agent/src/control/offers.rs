@@ -7,8 +7,9 @@ use crate::core::order::Offer;
 use crate::core::routes::{Function, Worker};
 use crate::core::rules::Rulebook;
 use crate::observe::catalog::Catalog;
-use crate::observe::function::{FunctionTally, Labels};
+use crate::observe::function::{FunctionTally, Labels, Sums, Tally};
 use msf_core::sys::timestamp;
+use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -39,6 +40,11 @@ struct Entry {
 impl Offers {
     /// A worker offers a function; false when it does already.
     pub fn add(&mut self, offer: &Offer, catalog: &mut Catalog) -> bool {
+        self.enter(offer, None, catalog).is_some()
+    }
+
+    /// The same, for a worker whose metrics may have a name already; where its jobs are counted.
+    fn enter(&mut self, offer: &Offer, known: Option<Labels>, catalog: &mut Catalog) -> Option<Arc<Tally>> {
         let Offer { address, function, identity } = offer;
         let name = match self.functions.get_key_value(function.as_slice()) {
             Some((name, _)) => Arc::clone(name),
@@ -46,10 +52,12 @@ impl Offers {
         };
         let session = self.sessions.entry(*address).or_default();
         if session.offered.contains(&name) {
-            return false;
+            return None;
         }
         session.offered.push(Arc::clone(&name));
-        let labels = labels(*address, &name, identity);
+        let fresh = labels(*address, &name, identity);
+        let create_time = known.map_or_else(|| fresh.create_time.clone(), |known| known.create_time);
+        let labels = Labels { create_time, ..fresh };
         session.ip.clone_from(&labels.worker_ip);
         let (tally, tallies) = catalog.enrol(labels);
         let lot = match identity.name.as_slice() {
@@ -58,10 +66,11 @@ impl Offers {
             given => balance::hash_of(given) ^ balance::hash_of(&address.number().to_le_bytes()),
         };
         let entry = self.functions.entry(name).or_insert_with(|| Entry { workers: Vec::new(), tallies, route: None });
-        entry.workers.push(Worker { address: *address, identity: lot, who: Arc::new(identity.clone()), tally });
+        let who = Arc::new(identity.clone());
+        entry.workers.push(Worker { address: *address, identity: lot, who, tally: Arc::clone(&tally) });
         entry.route = None;
         self.changed = true;
-        true
+        Some(tally)
     }
 
     /// A worker no longer offers a function.
@@ -117,6 +126,57 @@ impl Offers {
             self.functions.remove(function);
         }
         self.changed = true;
+    }
+}
+
+/// A worker as it is kept: where it lives, who it is, what its metrics are called, and what they say.
+type Kept = (Address, Identity, (Labels, Sums));
+
+impl Offers {
+    /// Appends who offers what, with what has been counted for it.
+    pub fn save(&self, out: &mut Writer) {
+        out.count(self.functions.len());
+        for (name, entry) in &self.functions {
+            name.save(out);
+            out.count(entry.workers.len());
+            for worker in &entry.workers {
+                worker.address.save(out);
+                worker.who.save(out);
+                worker.tally.labels().save(out);
+                worker.tally.sums().save(out);
+            }
+        }
+        out.count(self.sessions.len());
+        for (address, session) in &self.sessions {
+            address.save(out);
+            session.ip.save(out);
+        }
+    }
+
+    /// Reads it back, enrolling everybody with the catalog.
+    ///
+    /// # Errors
+    /// Whatever is not what [`Offers::save`] writes.
+    pub fn load(from: &mut Reader<'_>, catalog: &mut Catalog) -> Result<Offers, Damage> {
+        let mut offers = Offers { changed: true, ..Offers::default() };
+        for (function, workers) in Vec::<(Vec<u8>, Vec<Kept>)>::load(from)? {
+            for (address, identity, (labels, sums)) in workers {
+                let offer = Offer { address, function: function.clone(), identity };
+                if let Some(tally) = offers.enter(&offer, Some(labels), catalog) {
+                    tally.resume(&sums);
+                }
+            }
+        }
+        for (address, ip) in Vec::<(Address, String)>::load(from)? {
+            offers.sessions.entry(address).or_default().ip = ip;
+        }
+        Ok(offers)
+    }
+
+    /// Appends how it is laid out.
+    #[cfg(test)]
+    pub fn shape(out: &mut String) {
+        <(Vec<(Vec<u8>, Vec<Kept>)>, Vec<(Address, String)>)>::shape(out);
     }
 }
 

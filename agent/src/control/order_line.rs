@@ -22,6 +22,11 @@ impl OrderLine {
         self.waiting.push_back(order);
     }
 
+    /// Whether every order is in the mailbox.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Posts what the mailbox takes; when it was full, the control thread is woken once it has room.
     pub fn flush(&mut self) {
         while let Some(order) = self.waiting.pop_front() {

@@ -6,6 +6,7 @@
 use super::liveness::Process;
 use crate::core::message::Address;
 use crate::core::order::Login;
+use msf_wire::state;
 use std::collections::HashMap;
 
 /// The members, and the logins that wait for a verdict about an older one.
@@ -18,12 +19,16 @@ pub struct Registry {
     changed: bool,
 }
 
+state! { struct Registry { members, ids, contests; changed: true } }
+
 #[derive(Debug)]
 struct Member {
     address: Address,
     process: Process,
     name: String,
 }
+
+state! { struct Member { address, process, name } }
 
 /// Something to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +78,11 @@ impl Registry {
             Some((login, process)) => self.grant(&login, process),
             None => Vec::new(),
         }
+    }
+
+    /// Sessions of which it is being found out whether they live.
+    pub fn probed_now(&self) -> Vec<Address> {
+        self.contests.keys().filter_map(|id| self.members.get(id)).map(|member| member.address).collect()
     }
 
     /// Whether the members are others than when this was last asked.

@@ -1,6 +1,14 @@
 //! The control thread itself: it turns a reactor of its own over the listeners, the signals, the reports of the
 //! brokers, and the steps of a shutdown.
 
+mod handover;
+mod retiring;
+mod taking;
+mod wiring;
+
+pub use self::retiring::Sockets;
+pub use self::taking::{Handed, Taken};
+pub use self::wiring::{Errands, Reloaded, Wiring};
 pub use super::acceptor::Access;
 use super::acceptor::{Accepted, Acceptor};
 use super::admin::{Admin, House};
@@ -11,7 +19,6 @@ use super::offers::Offers;
 use super::order_line::OrderLine;
 use super::publish::{Grant, Publisher};
 use super::registry::{Effect, Registry};
-use crate::core::admit::Limits;
 use crate::core::message::Address;
 use crate::core::order::{Door, Order, Report};
 use crate::core::routes::Tables;
@@ -19,61 +26,15 @@ use crate::core::rules::Rulebook;
 use crate::observe::catalog::Catalog;
 use crate::observe::counter::Counters;
 use crate::observe::page::Subject;
-use msf_conf::agent::Lists;
-use msf_core::event::mailbox::{Receiver, Sender};
+use crate::upgrade::hold::Grip;
+use handover::Change;
+use msf_core::event::mailbox::Receiver;
 use msf_core::event::{Interest, Reactor, Ready, Signals, Token, Turn};
 use msf_core::log::Level;
 use nix::sys::signal::Signal;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What the control thread starts with.
-pub struct Wiring {
-    /// For the hashes.
-    pub seed: u64,
-    /// The way to each reactor, in order.
-    pub orders: Vec<Sender<Order>>,
-    /// What the reactors say.
-    pub reports: Receiver<Report>,
-    /// What they count.
-    pub counters: Arc<[Counters]>,
-    /// The signals of the process.
-    pub signals: Signals,
-    /// Who may connect.
-    pub access: Access,
-    /// How many may.
-    pub max_conns: usize,
-    /// How long unanswered requests are waited for at the end.
-    pub drain: Duration,
-    /// How functions and workers are treated.
-    pub rulebook: Arc<Rulebook>,
-    /// From where nmid's peers may connect.
-    pub lists: Lists,
-}
-
-/// What the program does when a signal asks for it: the control thread knows neither files nor loggers.
-pub trait Errands {
-    /// SIGHUP: reads the configuration again; what changed, if it can be used.
-    fn reload(&mut self) -> Option<Reloaded>;
-    /// SIGUSR1: opens the log file anew.
-    fn rotate(&mut self);
-}
-
-/// What a reload changes in the control thread and the reactors.
-#[derive(Clone, Debug)]
-pub struct Reloaded {
-    /// What is let in.
-    pub limits: Limits,
-    /// How functions and workers are treated.
-    pub rulebook: Arc<Rulebook>,
-    /// From where nmid's peers may connect.
-    pub lists: Lists,
-    /// How many connections.
-    pub max_conns: usize,
-    /// How long the end takes.
-    pub drain: Duration,
-}
 
 /// The application of the control thread.
 pub struct Control<E> {
@@ -86,6 +47,7 @@ pub struct Control<E> {
     lines: Vec<OrderLine>,
     reports: Receiver<Report>,
     counters: Arc<[Counters]>,
+    started: u64,
     /// Whose numbers there are beside those.
     catalog: Catalog,
     metrics: Option<Metrics>,
@@ -101,11 +63,30 @@ pub struct Control<E> {
     /// Reactors that have not reported yet what the phase waits for.
     awaited: usize,
     healthy: bool,
+    /// Another process is about to take our place.
+    change: Option<Change>,
+    /// Another process has it.
+    replaced: bool,
+    /// The reactors, while they stand still.
+    grips: Vec<Grip>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Orderly,
+    /// A reactor has failed, or has not ended.
+    Failed,
+    /// Another process goes on. Nothing of what we hold may be ended or taken away.
+    HandedOver,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
+    /// Another process takes new connections; those that are here end when they are idle.
+    Retiring,
     /// Answers are still awaited.
     Draining,
     /// Those who still wait are being told.
@@ -114,6 +95,8 @@ enum Phase {
     Stopping,
     /// All have.
     Over,
+    /// Another process serves.
+    HandedOver,
 }
 
 impl<E: Errands> Control<E> {
@@ -130,6 +113,7 @@ impl<E: Errands> Control<E> {
             lines: wiring.orders.into_iter().map(OrderLine::new).collect(),
             reports: wiring.reports,
             counters: wiring.counters,
+            started: wiring.started,
             metrics: None,
             admin: None,
             signals: wiring.signals,
@@ -140,6 +124,9 @@ impl<E: Errands> Control<E> {
             phase: Phase::Serving,
             awaited: 0,
             healthy: true,
+            change: None,
+            replaced: false,
+            grips: Vec::new(),
         };
         // The highest slot: the acceptor's listeners are counted from the lowest.
         let token = Token::from_bits(SIGNAL_TOKEN);
@@ -166,16 +153,27 @@ impl<E: Errands> Control<E> {
         self.admin = Some(admin);
     }
 
-    /// Turns `reactor` until the agent has ended; whether it ended as it should.
-    pub fn run(mut self, mut reactor: Reactor) -> io::Result<bool> {
+    /// Turns `reactor` until the agent has ended; how it did.
+    pub fn run(mut self, mut reactor: Reactor) -> io::Result<End> {
         while self.phase != Phase::Over {
             reactor.turn(&mut self, None)?;
+            self.fulfil_wishes(&mut reactor);
             self.finish();
+            if self.phase == Phase::HandedOver {
+                // What its parts would close, remove and let go of is the other process's.
+                std::mem::forget(self);
+                return Ok(End::HandedOver);
+            }
         }
-        Ok(self.healthy)
+        Ok(match self.healthy {
+            true if self.replaced => End::HandedOver,
+            true => End::Orderly,
+            false => End::Failed,
+        })
     }
 
-    fn finish(&mut self) {
+    /// What follows from what has changed, once for all of it.
+    pub fn finish(&mut self) {
         let others_serve = self.registry.take_change();
         if self.offers.take_change() || others_serve {
             let service = |(id, address, name): (u32, Address, &str)| (id, address, name.as_bytes().to_vec());
@@ -257,9 +255,10 @@ impl<E: Errands> Control<E> {
             }
             Report::Tapped(tapped) => self.tell_admin(|admin, house| admin.tapped(reactor, &tapped, house)),
             // What was still under way when a phase was cut short says nothing about the next one.
+            Report::Retired if self.phase == Phase::Retiring => self.one_less(reactor),
             Report::Drained if self.phase == Phase::Draining => self.one_less(reactor),
             Report::Failed if self.phase == Phase::Failing => self.one_less(reactor),
-            Report::Drained | Report::Failed => {}
+            Report::Retired | Report::Drained | Report::Failed => {}
             Report::Ended(as_told) => self.ended(reactor, as_told),
         }
     }
@@ -326,7 +325,9 @@ impl<E: Errands> Control<E> {
                 }
             }
             Ok(Signal::SIGUSR1) => self.errands.rotate(),
-            Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Serving => self.next_phase(reactor),
+            Ok(Signal::SIGTERM | Signal::SIGINT) if matches!(self.phase, Phase::Serving | Phase::Retiring) => {
+                self.next_phase(reactor);
+            }
             // Whoever asks twice is in a hurry.
             Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Draining => self.next_phase(reactor),
             _ => {}
@@ -337,7 +338,13 @@ impl<E: Errands> Control<E> {
     fn next_phase(&mut self, reactor: &mut Reactor) {
         self.awaited = self.lines.len();
         match self.phase {
-            Phase::Serving => {
+            // Nothing is left that would have to be drained.
+            Phase::Retiring if self.acceptor.open() == 0 => {
+                self.order_all(|| Order::Stop);
+                self.phase = Phase::Stopping;
+                reactor.arm(LAST_WORDS, Timer::Stop as u64);
+            }
+            Phase::Serving | Phase::Retiring => {
                 msf_core::log!(
                     Level::Info,
                     LOG,
@@ -362,6 +369,7 @@ impl<E: Errands> Control<E> {
                 reactor.arm(LAST_WORDS, Timer::Stop as u64);
             }
             Phase::Stopping | Phase::Over => self.phase = Phase::Over,
+            Phase::HandedOver => {}
         }
     }
 }
@@ -393,6 +401,7 @@ impl<E: Errands> Turn for Control<E> {
         }
         let phase = self.phase;
         match key {
+            key if key == Timer::Upgrade as u64 => self.look_after_upgrade(reactor),
             key if key == Timer::Accept as u64 => {
                 self.accepting_later = false;
                 self.accept(reactor, None);
@@ -422,6 +431,7 @@ enum Timer {
     Drain,
     LastWords,
     Stop,
+    Upgrade,
 }
 
 const LOG: &str = "AGENT";
@@ -434,7 +444,10 @@ const REPORTS_PER_TURN: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use msf_conf::agent::Lists;
     use msf_core::event::mailbox;
+    use msf_core::process::Child;
+    use std::os::fd::OwnedFd;
 
     struct NoErrands;
 
@@ -443,6 +456,13 @@ mod tests {
             None
         }
         fn rotate(&mut self) {}
+        fn spawn_successor(&mut self, _drain: bool) -> Result<Child, String> {
+            Err("nobody can".to_owned())
+        }
+        fn lock(&mut self) -> &mut Option<OwnedFd> {
+            unreachable!("nobody asks")
+        }
+        fn succeeded(&mut self, _pid: i32) {}
     }
 
     #[test]
@@ -455,6 +475,7 @@ mod tests {
             orders: orders.into_iter().map(|orders| orders.living_on(reactor.waker())).collect(),
             reports,
             counters: Arc::new([Counters::default(), Counters::default()]),
+            started: 0,
             signals: Signals::new(&[]).unwrap(),
             access: Access::FileMode,
             max_conns: 1,

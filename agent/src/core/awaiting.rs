@@ -4,6 +4,7 @@
 //! told to nobody, so the number may be too large, never too small, and the time bounds it.
 
 use super::message::{Moment, Patience};
+use msf_wire::state;
 
 /// One caller's account.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +12,8 @@ pub struct Awaiting {
     open: u32,
     until: Moment,
 }
+
+state! { struct Awaiting { open, until } }
 
 impl Awaiting {
     /// A request has been made by whoever waits with such patience.

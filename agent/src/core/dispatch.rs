@@ -10,6 +10,7 @@ use super::pending::{Ledger, Settled};
 use super::routes::Routes;
 use crate::observe::counter::Counters;
 use crate::observe::traffic::Protocol;
+use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -120,9 +121,34 @@ impl Dispatch {
         self.ledgers.values().any(|ledger| ledger.is_awaited(now))
     }
 
+    /// Whether anybody waits for this session.
+    pub fn is_awaited_of(&self, session: u32, now: Moment) -> bool {
+        self.ledgers.get(&session).is_some_and(|ledger| ledger.is_awaited(now))
+    }
+
     /// How many entries all ledgers have.
     pub fn pending(&self) -> usize {
         self.ledgers.values().map(Ledger::len).sum()
+    }
+
+    /// Appends who waits for whom.
+    pub fn save(&self, out: &mut Writer) {
+        self.ledgers.save(out);
+    }
+
+    /// Goes on with what another process has saved.
+    ///
+    /// # Errors
+    /// Whatever is not what [`Dispatch::save`] writes.
+    pub fn resume(&mut self, from: &mut Reader<'_>) -> Result<(), Damage> {
+        self.ledgers = State::load(from)?;
+        Ok(())
+    }
+
+    /// Appends how it is laid out.
+    #[cfg(test)]
+    pub fn shape(out: &mut String) {
+        msf_wire::snapshot::shape_of(|dispatch: &Dispatch| &dispatch.ledgers, out);
     }
 
     /// Forgets what nobody waits for any longer.

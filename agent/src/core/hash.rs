@@ -3,7 +3,7 @@
 //! Callers choose their sequence numbers, so the seed keeps a hostile one from aiming at one bucket; SipHash would do
 //! the same at five times the price on the path of every request.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Builds hashers that share one seed.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,13 @@ impl Mix {
 #[derive(Clone, Copy, Debug)]
 pub struct Mixer {
     state: u64,
+}
+
+impl Default for Mix {
+    /// A family that no other one is related to.
+    fn default() -> Mix {
+        Mix::new(RandomState::new().hash_one("a seed"))
+    }
 }
 
 impl BuildHasher for Mix {

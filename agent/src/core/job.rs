@@ -4,6 +4,8 @@
 use super::message::{Address, Moment, Params};
 use super::rules::Rules;
 use msf_core::timer::TimerId;
+use msf_wire::snapshot::{Damage, Reader, State, Writer};
+use msf_wire::state;
 use std::sync::Arc;
 
 /// The id of a job.
@@ -14,6 +16,8 @@ pub struct JobId {
     slot: u32,
     life: u32,
 }
+
+state! { struct JobId { reactor, slot, life } }
 
 /// Length of an id on the wire, in bytes.
 pub const ID_LEN: usize = 16;
@@ -65,6 +69,8 @@ pub struct Caller {
     pub ticket: u32,
 }
 
+state! { struct Caller { address, ticket } }
+
 /// A call that has no end yet.
 #[derive(Debug)]
 pub struct Job {
@@ -88,6 +94,13 @@ pub struct Job {
     pub timer: Option<TimerId>,
 }
 
+state! {
+    struct Job {
+        caller, function, since, deadline, place, past, params;
+        rules: Arc::default(), timer: None,
+    }
+}
+
 /// What a call has been through; it goes with it from desk to desk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Past {
@@ -96,6 +109,8 @@ pub struct Past {
     /// How often it has been sent on to another desk.
     pub hops: u8,
 }
+
+state! { struct Past { attempts, hops } }
 
 impl Past {
     /// The same, once it has been sent on.
@@ -119,6 +134,16 @@ pub enum Place {
     Orphan(Moment),
 }
 
+state! {
+    enum Place {
+        0 Queue(choice: Option<u32>),
+        1 Leaving,
+        2 Worker(session: u32),
+        3 Service(session: u32, seq: u32),
+        4 Orphan(until: Moment),
+    }
+}
+
 /// Arguments that are ours.
 #[derive(Clone, Debug)]
 pub struct Kept {
@@ -126,6 +151,8 @@ pub struct Kept {
     handle: u32,
     bytes: Box<[u8]>,
 }
+
+state! { struct Kept { kind, handle, bytes } }
 
 impl Kept {
     /// A copy of `params`.
@@ -141,6 +168,26 @@ impl Kept {
     /// The arguments.
     pub fn params(&self) -> Params<'_> {
         Params { kind: self.kind, handle: self.handle, bytes: &self.bytes }
+    }
+}
+
+/// The slots as they are; what can be told from them is not said again.
+impl State for Jobs {
+    fn save(&self, out: &mut Writer) {
+        self.reactor.save(out);
+        self.entries.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Jobs, Damage> {
+        let (reactor, entries) = <(u8, Vec<Entry>)>::load(from)?;
+        let free = entries.iter().zip(0u32..).filter(|(entry, _)| entry.job.is_none()).map(|(_, slot)| slot);
+        let jobs = || entries.iter().filter_map(|entry| entry.job.as_ref());
+        let kept = jobs().filter_map(|job| job.params.as_ref()).map(Kept::len).sum();
+        Ok(Jobs { reactor, free: free.collect(), count: jobs().count(), kept, entries })
+    }
+
+    fn shape(out: &mut String) {
+        <(u8, Vec<Entry>)>::shape(out);
     }
 }
 
@@ -160,10 +207,17 @@ struct Entry {
     job: Option<Job>,
 }
 
+state! { struct Entry { life, job } }
+
 impl Jobs {
     /// None yet.
     pub fn new(reactor: u8) -> Jobs {
         Jobs { reactor, entries: Vec::new(), free: Vec::new(), count: 0, kept: 0 }
+    }
+
+    /// Whether they are this reactor's.
+    pub fn is_of(&self, reactor: u8) -> bool {
+        self.reactor == reactor
     }
 
     /// How many there are.

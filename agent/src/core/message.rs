@@ -5,6 +5,7 @@
 //! them out: a [`Call`] goes there, an [`Outcome`] comes back.
 
 pub use msf_wire::nmid::Params;
+use msf_wire::state;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,6 +17,8 @@ pub struct Address {
     /// Which of its sessions.
     pub session: u32,
 }
+
+state! { struct Address { reactor, session } }
 
 impl Address {
     /// The address as one number.
@@ -39,6 +42,8 @@ pub struct Envelope {
     pub patience: Patience,
 }
 
+state! { struct Envelope { from, to, command, seq, patience } }
+
 /// How long a requester waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -49,6 +54,8 @@ pub enum Patience {
     /// For as long as both connections live.
     Forever,
 }
+
+state! { enum Patience { 0 None, 1 Millis(wait: u32), 2 Forever } }
 
 /// Why a request is answered by the broker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +116,8 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);
 
+state! { struct Moment(u64) }
+
 /// Who is at the other end of a connection, as the kernel says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -122,6 +131,8 @@ pub enum Peer {
     /// Somebody on the network, unauthenticated.
     Remote(SocketAddr),
 }
+
+state! { enum Peer { 0 Local { pid: i32, uid: u32 }, 1 Remote(at: SocketAddr) } }
 
 impl Peer {
     /// The machine it is on.

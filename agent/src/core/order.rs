@@ -6,6 +6,8 @@ use super::desk::Identity;
 use super::message::{Address, Failure, Outcome, Peer};
 use super::routes::Routes;
 use crate::observe::traffic::Protocol;
+use crate::upgrade::hold::Hold;
+use msf_wire::state;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,6 +22,8 @@ pub enum Door {
     /// HTTP.
     Http,
 }
+
+state! { enum Door { 0 Librpc, 1 Nmid, 2 Http } }
 
 /// What the control thread tells a reactor.
 #[derive(Debug)]
@@ -50,6 +54,11 @@ pub enum Order {
     Tap(u32, Arc<[u8]>),
     /// The operator has seen enough.
     Untap(u32),
+    /// Stand still, and do what this hand says until it lets go.
+    Hold(Hold),
+    /// Another process takes new connections: end each of yours as soon as nothing is under way on it; report when none
+    /// is left.
+    Retire,
     /// Accept no more requests; report when nobody waits any longer.
     Drain,
     /// Tell everybody who still waits that nobody will answer; report when they have been told.
@@ -83,6 +92,8 @@ pub enum Report {
     Concluded(u32, Concluded),
     /// What a tap has shown.
     Tapped(Tapped),
+    /// After [`Order::Retire`]: no connection is left.
+    Retired,
     /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
     Drained,
     /// After [`Order::Fail`]: everybody in this reactor has been told.
@@ -103,6 +114,8 @@ pub struct Login {
     /// Who it is.
     pub peer: Peer,
 }
+
+state! { struct Login { address, id, name, peer } }
 
 /// A worker's wish to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]

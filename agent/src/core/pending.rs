@@ -8,6 +8,7 @@
 use super::awaiting::LINGER;
 use super::hash::Mix;
 use super::message::{Address, Envelope, Moment, Patience};
+use msf_wire::state;
 use std::collections::{HashMap, VecDeque, hash_map};
 use std::iter;
 
@@ -22,12 +23,16 @@ pub struct Ledger {
     count: usize,
 }
 
+state! { struct Ledger { waiting; count: total(&waiting) } }
+
 /// The entries behind one key, oldest first; there is hardly ever more than one.
 #[derive(Debug)]
 struct Queue {
     first: Waiting,
     behind: VecDeque<Waiting>,
 }
+
+state! { struct Queue { first, behind } }
 
 /// One request that awaits its answer.
 #[derive(Debug)]
@@ -39,6 +44,12 @@ struct Waiting {
     /// `None`: forever.
     deadline: Option<Moment>,
     expired: bool,
+}
+
+state! { struct Waiting { caller, call, since, deadline, expired } }
+
+fn total(waiting: &HashMap<(u32, u32, u32), Queue, Mix>) -> usize {
+    waiting.values().map(|queue| 1 + queue.behind.len()).sum()
 }
 
 /// What became of an answer.

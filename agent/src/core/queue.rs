@@ -3,6 +3,7 @@
 use super::hash::Mix;
 use super::job::JobId;
 use super::message::Address;
+use msf_wire::state;
 use std::collections::{HashMap, VecDeque};
 
 /// Jobs that wait, by caller.
@@ -12,6 +13,12 @@ pub struct FairQueue {
     /// Callers with a line, in the order of their turns.
     turns: VecDeque<Address>,
     count: usize,
+}
+
+state! { struct FairQueue { lines, turns; count: total(&lines) } }
+
+fn total(lines: &HashMap<Address, VecDeque<JobId>, Mix>) -> usize {
+    lines.values().map(VecDeque::len).sum()
 }
 
 impl FairQueue {

@@ -15,6 +15,7 @@ use crate::core::dispatch::Dispatch;
 use crate::core::message::{Address, Moment};
 use crate::core::order::{Order, Report};
 use crate::observe::counter::Counters;
+use crate::upgrade::hold::Hold;
 use msf_core::event::mailbox::{Receiver, Sender};
 use msf_core::event::{Reactor, Ready, Slots, Token, Turn};
 use msf_core::log::Level;
@@ -43,6 +44,8 @@ pub struct Wiring {
     pub orders: Receiver<Order>,
     /// What the control thread is told.
     pub control: Sender<Report>,
+    /// It begins in this hand.
+    pub hold: Option<Hold>,
 }
 
 /// The application of one reactor.
@@ -69,7 +72,7 @@ pub struct Broker {
     pub(super) orders: Receiver<Order>,
     control: Sender<Report>,
     /// Reports for which the control thread's mailbox had no room yet.
-    reports: VecDeque<Report>,
+    pub(super) reports: VecDeque<Report>,
     /// Buffers for notes and for a frame being put together.
     pub(super) notes: Vec<Vec<u8>>,
     pub(super) frame: Vec<u8>,
@@ -96,6 +99,10 @@ pub struct Broker {
     chatter: Chatter,
     pub(super) inspection: Inspection,
     pub(super) phase: Phase,
+    /// Sessions end as soon as nothing is under way on them.
+    pub(super) retiring: bool,
+    /// It stands still as soon as this turn is over.
+    pub(super) hold: Option<Hold>,
 }
 
 /// How near the end is.
@@ -153,15 +160,22 @@ impl Broker {
             chatter: Chatter::default(),
             inspection: Inspection::default(),
             phase: Phase::Serving,
+            retiring: false,
+            hold: wiring.hold,
         }
     }
 
     /// Turns `reactor` until the control thread says stop.
     pub fn run(mut self, mut reactor: Reactor) -> io::Result<()> {
-        while self.phase != Phase::Stopping {
+        loop {
+            if let Some(hold) = self.hold.take() {
+                self.stand_still(&mut reactor, &hold);
+            }
+            if self.phase == Phase::Stopping {
+                return Ok(());
+            }
             self.turn(&mut reactor, None)?;
         }
-        Ok(())
     }
 
     /// One turn, which waits at most `longest` for something to happen.
@@ -195,10 +209,14 @@ impl Broker {
 
     /// The time of this turn, for everything in it.
     fn look_at_the_clock(&mut self, reactor: &Reactor) {
-        if reactor.now() == self.looked {
-            return;
+        if reactor.now() != self.looked {
+            self.tell_time(reactor.now());
         }
-        self.looked = reactor.now();
+    }
+
+    /// It is this time now.
+    pub(super) fn tell_time(&mut self, now: Instant) {
+        self.looked = now;
         let since = self.looked.saturating_duration_since(self.started);
         self.micros = since.as_micros() as u64;
         self.now = Moment(self.micros / 1000);
@@ -212,7 +230,15 @@ impl Broker {
         for token in std::mem::take(&mut self.more) {
             self.pull(token);
         }
+        self.conclude_turn(reactor);
+    }
+
+    /// The same, without a look at any socket.
+    pub(super) fn conclude_turn(&mut self, reactor: &mut Reactor) {
         self.run_errands();
+        if self.retiring {
+            self.retire_idle();
+        }
         if self.phase == Phase::Stopping {
             self.close_all();
         }
@@ -229,6 +255,7 @@ impl Broker {
             }
         }
         self.notice_the_drain();
+        self.notice_the_retirement();
         self.flush_reports();
         self.flush_taps();
         self.watch_deadlines(reactor);
@@ -283,7 +310,7 @@ impl Broker {
         }
     }
 
-    fn flush_reports(&mut self) {
+    pub(super) fn flush_reports(&mut self) {
         while let Some(report) = self.reports.pop_front() {
             if let Err(full) = self.control.try_send(report) {
                 // The control thread wakes us when it has room.

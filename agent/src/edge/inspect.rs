@@ -12,6 +12,7 @@ use crate::core::order::{Asked, Concluded, Described, Event, MOST_SHOWN, MOST_TA
 use crate::observe::traffic::{Malformed, Protocol, Traffic};
 use msf_core::event::Token;
 use msf_wire::nmid::{handle_type, params_type};
+use msf_wire::state;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,6 +25,8 @@ pub struct Inspection {
     calls: HashMap<u32, u64>,
 }
 
+state! { struct Inspection { taps, calls } }
+
 /// One operator's look at one function.
 #[derive(Debug)]
 struct Tap {
@@ -34,6 +37,8 @@ struct Tap {
     seen: Vec<Seen>,
     missed: u64,
 }
+
+state! { struct Tap { number, function, open, missed; seen: Vec::new() } }
 
 impl Inspection {
     /// What there is to be reported.

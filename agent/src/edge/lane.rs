@@ -65,6 +65,17 @@ impl Lane {
         self.stuck
     }
 
+    /// What waits to be posted.
+    pub fn waiting(&self) -> &[u8] {
+        &self.records
+    }
+
+    /// Goes on with what waited in another process; false when these are no records.
+    pub fn resume(&mut self, records: Vec<u8>) -> bool {
+        self.records = records;
+        are_records(&self.records)
+    }
+
     /// Whether nothing waits to be posted.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -122,6 +133,14 @@ pub fn split_record(records: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((Record { kind, receiver, sender, body }, rest))
 }
 
+/// Whether these are whole records and nothing else.
+pub fn are_records(mut records: &[u8]) -> bool {
+    while let Some((_, rest)) = split_record(records) {
+        records = rest;
+    }
+    records.is_empty()
+}
+
 /// Something on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
@@ -172,5 +191,15 @@ mod tests {
         let (record, rest) = split_record(&second.records).unwrap();
         let (last, rest) = split_record(rest).unwrap();
         assert_eq!((record.kind, last.kind, last.body, rest.len()), (Kind::Outcome, Kind::Need, b"x".as_slice(), 0));
+    }
+
+    /// What lies in a lane at an upgrade is part of the snapshot: see `golden_the_bytes_of_a_note`.
+    #[test]
+    fn golden_the_bytes_of_a_record() {
+        let waker = msf_core::event::Reactor::new().unwrap().waker();
+        let mut lane = Lane::new(0, msf_core::event::mailbox::bounded(1, waker).0);
+        lane.push(Kind::Need, 7, 8, b"xyz", &mut Spares::default());
+        assert_eq!(lane.waiting(), [[6, 7, 8, 3].map(u32::to_ne_bytes).concat().as_slice(), b"xyz"].concat());
+        assert!(are_records(lane.waiting()) && !are_records(&lane.waiting()[1..]) && !are_records(b"x"));
     }
 }

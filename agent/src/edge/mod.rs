@@ -7,6 +7,7 @@ mod chatter;
 mod delivery;
 mod functions;
 mod gateway;
+mod handover;
 mod inspect;
 mod intake;
 pub mod lane;
@@ -17,6 +18,7 @@ mod note;
 mod orders;
 mod outbox;
 mod relay;
+mod retiring;
 mod session;
 
 #[cfg(test)]

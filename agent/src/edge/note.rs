@@ -148,4 +148,28 @@ mod tests {
             assert_eq!(parse_return(&note), Some((id, from, b"ret".as_slice())));
         }
     }
+
+    /// Notes that are under way at an upgrade are part of the snapshot: another form of them is another
+    /// `upgrade::VERSION`.
+    #[test]
+    fn golden_the_bytes_of_a_note() {
+        let params = Params { kind: 4, handle: 5, bytes: b"xy" };
+        let call = Call { function: b"F", params, patience: Some(3) };
+        let past = Past { attempts: 2, hops: 1 };
+        let mut out = Vec::new();
+        Submit { ticket: 9, past, choice: None, call }.append_to(&mut out);
+        let words = [9, 1, 2, u32::MAX, 3, 4, 5, 1].map(u32::to_ne_bytes).concat();
+        assert_eq!(out, [words.as_slice(), b"Fxy"].concat());
+        out.clear();
+        append_outcome(&mut out, 7, &Outcome::Service { errcode: 6, body: b"r" });
+        assert_eq!(out, [[7, 1, 6].map(u32::to_ne_bytes).concat().as_slice(), b"r"].concat());
+        out.clear();
+        append_outcome(&mut out, 7, &Outcome::Failed(Failure::Deadline));
+        assert_eq!(out, [7, 2, 2].map(u32::to_ne_bytes).concat());
+        out.clear();
+        let id = JobId::decode(b"0100000200000003").unwrap();
+        append_return(&mut out, id, &Identity { name: b"W".to_vec(), host: None }, b"r");
+        let head = [b"0100000200000003".as_slice(), &[1, 0].map(u32::to_ne_bytes).concat()].concat();
+        assert_eq!(out, [head.as_slice(), b"Wr"].concat());
+    }
 }

@@ -3,6 +3,7 @@
 //! Many of nmid's peers lose a frame, or themselves, when it does not come in one piece. For them frames are pushed with
 //! [`Outbox::push_whole`], and a write holds one of them, or several that fit one segment of any network together.
 
+use msf_wire::snapshot::{Damage, Reader, State, What, Writer};
 use nix::errno::Errno;
 use nix::unistd::write;
 use std::collections::VecDeque;
@@ -18,6 +19,28 @@ pub struct Outbox {
     ends: VecDeque<u64>,
     /// How many bytes have left the buffer.
     gone: u64,
+}
+
+/// What waits, and where its frames end counted from there; what has left is nobody's business.
+impl State for Outbox {
+    fn save(&self, out: &mut Writer) {
+        let sent = self.gone + self.sent as u64;
+        let ends: Vec<u64> = self.ends.iter().map(|end| end.saturating_sub(sent)).filter(|end| *end > 0).collect();
+        self.bytes.get(self.sent..).unwrap_or_default().to_vec().save(out);
+        ends.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Outbox, Damage> {
+        let (bytes, ends) = <(Vec<u8>, VecDeque<u64>)>::load(from)?;
+        if ends.back().is_some_and(|last| *last > bytes.len() as u64) || !ends.iter().is_sorted() {
+            return Err(from.damage(What::Contradiction("an outbox whose frames do not end with it")));
+        }
+        Ok(Outbox { bytes, sent: 0, ends, gone: 0 })
+    }
+
+    fn shape(out: &mut String) {
+        <(Vec<u8>, VecDeque<u64>)>::shape(out);
+    }
 }
 
 /// What became of a flush.

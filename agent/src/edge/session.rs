@@ -7,6 +7,7 @@ use super::nmid;
 use super::outbox::Outbox;
 use crate::core::message::{Moment, Peer};
 use crate::core::order::Door;
+use msf_wire::state;
 use std::os::fd::OwnedFd;
 
 /// A connection and its state; it belongs to one reactor for life.
@@ -48,6 +49,13 @@ pub struct Session {
     pub noted: bool,
 }
 
+state! {
+    struct Session {
+        socket, peer, since, protocol, inbox, outbox, skip, readable, hangup, broken, heard, leaving, noted;
+        parked: false, dirty: false, blocked: false, doomed: false,
+    }
+}
+
 /// What a session speaks.
 #[derive(Debug)]
 pub enum Protocol {
@@ -57,6 +65,14 @@ pub enum Protocol {
     Nmid(Box<nmid::Peer>),
     /// HTTP.
     Http(Box<gateway::Visitor>),
+}
+
+state! {
+    enum Protocol {
+        0 Librpc(member: Box<Member>),
+        1 Nmid(peer: Box<nmid::Peer>),
+        2 Http(visitor: Box<gateway::Visitor>),
+    }
 }
 
 /// Why a session ends, for the log.

@@ -9,6 +9,8 @@
 //! longest make way, and when all have workers the new one does. What makes way is folded into the name [`OTHERS`]: sums over
 //! all names stay exact.
 
+mod keeping;
+
 use super::function::{FunctionSums, FunctionTally, Labels, Sums, Tally};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -44,6 +44,11 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Every counter with its name, those by protocol excepted.
+            pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Counter)> {
+                [$((stringify!($name), &self.$name),)*].into_iter()
+            }
+
             /// Every name with the sum of its values over `all`.
             pub fn totals<'a>(all: impl Iterator<Item = &'a Counters> + Clone) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), all.clone().map(|one| one.$name.value()).sum()),)*]

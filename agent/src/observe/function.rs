@@ -61,6 +61,14 @@ impl Tally {
         self.fail.count();
     }
 
+    /// Goes on from `sums`.
+    pub(super) fn go_on(&self, sums: &Sums) {
+        self.requests.set(sums.requests);
+        self.success.set(sums.success);
+        self.fail.set(sums.fail);
+        self.latency.resume(&sums.latency);
+    }
+
     /// Everything so far.
     pub fn sums(&self) -> Sums {
         // Ends before starts: a job that ends between the two reads must not make the difference negative.
@@ -110,7 +118,25 @@ macro_rules! function_tally {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct FunctionSums { $($(#[$doc])* pub $name: u64,)* }
 
+        impl FunctionTally {
+            /// Goes on from `sums`.
+            pub(super) fn go_on(&self, sums: &FunctionSums) {
+                $(self.$name.set(sums.$name);)*
+            }
+        }
+
         impl FunctionSums {
+            /// Each with its name.
+            pub(super) fn values(&self) -> [(&'static str, u64); [$(stringify!($name)),*].len()] {
+                [$((stringify!($name), self.$name),)*]
+            }
+
+            /// From the values alone, in that order; `None` when there are more or fewer.
+            pub(super) fn from_values(values: &[u64]) -> Option<FunctionSums> {
+                let [$($name),*] = *values.as_array()?;
+                Some(FunctionSums { $($name),* })
+            }
+
             /// Adds what one reactor has counted.
             pub fn add(&mut self, one: &FunctionTally) {
                 $(self.$name += one.$name.value();)*

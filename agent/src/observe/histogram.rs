@@ -23,6 +23,13 @@ impl Histogram {
     }
 }
 
+impl Histogram {
+    /// Its buckets and its sum.
+    pub(super) fn counters(&self) -> impl Iterator<Item = &Counter> {
+        self.counts.iter().chain([&self.micros])
+    }
+}
+
 /// A bucket's upper bound in microseconds, which belongs to the bucket, and how it is written.
 pub type Bound = (u64, &'static str);
 

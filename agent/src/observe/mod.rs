@@ -9,6 +9,7 @@ pub mod counter;
 pub mod exposition;
 pub mod function;
 pub mod histogram;
+mod keeping;
 pub mod page;
 pub mod process;
 pub mod traffic;

@@ -3,6 +3,7 @@
 
 use super::counter::Counter;
 use super::histogram::Histogram;
+use msf_wire::snapshot::{Damage, Reader, State, What, Writer};
 use std::ops::Index;
 
 macro_rules! labels {
@@ -10,6 +11,22 @@ macro_rules! labels {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$each])* $variant,)* }
+
+        impl State for $name {
+            fn save(&self, out: &mut Writer) {
+                (*self as u8).save(out);
+            }
+
+            fn load(from: &mut Reader<'_>) -> Result<$name, Damage> {
+                let number = u8::load(from)?;
+                let known = $name::ALL.get(usize::from(number)).copied();
+                known.ok_or_else(|| from.damage(What::Variant(stringify!($name), number)))
+            }
+
+            fn shape(out: &mut String) {
+                out.push_str(concat!(stringify!($name), "(", $(" ", stringify!($variant),)* " )"));
+            }
+        }
 
         impl $name {
             /// Each of them.

@@ -127,6 +127,38 @@ impl Agent {
         peer
     }
 
+    /// One that serves nmid too, on a port of the kernel's choice.
+    pub fn with_doors(lines: &str) -> Agent {
+        Agent::start(&format!("nmid_enable=true\nnmid_port=0\n{lines}"))
+    }
+
+    /// Lets another process take its place; what was said about it.
+    pub fn upgrade(&self) -> String {
+        let done = run(&self.folder, &["-k", "upgrade"]);
+        assert!(done.status.success(), "{}{}", text(&done.stderr), self.log());
+        text(&done.stdout)
+    }
+
+    /// The process that is the agent now.
+    pub fn holder(&self) -> i32 {
+        let pid = std::fs::read_to_string(self.folder.0.join("msf_agent.pid"));
+        pid.ok().and_then(|pid| pid.trim().parse().ok()).expect("a pid file")
+    }
+
+    /// Ends the process that is the agent now in good order, which is no child of ours; what it has counted.
+    pub fn end_upgraded(self) -> Counted {
+        self.end_upgraded_in(|| {})
+    }
+
+    /// The same, with a look at what is left.
+    pub fn end_upgraded_in(self, look: impl FnOnce()) -> Counted {
+        let done = run(&self.folder, &["-k", "shutdown"]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        look();
+        let line = self.wait_for_log("counted: ");
+        Counted(line.split_once("counted: ").unwrap().1.to_owned())
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
@@ -173,6 +205,11 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // After an upgrade it is another process, which has written its number into our own folder.
+        let pid = std::fs::read_to_string(self.folder.0.join("msf_agent.pid")).ok();
+        if let Some(pid) = pid.and_then(|pid| pid.trim().parse().ok()).filter(|pid| *pid != self.pid()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Args {
     pub configs: Vec<PathBuf>,
     /// `-k WORD`, or the command of the same name.
     pub word: Option<String>,
+    /// The word came after `-k`.
+    pub signalled: bool,
     /// What follows the word.
     pub rest: Vec<String>,
     /// The program's own options and their values; empty for those that have none.
@@ -76,6 +78,7 @@ impl Args {
                 Arg::Short('k') | Arg::Long("signal") => {
                     let word = parser.value().and_then(|value| value.string()).map_err(said)?;
                     args.take_word("-k", word, accepts.signals)?;
+                    args.signalled = true;
                 }
                 Arg::Short('d') | Arg::Long("daemon") => args.daemon = true,
                 Arg::Short('h' | '?') | Arg::Long("help") => args.help = true,

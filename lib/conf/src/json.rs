@@ -143,6 +143,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// This object as JSON text in one line; the same for objects that say the same.
+    pub fn to_text(&self) -> String {
+        Value::Object(self.map.clone()).to_string()
+    }
+
     /// The array of objects under `key`, if written.
     pub fn objects(&self, key: &str) -> Result<Option<Vec<Object<'a>>>, ConfError> {
         let Some(values) = self.array(key, "an array of objects")? else { return Ok(None) };

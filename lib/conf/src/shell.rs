@@ -1,6 +1,13 @@
-//! msf_shell's settings: the seed's JSON (`proc_name`, `proc_author`, `proc_version`, `proc_desc`, `proc_svcs`).
+//! msf_shell's settings: the seed's JSON (`proc_name`, `proc_author`, `proc_version`, `proc_desc`, `proc_svcs`) and, in
+//! the entries, what each service is given and waits for.
 //!
-//! All five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them.
+//! The five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them;
+//! in a file that says `"version": 1` they are errors.
+
+mod order;
+mod service;
+
+pub use service::{Patience, Service};
 
 use crate::{ConfError, json};
 use std::collections::HashMap;
@@ -8,13 +15,21 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
-/// Bytes of a service's name, which is the name of an exported variable.
-const SVC_NAME: usize = 63;
 /// Bytes of a path, as the system limits it.
 const PATH: usize = 4095;
 
-const TOP: &[&str] = &["proc_name", "proc_author", "proc_version", "proc_desc", "proc_svcs"];
-const SERVICE: &[&str] = &["svc_name", "svc_libs"];
+const TOP: &[&str] = &[
+    "proc_name",
+    "proc_author",
+    "proc_version",
+    "proc_desc",
+    "proc_svcs",
+    "version",
+    "start_timeout_ms",
+    "stop_timeout_ms",
+];
+const SERVICE: &[&str] =
+    &["svc_name", "svc_libs", "config", "loop", "requires", "after", "optional", "start_timeout_ms", "stop_timeout_ms"];
 
 /// One shell process: who it is and what it hosts.
 #[derive(Debug)]
@@ -29,19 +44,10 @@ pub struct Shell {
     pub version: String,
     /// Shown by `-v`.
     pub desc: String,
-    /// In the order they are loaded, initialised and started.
+    /// In the order they are loaded, initialised and started: the file's, but none before those it goes up after.
     pub services: Vec<Service>,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
-}
-
-/// One service and the library it lives in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// The variable its library exports.
-    pub name: String,
-    /// The library as written, with or without a folder.
-    pub library: String,
 }
 
 impl Shell {
@@ -68,17 +74,22 @@ impl Shell {
         if entries.is_empty() {
             return Err(top.error("proc_svcs", "empty; expected at least one service"));
         }
-        let mut warnings = top.unknown(TOP);
+        let patience = Patience::of(&top, Patience::default())?;
+        let mut strangers = top.unknown(TOP);
         let mut services = Vec::with_capacity(entries.len());
         let mut names = HashMap::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
-            let service = service(entry)?;
+            let service = Service::of(entry, at, patience)?;
             if let Some(first) = names.insert(service.name.clone(), at) {
                 let what = format!("\"{}\" is proc_svcs[{first}] already", service.name);
                 return Err(entry.error("svc_name", what));
             }
-            warnings.extend(entry.unknown(SERVICE));
+            strangers.extend(entry.unknown(SERVICE));
             services.push(service);
+        }
+        let order = order::order(&services, &entries)?;
+        if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
+            return Err(strangers.remove(0));
         }
         Ok(Shell {
             file: file.to_owned(),
@@ -86,8 +97,8 @@ impl Shell {
             author: author.to_owned(),
             version: version.to_owned(),
             desc: desc.to_owned(),
-            services,
-            warnings,
+            services: order.into_iter().map(|at| services[at].clone()).collect(),
+            warnings: strangers,
         })
     }
 
@@ -96,53 +107,17 @@ impl Shell {
         format!("msf_shell.{}", self.name)
     }
 
-    /// What differs in `newer`, one sentence each.
+    /// What of `newer` only a new process can be, one sentence each.
     pub fn changes(&self, newer: &Shell) -> Vec<String> {
-        let mut changes = Vec::new();
         let texts = [
             ("proc_name", &self.name, &newer.name),
             ("proc_author", &self.author, &newer.author),
             ("proc_version", &self.version, &newer.version),
             ("proc_desc", &self.desc, &newer.desc),
         ];
-        changes.extend(
-            texts
-                .iter()
-                .filter(|(_, old, new)| old != new)
-                .map(|(key, old, new)| format!("{key} changes from \"{old}\" to \"{new}\"")),
-        );
-        for old in &self.services {
-            match newer.services.iter().find(|new| new.name == old.name) {
-                None => changes.push(format!("service {} is gone", old.name)),
-                Some(new) if new.library != old.library => {
-                    changes.push(format!("service {} moves from {} to {}", old.name, old.library, new.library));
-                }
-                Some(_) => {}
-            }
-        }
-        let added = newer.services.iter().filter(|new| self.services.iter().all(|old| old.name != new.name));
-        changes.extend(added.map(|new| format!("service {} is new", new.name)));
-        let kept = |all: &[Service], other: &[Service]| -> Vec<String> {
-            let both = all.iter().filter(|one| other.iter().any(|two| two.name == one.name));
-            both.map(|one| one.name.clone()).collect()
-        };
-        if kept(&self.services, &newer.services) != kept(&newer.services, &self.services) {
-            changes.push("the services change their order".to_owned());
-        }
-        changes
+        let changed = texts.iter().filter(|(_, old, new)| old != new);
+        changed.map(|(key, old, new)| format!("{key} changes from \"{old}\" to \"{new}\"")).collect()
     }
-}
-
-fn service(entry: &json::Object<'_>) -> Result<Service, ConfError> {
-    let name = text(entry, "svc_name", SVC_NAME)?;
-    if name.is_empty() {
-        return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
-    }
-    let library = text(entry, "svc_libs", PATH)?;
-    if library.is_empty() {
-        return Err(entry.error("svc_libs", "empty; expected the file of a library"));
-    }
-    Ok(Service { name: name.to_owned(), library: library.to_owned() })
 }
 
 /// A string that must be written, fits a C array and may be empty.
@@ -206,8 +181,7 @@ mod tests {
         let shell = parse(SEED).unwrap();
         assert_eq!(shell.identity(), "msf_shell.msf_agent");
         assert_eq!((shell.version.as_str(), shell.desc.len()), ("beta v1.0", 31));
-        let second = Service { name: "msf_agent2".to_owned(), library: "libmsf_agent2.so".to_owned() };
-        assert_eq!(shell.services[1], second);
+        assert_eq!(shell.services[1], Service { at: 1, ..Service::plain("msf_agent2", "libmsf_agent2.so") });
         assert!(shell.warnings.is_empty());
     }
 
@@ -258,20 +232,63 @@ mod tests {
     }
 
     #[test]
-    fn changes_name_what_is_new_gone_and_moved() {
+    fn in_a_file_with_a_version_unknown_keys_are_errors() {
+        let text = SEED.replacen('{', "{ \"version\": 1, \"start_timeout\": 5,", 1);
+        let error = parse(&text).unwrap_err().to_string();
+        assert_eq!(error, "svc.json: start_timeout: unknown key; did you mean \"start_timeout_ms\"?");
+        assert!(parse(&SEED.replacen('{', "{ \"version\": 1,", 1)).is_ok());
+        assert!(parse(&SEED.replacen('{', "{ \"version\": 2,", 1)).is_err());
+    }
+
+    #[test]
+    fn what_only_a_new_process_can_be_is_told() {
         let old = parse(SEED).unwrap();
         assert!(old.changes(&parse(SEED).unwrap()).is_empty());
-        let new = parse(&SEED.replace("msf_agent1\"", "msf_agent3\"").replace("agent2.so", "agent4.so")).unwrap();
+        let new = parse(&SEED.replace("beta v1.0", "1.1").replace("msf_agent1\"", "msf_agent3\"")).unwrap();
+        assert_eq!(old.changes(&new), ["proc_version changes from \"beta v1.0\" to \"1.1\""]);
+    }
+
+    /// Services a, b and c with these words in their entries.
+    fn three(a: &str, b: &str, c: &str) -> Result<Shell, ConfError> {
+        let entry = |name, more| format!("{{\"svc_name\": \"{name}\", \"svc_libs\": \"lib{name}.so\"{more}}}");
+        let entries = [entry("a", a), entry("b", b), entry("c", c)].join(",");
+        let head = SEED.split_once("\"proc_svcs\"").unwrap().0;
+        parse(&format!("{head}\"proc_svcs\": [{entries}]}}"))
+    }
+
+    #[test]
+    fn the_order_is_the_files_but_for_those_that_wait() {
+        let names = |shell: Shell| shell.services.into_iter().map(|one| one.name).collect::<String>();
+        assert_eq!(names(three("", "", "").unwrap()), "abc");
+        assert_eq!(names(three(r#", "after": ["c"]"#, "", "").unwrap()), "bca");
+        assert_eq!(names(three(r#", "requires": ["b"]"#, r#", "after": ["c"]"#, "").unwrap()), "cba");
+    }
+
+    #[test]
+    fn a_circle_names_its_members_and_a_stranger_the_nearest() {
+        let wait = |name| format!(r#", "after": ["{name}"]"#);
+        let error = three(&wait("b"), &wait("c"), &wait("b")).unwrap_err().to_string();
+        assert_eq!(error, "svc.json: proc_svcs[1].svc_name: waits for itself: b goes up after c goes up after b");
+        let error = three("", &wait("aa"), "").unwrap_err().to_string();
+        assert_eq!(error, "svc.json: proc_svcs[1].after: there is no service \"aa\"; did you mean \"a\"?");
+        assert!(three(&wait("a"), "", "").unwrap_err().to_string().contains("a goes up after a"));
+    }
+
+    #[test]
+    fn a_service_is_given_what_its_entry_says() {
+        let entry = r#", "config": {"b": [1, "x"], "a": null}, "loop": true, "optional": true, "stop_timeout_ms": 5"#;
+        let service = three(entry, r#", "start_timeout_ms": 0"#, "").unwrap().services;
+        assert_eq!(service[0].config, r#"{"a":null,"b":[1,"x"]}"#);
+        assert!(service[0].with_loop && service[0].optional && service[1].config == "{}");
+        assert_eq!(service[0].patience.stop.as_millis(), 5);
+        let shown = service[0].to_string();
         assert_eq!(
-            old.changes(&new),
-            [
-                "service msf_agent1 is gone",
-                "service msf_agent2 moves from libmsf_agent2.so to libmsf_agent4.so",
-                "service msf_agent3 is new"
-            ]
+            shown,
+            r#"a from liba.so, with a loop, optional, start within 60000 ms, stop within 5 ms, config {"a":null,"b":[1,"x"]}"#
         );
-        let mut swapped = parse(SEED).unwrap();
-        swapped.services.reverse();
-        assert_eq!(old.changes(&swapped), ["the services change their order"]);
+        assert_eq!((service[1].patience.start, service[2].patience), (None, Patience::default()));
+        for bad in [r#", "config": 1"#, r#", "loop": 1"#, r#", "stop_timeout_ms": 0"#, r#", "after": "a""#] {
+            assert!(three("", bad, "").unwrap_err().to_string().contains("proc_svcs[1]."), "{bad}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Puts the safe faces to use against a real libmsf.so; `tests/faces.rs` runs it. A failed expectation panics.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use msf_sys::Unusable;
 use msf_sys::event::{Base, Callbacks, Event};
+use msf_sys::library::Library;
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About, Refused};
-use msf_sys::service::{Answer, Services, Slot};
+use msf_sys::roster::Roster;
+use msf_sys::service::{self, Service};
 use msf_sys::thread;
 use std::fs;
 use std::io::{Read, Write};
@@ -137,16 +140,14 @@ fn a_name_is_claimed_once() {
 }
 
 fn services_that_are_not_there_are_refused() {
-    let long = "x".repeat(64);
-    assert!(Services::new([(long.as_str(), Path::new("lib.so"))]).unwrap_err().to_string().contains(&long));
-
-    let wanted = [("one", Path::new("/nowhere/libone.so")), ("two", Path::new("libc.so.6"))];
-    let mut services = Services::new(wanted).unwrap();
-    assert_eq!((services.len(), services.name(1)), (2, "two"));
-    let mut published = process::publish(About { name: "faces", ..About::default() }, &mut services).unwrap();
-    let services = published.services();
-    assert_eq!(services.load(0).unwrap_err().raw_os_error(), Some(libc::ENOENT));
-    assert_eq!(services.load(1).unwrap_err().raw_os_error(), Some(libc::ESRCH));
-    assert!(matches!(services.call(1, Slot::Init), Answer::Absent));
-    assert!(matches!(services.call(9, Slot::Init), Answer::Absent));
+    assert_eq!(
+        Library::open(Path::new("/nowhere/libone.so"), Path::new("/nowhere/libone.so")).unwrap_err().raw_os_error(),
+        Some(libc::ENOENT)
+    );
+    let library = Library::open(Path::new("libc.so.6"), Path::new("libc.so.6")).unwrap();
+    let about = service::About { name: "two".to_owned(), config: "{}".to_owned(), generation: 1, table: None };
+    assert!(matches!(Service::find(&library, &about), Err(Unusable::NoSymbol)));
+    let roster = Roster::publish(About { name: "faces", ..About::default() }, 2).unwrap();
+    assert!(Roster::publish(About::default(), 2).is_err());
+    drop(roster);
 }

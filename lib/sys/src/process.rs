@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ffi::msf as c;
 use crate::outcome::{c_string, checked};
-use crate::service::Services;
 
 /// The run directory: sockets, pid files, locks.
 pub fn run_dir() -> io::Result<PathBuf> {
@@ -104,21 +103,13 @@ pub struct About<'a> {
     pub version: &'a str,
 }
 
-/// `g_proc` filled in for C plugins to read; zeroed again when dropped, before the services go.
-#[derive(Debug)]
-pub struct Published<'a> {
-    services: &'a mut Services,
-}
-
 static PUBLISHED: AtomicBool = AtomicBool::new(false);
 
-/// Fills in `g_proc` with `about` (each text cut to 31 bytes) and the services. EALREADY while somebody else
-/// has.
-pub fn publish<'a>(about: About<'_>, services: &'a mut Services) -> io::Result<Published<'a>> {
+/// Fills in `g_proc`; `rows` is what its services will be entered in. EALREADY while somebody else has.
+pub(crate) fn publish(about: About<'_>, rows: *mut c::svcinst) -> io::Result<()> {
     if PUBLISHED.swap(true, Ordering::AcqRel) {
         return Err(io::Error::from_raw_os_error(libc::EALREADY));
     }
-    let (insts, count) = services.raw();
     // SAFETY: an all-zero `process` is valid: numbers and null pointers.
     let mut filled: c::process = unsafe { std::mem::zeroed() };
     filled.proc_state = c::PROCESS_STATE_STARTING;
@@ -128,25 +119,35 @@ pub fn publish<'a>(about: About<'_>, services: &'a mut Services) -> io::Result<P
     copy(about.desc, &mut filled.proc_desc);
     copy(about.version, &mut filled.proc_version);
     filled.logfd = -1;
-    filled.proc_svc_num = count;
-    filled.proc_svcs = insts;
+    filled.proc_svcs = rows;
     store(filled);
-    Ok(Published { services })
+    Ok(())
 }
 
-impl Published<'_> {
-    /// The services, to be worked with while plugins can see them.
-    pub fn services(&mut self) -> &mut Services {
-        self.services
+/// Says in `g_proc` where the services are, and how many. First the number that is smaller, so that nobody who reads
+/// meanwhile goes beyond a table.
+pub(crate) fn set_services(rows: *mut c::svcinst, count: u32) {
+    // SAFETY: a plain load of a pointer variable of libmsf; only we and C code at load time use it.
+    let proc = unsafe { c::g_proc };
+    if proc.is_null() {
+        return;
+    }
+    // SAFETY: the header promises a struct process behind it, and PUBLISHED lets one writer in.
+    let proc = unsafe { &mut *proc };
+    if proc.proc_svcs == rows || count <= proc.proc_svc_num {
+        proc.proc_svc_num = count;
+        proc.proc_svcs = rows;
+    } else {
+        proc.proc_svcs = rows;
+        proc.proc_svc_num = count;
     }
 }
 
-impl Drop for Published<'_> {
-    fn drop(&mut self) {
-        // SAFETY: an all-zero `process` is valid: numbers and null pointers.
-        store(unsafe { std::mem::zeroed() });
-        PUBLISHED.store(false, Ordering::Release);
-    }
+/// Empties `g_proc` again.
+pub(crate) fn retract() {
+    // SAFETY: an all-zero `process` is valid: numbers and null pointers.
+    store(unsafe { std::mem::zeroed() });
+    PUBLISHED.store(false, Ordering::Release);
 }
 
 fn store(filled: c::process) {

@@ -11,4 +11,5 @@ pub mod http;
 pub mod json;
 pub mod librpc;
 pub mod nmid;
+pub mod snapshot;
 pub mod ws;

@@ -9,6 +9,7 @@ use super::super::routes;
 use super::super::rules::{Balance, Rules};
 use super::Desk;
 use crate::observe::function::FunctionTally;
+use msf_wire::state;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
@@ -25,6 +26,8 @@ pub struct Function {
     waiting: usize,
     tallies: Option<Arc<[FunctionTally]>>,
 }
+
+state! { struct Function { workers, line, waiting; rules: Arc::default(), tallies: None } }
 
 impl Function {
     pub(super) fn new(mix: Mix) -> Function {

@@ -6,6 +6,7 @@
 //! whoever drives the desk. Pure: time is told, nothing is sent.
 
 mod function;
+mod keeping;
 mod service;
 mod worker;
 
@@ -18,6 +19,7 @@ use super::rules::Rules;
 use crate::observe::function::FunctionTally;
 use function::Function;
 use msf_core::timer::Timers;
+use msf_wire::state;
 use service::Service;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -96,6 +98,8 @@ pub struct Identity {
     /// Where it connects from; `None`: this machine.
     pub host: Option<IpAddr>,
 }
+
+state! { struct Identity { name, host } }
 
 impl Identity {
     /// Whether both may be the same worker: the same name, or, where one has none, the same machine.

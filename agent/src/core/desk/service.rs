@@ -4,6 +4,7 @@ use super::super::hash::Mix;
 use super::super::job::{Caller, Job, JobId, Past, Place};
 use super::super::message::{Failure, Moment};
 use super::{Desk, Settled, millis};
+use msf_wire::state;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub struct Service {
     pub calls: HashMap<u32, JobId, Mix>,
     next: u32,
 }
+
+state! { struct Service { calls, next } }
 
 impl Desk {
     /// Takes in a call for the service of `session`, of which `most` may be open: the number under which it is
@@ -62,6 +65,11 @@ impl Desk {
         let id = self.services.get_mut(&session).and_then(|service| service.calls.remove(&seq));
         let Some(job) = id.and_then(|id| self.end(id)) else { return Settled::Late };
         job.caller.map_or(Settled::Unwanted, Settled::Due)
+    }
+
+    /// Whether the service of `session` has calls to answer.
+    pub fn is_asked(&self, session: u32) -> bool {
+        self.services.get(&session).is_some_and(|service| !service.calls.is_empty())
     }
 
     /// The service's connection has ended.

@@ -9,6 +9,7 @@ use super::super::rules::{Rules, WorkerRules};
 use super::function::Function;
 use super::{Desk, Errand, Identity};
 use crate::observe::function::Tally;
+use msf_wire::state;
 use std::sync::Arc;
 
 /// See the module.
@@ -40,11 +41,20 @@ pub struct Worker {
     turn: usize,
 }
 
+state! {
+    struct Worker {
+        identity, line, pass, worked, offers, jobs, overdue, slips, ready, serial, held, turn;
+        rules: WorkerRules::default(),
+    }
+}
+
 #[derive(Debug)]
 struct Offer {
     name: Arc<[u8]>,
     tally: Option<Arc<Tally>>,
 }
+
+state! { struct Offer { name; tally: None } }
 
 impl Worker {
     fn new(mix: Mix, identity: Identity) -> Worker {

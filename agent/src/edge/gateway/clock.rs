@@ -9,6 +9,7 @@ use crate::core::message::Moment;
 use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
 use msf_wire::http::Stage;
+use msf_wire::state;
 use msf_wire::ws;
 use nix::sys::socket::{Shutdown, shutdown};
 use std::os::fd::AsRawFd;
@@ -19,6 +20,8 @@ pub struct Clock {
     stage: Stage,
     since: Moment,
 }
+
+state! { struct Clock { stage, since } }
 
 impl Default for Clock {
     fn default() -> Clock {

@@ -5,6 +5,7 @@ use super::manner::Manner;
 use super::modern::Telling;
 use super::verdict::Verdict;
 use msf_wire::http::Persistence;
+use msf_wire::state;
 use std::collections::VecDeque;
 
 /// Requests that have not been answered, and answers that wait for earlier ones.
@@ -14,6 +15,8 @@ pub struct Line {
     /// The ticket of the first place. Tickets are counted on; they may wrap.
     first: u32,
 }
+
+state! { struct Line { places, first } }
 
 /// A request whose call is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Pending {
     pub since: u64,
 }
 
+state! { struct Pending { manner, face, since } }
+
 /// The face a request has seen, and what its answer must repeat of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Face {
@@ -34,6 +39,8 @@ pub enum Face {
     /// Ours.
     Modern(Telling),
 }
+
+state! { enum Face { 0 Compat(named: Box<[u8]>), 1 Modern(telling: Telling) } }
 
 /// How a call was answered, for the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,8 @@ enum Place {
     /// The answer, and what becomes of the connection after it.
     Ready(Vec<u8>, Persistence),
 }
+
+state! { enum Place { 0 Pending(pending: Pending), 1 Ready(answer: Vec<u8>, after: Persistence) } }
 
 impl Line {
     /// How many requests are not answered.

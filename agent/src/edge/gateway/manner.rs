@@ -2,6 +2,7 @@
 
 use super::verdict::append_code;
 use msf_wire::http::{Head, Persistence, Response};
+use msf_wire::state;
 
 /// What the request says about its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Manner {
     /// A HEAD request gets everything but the body.
     pub bodiless: bool,
 }
+
+state! { struct Manner { persistence, bodiless } }
 
 impl Manner {
     /// What this request says; whatever it says, the connection `ends` where that is decided already.

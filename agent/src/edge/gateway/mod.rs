@@ -19,6 +19,7 @@ mod wanted;
 use crate::core::message::Moment;
 use clock::Clock;
 use line::Line;
+use msf_wire::state;
 use msf_wire::{http, ws};
 use socket::Calls;
 
@@ -40,6 +41,8 @@ pub struct Visitor {
     held: usize,
 }
 
+state! { struct Visitor { decoder, line, socket, count, clock, last, closing, held } }
+
 /// A visitor's WebSocket.
 #[derive(Debug, Default)]
 struct Socket {
@@ -48,6 +51,8 @@ struct Socket {
     /// It has been asked whether it lives, and has said nothing since.
     asked: bool,
 }
+
+state! { struct Socket { decoder, calls, asked } }
 
 impl Visitor {
     /// Whether answers may still come for it.
@@ -58,6 +63,12 @@ impl Visitor {
     /// Whether its requests may be looked at now.
     pub fn listens(&self) -> bool {
         self.closing.is_some() || (!self.last && self.open() < MOST_OPEN)
+    }
+
+    /// Whether it stands between two requests, or between two messages.
+    pub fn is_between(&self) -> bool {
+        self.decoder.stage() == http::Stage::Idle
+            && self.socket.as_ref().is_none_or(|socket| !socket.decoder.is_within())
     }
 
     /// Whether it has become a WebSocket.

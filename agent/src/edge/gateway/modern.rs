@@ -6,6 +6,7 @@ use super::verdict::{Verdict, append_members};
 use super::wanted::{BAD_PATIENCE, Wanted, patience};
 use msf_wire::http::{Head, Request, Response, percent_decoded};
 use msf_wire::nmid::{Numbers, RetStruct, is_msgpack, json_to_msgpack, params_type};
+use msf_wire::state;
 use msf_wire::ws;
 use std::borrow::Cow;
 
@@ -28,12 +29,16 @@ pub struct Telling {
     encoding: Encoding,
 }
 
+state! { struct Telling { id, encoding } }
+
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Json,
     Msgpack,
 }
+
+state! { enum Encoding { 0 Json, 1 Msgpack } }
 
 /// How things are when a request comes, as far as it must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

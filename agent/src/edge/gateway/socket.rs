@@ -4,6 +4,7 @@
 use super::modern::packed;
 use super::verdict::{Verdict, append_code, append_members};
 use super::wanted::{BAD_PATIENCE, Wanted, patience};
+use msf_wire::state;
 use msf_wire::{json, nmid::params_type};
 use std::collections::HashMap;
 
@@ -14,6 +15,8 @@ pub struct Calls {
     ticket: u32,
 }
 
+state! { struct Calls { open, ticket } }
+
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -22,6 +25,8 @@ pub struct Asked {
     /// When it came, in microseconds.
     pub since: u64,
 }
+
+state! { struct Asked { id, since } }
 
 impl Calls {
     /// How many there are.

@@ -3,6 +3,7 @@
 use crate::core::awaiting::Awaiting;
 use crate::core::message::{Moment, Peer};
 use msf_wire::librpc::Header;
+use msf_wire::state;
 use std::collections::HashMap;
 
 /// See the module.
@@ -22,6 +23,8 @@ pub struct Member {
     pub probes: bool,
 }
 
+state! { struct Member { standing, name, awaiting, calls, ticket, probes } }
+
 /// How far a librpc session has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Standing {
@@ -33,6 +36,8 @@ pub enum Standing {
     /// Is known to all under this id.
     Member(u32),
 }
+
+state! { enum Standing { 0 Stranger, 1 Joining(head: Header), 2 Member(id: u32) } }
 
 impl Standing {
     /// For people.

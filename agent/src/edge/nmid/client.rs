@@ -15,6 +15,7 @@ use msf_core::event::Token;
 use msf_wire::nmid::{
     Answer, Dialect, DoJob, Frame, FromClient, RetStruct, as_map, conn, empty, for_first_generation, pdt, to_second,
 };
+use msf_wire::state;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,6 +40,13 @@ pub struct Client {
     spare: Vec<u8>,
 }
 
+state! {
+    struct Client {
+        asked, held, counted, ticket, ordered, last_asked, last_answered, paused;
+        spare: Vec::new(),
+    }
+}
+
 /// One request that has not been answered.
 #[derive(Debug)]
 struct Asked {
@@ -51,6 +59,8 @@ struct Asked {
     /// The answer, while earlier ones are not out yet.
     ready: Option<Vec<u8>>,
 }
+
+state! { struct Asked { ticket, dialect, since, text, function, ready } }
 
 impl Asked {
     fn size(&self) -> usize {
@@ -72,6 +82,12 @@ impl Client {
     /// Bytes held for it, as the broker has counted them.
     pub fn buffered(&self) -> usize {
         self.counted
+    }
+
+    /// See [`Peer::wake_again`](super::Peer::wake_again).
+    pub fn wake_again(&self, micros: u64, pace: u64) -> Vec<(Duration, Alarm)> {
+        let left = Duration::from_micros((self.last_answered + pace).saturating_sub(micros));
+        self.paused.then_some((left, Alarm::Pause)).into_iter().collect()
     }
 
     /// A request that needs no answer any more.

@@ -7,13 +7,15 @@ pub mod client;
 mod probe;
 pub mod worker;
 
-use super::broker::Broker;
+use super::broker::{Alarm, Broker};
 use super::session::{Ending, Session};
 use crate::core::message;
 use crate::observe::traffic::Malformed;
 use client::Client;
 use msf_core::event::Token;
 use msf_wire::nmid::{Frame, NmidError, Step, conn, decode, empty, pdt};
+use msf_wire::state;
+use std::time::Duration;
 use worker::Worker;
 
 /// One of them.
@@ -29,6 +31,8 @@ pub enum Peer {
     /// A sidecar's service, which nmid declares and nobody ever wrote: heard, never answered.
     Service,
 }
+
+state! { enum Peer { 0 Stranger, 1 Worker(worker: Box<Worker>), 2 Client(client: Box<Client>), 3 Service } }
 
 impl Peer {
     /// Whether it is a worker.
@@ -51,6 +55,15 @@ impl Peer {
         match self {
             Peer::Client(client) => client.buffered(),
             _ => 0,
+        }
+    }
+
+    /// What it is to be woken for, when and why, after it has changed its process.
+    pub fn wake_again(&mut self, micros: u64, settle: Duration, pace: u64) -> Vec<(Duration, Alarm)> {
+        match self {
+            Peer::Worker(worker) => worker.wake_again(micros, settle),
+            Peer::Client(client) => client.wake_again(micros, pace),
+            Peer::Stranger | Peer::Service => Vec::new(),
         }
     }
 

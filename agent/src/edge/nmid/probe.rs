@@ -7,6 +7,7 @@
 //! go with a PING or answer an OK say nothing, and are left out.
 
 use crate::core::job::JobId;
+use msf_wire::state;
 
 /// What is known of one worker.
 #[derive(Debug, Default)]
@@ -24,6 +25,10 @@ pub struct Probe {
     greeted: u64,
     /// Its last frame was a PING.
     behind_ping: bool,
+}
+
+state! {
+    struct Probe { asked, returned, early, orderly, is_concurrent, greeted, behind_ping }
 }
 
 impl Probe {

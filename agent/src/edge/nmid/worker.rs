@@ -19,6 +19,7 @@ use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
 use msf_core::log::Level;
 use msf_wire::nmid::{Dialect, Frame, FromWorker, Job, Return, conn, empty, pdt, to_first};
+use msf_wire::state;
 use std::time::Duration;
 
 /// See the module.
@@ -50,6 +51,13 @@ pub struct Worker {
     probe: Probe,
 }
 
+state! {
+    struct Worker {
+        identity, dialect, is_settled, functions, unknown, owed, settling, current, quiet, held, is_stuffed,
+        is_announced, pings, heard, prodded, probe,
+    }
+}
+
 impl Worker {
     /// How log lines name it.
     pub fn describe(&self, peer: &Peer) -> String {
@@ -61,6 +69,15 @@ impl Worker {
                 format!("nmid worker {name} ({peer})")
             }
         }
+    }
+
+    /// See [`Peer::wake_again`](super::Peer::wake_again). Its generation is settled a little later than it would have
+    /// been: that of several alarms the last one counts is all that is known.
+    pub fn wake_again(&mut self, micros: u64, settle: Duration) -> Vec<(Duration, Alarm)> {
+        self.settling = self.settling.min(1);
+        let settling = (self.settling > 0).then_some((settle, Alarm::Settle));
+        let quiet = self.quiet.map(|(_, until)| (Duration::from_micros(until.saturating_sub(micros)), Alarm::Quiet));
+        settling.into_iter().chain(quiet).collect()
     }
 
     /// What is to be done about its silence: `Some(true)` it is dead, `Some(false)` it is to be prodded.

@@ -98,6 +98,28 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// The next generation of every slot that was ever taken.
+    pub fn generations(&self) -> &[u16] {
+        &self.generations
+    }
+
+    /// A table in which each of `values` is found by the token it has, and in which no token means anybody else that
+    /// meant somebody when the `generations` were these. `None` where a token is of no such slot, or of a slot that has
+    /// another one.
+    pub fn restored(generations: Vec<u16>, values: Vec<(Token, T)>) -> Option<Slots<T>> {
+        let fits = |token: &Token| generations.get(token.slot()) == Some(&token.generation());
+        let count = values.len();
+        if generations.len() > SLOT_MASK as usize
+            || generations.iter().any(|generation| *generation >= GENERATIONS)
+            || !values.iter().all(|(token, _)| fits(token))
+        {
+            return None;
+        }
+        let place = |(token, value): (Token, T)| (token.slot(), (token.generation(), value));
+        let entries: Slab<(u16, T)> = values.into_iter().map(place).collect();
+        (entries.len() == count).then_some(Slots { entries, generations })
+    }
+
     /// How many live.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -139,5 +161,22 @@ mod tests {
             assert_eq!(token.slot(), 0);
             slots.remove(token).unwrap();
         }
+    }
+
+    #[test]
+    fn a_restored_table_knows_the_same_tokens_and_no_others() {
+        let mut slots = Slots::default();
+        let tokens: Vec<Token> = (0..5).filter_map(|number| slots.insert(number)).collect();
+        slots.remove(tokens[1]);
+        slots.remove(tokens[4]);
+        let generations = slots.generations().to_vec();
+        let values: Vec<(Token, i32)> = slots.iter().map(|(token, value)| (token, *value)).collect();
+        let mut restored = Slots::restored(generations.clone(), values).unwrap();
+        assert_eq!((restored.get(tokens[2]), restored.get(tokens[1]), restored.len()), (Some(&2), None, 3));
+        let fresh = restored.insert(7).unwrap();
+        assert!([1, 4].contains(&fresh.slot()) && !tokens.contains(&fresh));
+        let twice = vec![(tokens[0], 1), (tokens[0], 2)];
+        assert!(Slots::restored(generations.clone(), twice).is_none());
+        assert!(Slots::restored(generations, vec![(tokens[1], 1)]).is_none(), "a token of the past");
     }
 }

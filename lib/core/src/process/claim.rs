@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -64,6 +65,31 @@ impl Claim {
     /// Whether the calling process is the owner, and not a fork of it.
     pub fn is_ours(&self) -> bool {
         self.owner == std::process::id()
+    }
+
+    /// The lock, for a process that is to go on under this name: the claim is its as soon as it has this, and nobody's
+    /// as soon as nobody has it.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.lock.try_clone().map(OwnedFd::from)
+    }
+
+    /// Goes on under `name` with the lock of a process that is about to end without having dropped its claim.
+    ///
+    /// # Errors
+    /// It is not the lock of that name.
+    pub fn take_over(name: &str, lock: OwnedFd) -> Result<Claim, Error> {
+        check_name(name)?;
+        let (lock_path, pid_path) = paths(&place::run_dir()?, name);
+        let lock = File::from(lock);
+        let failed = |error: io::Error| Error::file("take over the lock", &lock_path, error);
+        // Through the same open file it is had already; through any other it cannot be had.
+        lock.try_lock().map_err(|error| failed(error.into()))?;
+        let (given, named) = (lock.metadata().map_err(failed)?, fs::metadata(&lock_path).map_err(failed)?);
+        if (given.dev(), given.ino()) != (named.dev(), named.ino()) {
+            return Err(failed(io::Error::other("it is the lock of another name")));
+        }
+        let pid = write_pid(&pid_path)?;
+        Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() })
     }
 
     /// Makes the calling process the owner, after a fork in which the old one is about to end.

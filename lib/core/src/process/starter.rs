@@ -31,6 +31,11 @@ impl Starter {
         Starter { pipe: pipe.transpose(), place }
     }
 
+    /// For what is said later than that all is started; whoever reads the pipe hears nothing more.
+    pub fn for_later(&self) -> Starter {
+        Starter { pipe: Ok(None), place: self.place.clone() }
+    }
+
     /// Everything is started. The pipe ends behind the newline.
     ///
     /// # Errors
@@ -42,6 +47,14 @@ impl Starter {
             Err(error) => Err(error),
         };
         newline.and(self.notify("READY=1"))
+    }
+
+    /// From now on that process is the service, and this one is about to end: systemd watches the other one then.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn main_process(&self, pid: i32) -> io::Result<()> {
+        self.notify(&format!("MAINPID={pid}"))
     }
 
     /// The way down has begun.

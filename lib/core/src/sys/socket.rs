@@ -32,7 +32,7 @@ pub(crate) fn option(socket: BorrowedFd<'_>, level: i32, name: i32) -> Result<i3
 
 /// What one recvmsg brought.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub struct Received {
     /// How many bytes; 0 is the end.
     pub length: usize,
     /// The descriptors that came with them, whatever else is wrong.
@@ -48,7 +48,7 @@ pub(crate) struct Received {
 /// Receives bytes and descriptors. The descriptors are closed on exec.
 ///
 /// Not nix's: where the kernel could not give all descriptors, it tells of none, and those that came stay open for ever.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: i32) -> Result<Received, Errno> {
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: i32) -> Result<Received, Errno> {
     // As many as the kernel sends at once, 253, and the header; in words, for the alignment of the header.
     let mut control = [0u64; 160];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };

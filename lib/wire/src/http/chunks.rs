@@ -18,6 +18,8 @@ pub(super) enum Chunks {
     Done,
 }
 
+crate::state! { enum Chunks { 0 Size, 1 Data(left: usize), 2 End, 3 Trailers(left: usize), 4 Done } }
+
 impl Chunks {
     /// Moves what `bytes` hold of the body to `body`; how many of them were used.
     pub(super) fn step(&mut self, bytes: &[u8], body: &mut Vec<u8>, limits: &Limits) -> Result<usize, Refusal> {

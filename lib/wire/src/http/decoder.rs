@@ -46,6 +46,8 @@ pub enum Stage {
     Body,
 }
 
+crate::state! { enum Stage { 0 Idle, 1 Head, 2 Body } }
+
 /// What must be kept between two reads.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -56,6 +58,8 @@ pub struct Decoder {
     body: Vec<u8>,
 }
 
+crate::state! { struct Decoder { place, head, body } }
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In a head, of which this much has been searched for its end; its last line begun starts at `line`.
@@ -65,6 +69,8 @@ enum Place {
     /// In a chunked body.
     Chunked(Chunks),
 }
+
+crate::state! { enum Place { 0 Head { searched: usize, line: usize }, 1 Length(left: usize), 2 Chunked(chunks: Chunks) } }
 
 impl Decoder {
     /// Takes the next step.

@@ -30,6 +30,8 @@ pub enum Persistence {
     Ends,
 }
 
+crate::state! { enum Persistence { 0 Stays, 1 Granted, 2 Ends } }
+
 /// How the end of the body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {

@@ -38,6 +38,12 @@ pub struct Header {
     pub reserved: [u8; 8],
 }
 
+crate::state! {
+    struct Header {
+        version, srcid, dstid, opcode, cmd, seq, errcode, datalen, restlen, checksum, timeout, reserved,
+    }
+}
+
 impl Header {
     /// A request without payload that nobody waits for; callers set `datalen`, `restlen` and `timeout` as they need.
     #[must_use]

@@ -18,6 +18,8 @@ pub enum Dialect {
     G2,
 }
 
+crate::state! { enum Dialect { 0 G0, 2 G2 } }
+
 /// The arguments of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params<'a> {

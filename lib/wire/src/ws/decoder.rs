@@ -44,6 +44,8 @@ pub struct Decoder {
     told: bool,
 }
 
+crate::state! { struct Decoder { message, kind, open, told; control: Vec::new() } }
+
 /// A data frame of which `left` bytes are to come.
 #[derive(Clone, Copy, Debug)]
 struct Open {
@@ -53,6 +55,8 @@ struct Open {
     turned: usize,
     end: bool,
 }
+
+crate::state! { struct Open { left, mask, turned, end } }
 
 impl Decoder {
     /// Takes the next step. A message may have `limit` bytes, however many frames it comes in.

@@ -1,0 +1,72 @@
+//! What connects the control thread to the rest of the program.
+
+use super::Access;
+use crate::core::admit::Limits;
+use crate::core::order::{Order, Report};
+use crate::core::rules::Rulebook;
+use crate::observe::counter::Counters;
+use msf_conf::agent::Lists;
+use msf_core::event::Signals;
+use msf_core::event::mailbox::{Receiver, Sender};
+use msf_core::process::Child;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the control thread starts with.
+pub struct Wiring {
+    /// For the hashes.
+    pub seed: u64,
+    /// The way to each reactor, in order.
+    pub orders: Vec<Sender<Order>>,
+    /// What the reactors say.
+    pub reports: Receiver<Report>,
+    /// What they count.
+    pub counters: Arc<[Counters]>,
+    /// Where their time begins, in nanoseconds of the monotonic clock.
+    pub started: u64,
+    /// The signals of the process.
+    pub signals: Signals,
+    /// Who may connect.
+    pub access: Access,
+    /// How many may.
+    pub max_conns: usize,
+    /// How long unanswered requests are waited for at the end.
+    pub drain: Duration,
+    /// How functions and workers are treated.
+    pub rulebook: Arc<Rulebook>,
+    /// From where nmid's peers may connect.
+    pub lists: Lists,
+}
+
+/// What the program does when a signal asks for it: the control thread knows neither files nor loggers.
+pub trait Errands {
+    /// SIGHUP: reads the configuration again; what changed, if it can be used.
+    fn reload(&mut self) -> Option<Reloaded>;
+    /// SIGUSR1: opens the log file anew.
+    fn rotate(&mut self);
+    /// Starts another process that is to take our place; if `drain`, even where the connections must stay here.
+    ///
+    /// # Errors
+    /// Why there is none, in a sentence.
+    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String>;
+    /// The lock that says that nobody else is the agent.
+    fn lock(&mut self) -> &mut Option<OwnedFd>;
+    /// That process is the agent now.
+    fn succeeded(&mut self, pid: i32);
+}
+
+/// What a reload changes in the control thread and the reactors.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// What is let in.
+    pub limits: Limits,
+    /// How functions and workers are treated.
+    pub rulebook: Arc<Rulebook>,
+    /// From where nmid's peers may connect.
+    pub lists: Lists,
+    /// How many connections.
+    pub max_conns: usize,
+    /// How long the end takes.
+    pub drain: Duration,
+}

@@ -1,0 +1,59 @@
+//! What an operator is shown of the services, as documents; how they look on a terminal is [`crate::ask`]'s business.
+
+use crate::generation::Stage;
+use crate::keeper::Keeper;
+use msf_conf::tree::{Map, Value};
+
+impl Keeper {
+    /// The services, and the libraries that are mapped without any.
+    pub fn list(&self) -> Value {
+        let mut services: Vec<Value> = self.seats().into_iter().filter_map(|seat| self.row(seat)).collect();
+        services.extend(self.missing.iter().map(|(name, why)| {
+            object([("name", name.as_str().into()), ("state", "missing".into()), ("why", why.as_str().into())])
+        }));
+        let left = self.graves.iter().map(|grave| {
+            object([
+                ("services", grave.services.clone().into()),
+                ("generation", grave.number.into()),
+                ("library", grave.file.display().to_string().into()),
+                ("why", grave.why.clone().into()),
+            ])
+        });
+        object([
+            ("process", self.settings.name.as_str().into()),
+            ("pid", std::process::id().into()),
+            ("services", services.into()),
+            ("left", left.collect::<Vec<_>>().into()),
+            ("unmapped", self.unmapped.into()),
+        ])
+    }
+
+    fn row(&self, (of, at): (usize, usize)) -> Option<Value> {
+        let generation = self.generations.get(of)?;
+        let member = generation.members.get(at)?;
+        let table = if member.traits.of_2019 { "struct msf_svc" } else { "struct msf_svc_ops" };
+        let mut row = vec![
+            ("name", member.conf.name.as_str().into()),
+            ("state", member.stage.word().into()),
+            ("generation", generation.number.into()),
+            ("version", member.traits.version.clone().into()),
+            ("table", table.into()),
+            ("hands_over", member.traits.hands_over.into()),
+            ("functions", member.traits.functions.clone().into()),
+            ("calls", self.routes.calls(&member.conf.name).into()),
+            ("library", generation.file.display().to_string().into()),
+        ];
+        let why = match (&member.stage, generation.stuck()) {
+            (Stage::Failed(why), _) => Some(why.clone()),
+            (_, Some(stuck)) => Some(format!("its thread has not come back from {stuck}")),
+            _ => None,
+        };
+        row.extend(why.map(|why| ("why", why.into())));
+        Some(object(row))
+    }
+}
+
+/// A JSON object of these.
+pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(Map::from_iter(members.into_iter().map(|(key, value)| (key.to_owned(), value))))
+}
