@@ -163,21 +163,38 @@ fn who_prints_goes_on_when_the_daemon_has_been_killed() {
         speaker(0, "file", json!({"file": "f", "max_bytes": 1000})),
         speaker(1, "log", json!("log")),
         speaker(2, "nothing", json!("null")),
+        sleeper(3, "silent"),
     ]));
     let mut daemon = place.start();
     let pids = ["file", "log", "nothing"].map(|name| daemon.place.pid(name));
+    assert!(daemon.place.run(&["stop", "silent"]).status.success());
     daemon.signal(Signal::SIGKILL);
     daemon.ended();
-    fs::write(daemon.place.file("go"), "").unwrap();
+    let place = Place { folder: daemon.place.folder.clone() };
+    std::mem::forget(daemon);
+    fs::write(place.file("go"), "").unwrap();
     for name in ["file", "log", "nothing"] {
-        until("it has said all", || daemon.place.file(&format!("said.{name}")).exists());
+        until("it has said all", || place.file(&format!("said.{name}")).exists());
     }
     assert!(pids.iter().all(|pid| lives(*pid)));
-    assert!(
-        read(&daemon.place, "log/f")
-            .ends_with("line 2999 of a hundred bytes or so, so that no pipe would hold them all\n")
-    );
-    pids.into_iter().for_each(|pid| send(pid, Signal::SIGKILL));
+    let last = "line 2999 of a hundred bytes or so, so that no pipe would hold them all";
+    assert!(read(&place, "log/f").ends_with(&format!("{last}\n")));
+    assert!(!place.log().contains(last));
+    // The next one takes over what is open, and what was said meanwhile.
+    let daemon = place.start();
+    assert_eq!(["file", "log", "nothing"].map(|name| daemon.place.pid(name)), pids);
+    until("the lines are in the log", || daemon.place.log().contains(last));
+    assert_eq!(said(&daemon.place, &["tail", "log", "-n", "1"]), format!("{last}\n"));
+    assert_eq!(daemon.place.process("silent")["state"], "down", "who was stopped by hand stays so");
+    let silent = with(sleeper(3, "silent"), json!({"args": ["2000"]}));
+    let speakers = |place: &Place| -> Value {
+        let document: Value = serde_json::from_slice(&fs::read(place.config()).unwrap()).unwrap();
+        let processes = document["msf_procs"].as_array().unwrap();
+        json!([processes[0], processes[1], processes[2], silent])
+    };
+    daemon.place.configure(speakers(&daemon.place));
+    assert!(daemon.place.run(&["reload"]).status.success());
+    assert_eq!(daemon.place.process("silent")["state"], "down");
 }
 
 #[test]

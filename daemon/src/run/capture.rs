@@ -91,8 +91,18 @@ impl Driver {
         opened
     }
 
+    /// What a process writes that runs already; what it has said meanwhile is taken to the log.
+    pub(super) fn adopt_output(&mut self, reactor: &mut Reactor, key: Key) {
+        let Some(service) = self.roll.get(key) else { return };
+        let sinks = self.outputs.sinks(service.name(), &service.entry.launch);
+        self.look_after_output(reactor, key, &sinks);
+        for id in sinks.iter().filter_map(|sink| self.captures.at(sink.path())).collect::<Vec<_>>() {
+            self.stir(reactor, id);
+        }
+    }
+
     /// Looks from now on after what a process writes, which it does already, or will in a moment.
-    pub(super) fn look_after_output(&mut self, reactor: &mut Reactor, key: Key, sinks: &[Sink; 2]) {
+    fn look_after_output(&mut self, reactor: &mut Reactor, key: Key, sinks: &[Sink; 2]) {
         for sink in sinks {
             let known = self.captures.at(sink.path()).and_then(|id| self.captures.streams.get_mut(&id));
             if let Some(stream) = known {

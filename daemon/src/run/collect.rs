@@ -17,8 +17,8 @@ impl Driver {
         let Some(running) = &mut service.running else { return false };
         let end = match running.child.collect() {
             Ok(None) => return false,
-            Ok(Some(exit)) => End::Exit(exit),
-            Err(e) => End::Unknown(e),
+            Ok(Some(end)) => end,
+            Err(e) => End::Unknown(e.to_string()),
         };
         self.drain_output(reactor, key);
         let Some(service) = self.roll.get_mut(key) else { return false };

@@ -14,7 +14,7 @@ use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::roll::Roll;
-use super::service::Service;
+use super::state::Store;
 use super::surroundings::Surroundings;
 use crate::face::control::Control;
 use crate::face::conversation::Conversation;
@@ -50,6 +50,7 @@ pub struct Driver {
     pub(super) captures: Captures,
     pub(super) outputs: Outputs,
     pub(super) groups: Groups,
+    pub(super) store: Store,
     pub(super) roll: Roll,
     pub(super) audience: Audience,
     pub(super) show: Show,
@@ -100,6 +101,8 @@ pub enum Due {
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
     Output(u64),
+    /// It is to be looked whether the process of this service, not our child, still runs.
+    Foster(Key),
 }
 
 /// A timer that runs.
@@ -151,6 +154,7 @@ impl Driver {
             captures: Captures::default(),
             outputs: setting.outputs,
             groups: Groups::default(),
+            store: Store::new(&setting.run_dir),
             roll: Roll::default(),
             audience: Audience::default(),
             show: Show::default(),
@@ -172,11 +176,8 @@ impl Driver {
         self.version = settings.version;
         // What is wrong with it is in the log.
         let _ = self.show_metrics(reactor, settings.metrics.as_ref());
-        for entry in settings.processes {
-            self.roll.add(Service::new(entry));
-        }
-        self.roll.arrange();
-        for key in self.roll.graph.order().to_vec() {
+        let new = self.take_over(reactor, settings.processes);
+        for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
         // Whoever is told may look into the log at once.
@@ -335,6 +336,7 @@ impl Turn for Driver {
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
+            Some(Due::Foster(key)) => self.look_after(reactor, key),
             None => {}
         }
         self.settle(reactor);

@@ -94,7 +94,10 @@ impl Driver {
             if let Some(service) = self.roll.get_mut(*key) {
                 service.stopped_by_hand = stopped;
                 service.leaving = stopped;
+                service.touched = true;
             }
+            // A daemon after this one has to know.
+            self.remember(*key);
         }
     }
 

@@ -4,6 +4,7 @@
 //! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
 //! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
 
+mod adopt;
 mod audience;
 mod capture;
 mod cgroup;
@@ -14,6 +15,7 @@ mod desk;
 pub mod driver;
 mod fit;
 mod hand;
+mod kin;
 mod metrics;
 mod notice;
 mod order;
@@ -26,4 +28,5 @@ mod rotation;
 mod service;
 mod spool;
 mod start;
+mod state;
 pub mod surroundings;
