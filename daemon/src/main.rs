@@ -17,6 +17,7 @@ use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
 use run::driver::{Driver, Setting};
+use run::journal::Journal;
 use run::outputs::Outputs;
 use run::surroundings::{Surroundings, is_executable};
 use std::env;
@@ -140,7 +141,9 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
         claim.renew()?;
         outputs = Outputs::in_folder(&log_dir()?)?;
     }
-    let setting = Setting { config: file.to_owned(), claim, run_dir, control, surroundings, outputs, starter };
+    let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
+    let config = file.to_owned();
+    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, journal, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -50,6 +50,7 @@ impl Driver {
             self.forget_readying(reactor, key);
         }
         self.record(key, change);
+        self.tell_change(reactor, key, change);
         self.tell_others(reactor, key, change);
     }
 

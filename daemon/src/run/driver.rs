@@ -7,6 +7,7 @@
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::journal::Journal;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
@@ -14,6 +15,7 @@ use super::roll::Roll;
 use super::service::Service;
 use super::surroundings::Surroundings;
 use crate::face::control::{Control, Conversation};
+use crate::law::alarm::Book;
 use crate::law::life::{Action, Event, Phase, step};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
@@ -22,7 +24,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Claim, Starter};
 use msf_core::timer::TimerId;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -49,6 +51,11 @@ pub struct Driver {
     events: VecDeque<(Key, Event)>,
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
+    pub(super) journal: Journal,
+    /// The alarms that are open.
+    pub(super) alarms: Book,
+    /// Services that may have left a crash loop.
+    pub(super) calming: HashMap<Key, Timer>,
     pub(super) chance: Chance,
     starter: Starter,
     pub(super) since: Instant,
@@ -82,6 +89,8 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// This service has stayed up.
+    Calm(Key),
 }
 
 /// A timer that runs.
@@ -107,6 +116,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Where programs write to.
     pub outputs: Outputs,
+    /// Where events are written to.
+    pub journal: Journal,
     /// Whom to tell that we are ready.
     pub starter: Starter,
 }
@@ -135,6 +146,9 @@ impl Driver {
             roll: Roll::default(),
             events: VecDeque::new(),
             feeding: false,
+            journal: setting.journal,
+            alarms: Book::default(),
+            calming: HashMap::new(),
             chance: Chance::new(),
             starter: setting.starter,
             since: Instant::now(),
@@ -220,6 +234,9 @@ impl Driver {
             Action::Terminate | Action::Kill => {
                 if let Some(service) = self.roll.get(key) {
                     service.end(action == Action::Kill);
+                }
+                if action == Action::Kill {
+                    self.tell_kill(reactor, key);
                 }
             }
         }
@@ -307,6 +324,7 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Calm(key)) => self.calm(reactor, key),
             None => {}
         }
         self.settle(reactor);

@@ -27,6 +27,7 @@ impl Driver {
         let changes = difference(&runs, &settings.processes);
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
+        self.journal.follow(&settings.events);
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;
         let mut text = format!("{changes}\n");
