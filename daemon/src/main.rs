@@ -16,6 +16,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
+use run::courier::refused;
 use run::driver::{Driver, Setting};
 use run::journal::Journal;
 use run::outputs::Outputs;
@@ -122,6 +123,9 @@ fn parse(file: &Path) -> Result<(), Failure> {
             Err(missing) => eprintln!("msf_daemon: warning: {name}: {missing}"),
         }
     }
+    if let Some(why) = refused(&settings.alarms) {
+        eprintln!("msf_daemon: warning: {why}");
+    }
     show(&settings.to_string())
 }
 
@@ -129,6 +133,9 @@ fn parse(file: &Path) -> Result<(), Failure> {
 fn run(file: &Path, background: bool) -> Result<(), Failure> {
     let starter = Starter::from_environment();
     let settings = Settings::read(file).map_err(wrong)?;
+    if let Some(why) = refused(&settings.alarms) {
+        return Err(wrong(format!("{}: {why}", file.display())));
+    }
     let mut claim = claim(ask::NAME)?;
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
     let run_dir = run_dir()?;

@@ -6,4 +6,5 @@ pub mod difference;
 pub mod graph;
 pub mod life;
 pub mod news;
+pub mod outbox;
 pub mod tally;

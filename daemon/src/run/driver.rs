@@ -14,6 +14,7 @@ use super::probe::Attempt;
 use super::roll::Roll;
 use super::service::Service;
 use super::surroundings::Surroundings;
+use super::teller::{TellerId, Tellers};
 use crate::face::control::{Control, Conversation};
 use crate::law::alarm::Book;
 use crate::law::life::{Action, Event, Phase, step};
@@ -56,6 +57,9 @@ pub struct Driver {
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
     pub(super) calming: HashMap<Key, Timer>,
+    pub(super) tellers: Tellers,
+    /// The machine's name, for those who are told.
+    pub(super) host: String,
     pub(super) chance: Chance,
     starter: Starter,
     pub(super) since: Instant,
@@ -78,6 +82,8 @@ pub enum Watched {
     ReadyPipe(Key),
     /// The socket to which services say how they are.
     Notices,
+    /// The pidfd of a command that tells of an alarm.
+    Teller(TellerId),
     /// A probe that has been begun.
     Attempt(Attempt),
 }
@@ -91,6 +97,10 @@ pub enum Due {
     ReadyProbe(Key),
     /// This service has stayed up.
     Calm(Key),
+    /// This teller may go on.
+    Teller(TellerId),
+    /// The command of this teller has had time enough.
+    TellerCommand(TellerId),
 }
 
 /// A timer that runs.
@@ -149,6 +159,8 @@ impl Driver {
             journal: setting.journal,
             alarms: Book::default(),
             calming: HashMap::new(),
+            tellers: Tellers::default(),
+            host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
             starter: setting.starter,
             since: Instant::now(),
@@ -162,6 +174,7 @@ impl Driver {
     /// Starts everything, in order.
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
+        self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
         for entry in settings.processes {
             self.roll.add(Service::new(entry));
@@ -307,6 +320,9 @@ impl Turn for Driver {
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
+            Some(&Watched::Teller(id)) => {
+                self.command_ended(reactor, id);
+            }
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
             None => {}
         }
@@ -325,6 +341,8 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
+            Some(Due::Teller(id)) => self.go_on(reactor, id),
+            Some(Due::TellerCommand(id)) => self.end_command(id),
             None => {}
         }
         self.settle(reactor);

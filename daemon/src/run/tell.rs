@@ -6,9 +6,11 @@ use super::change::Change;
 use super::driver::{Driver, Due, Key};
 use super::service::{End, Service};
 use crate::face::json::{Value, json};
+use crate::face::letter::Letter;
 use crate::law::alarm::{Alarm, Kind, Severity, is_ended_by, raised_by};
 use crate::law::life::{Event, Phase};
 use msf_core::event::Reactor;
+use msf_core::sys::now_rfc3339;
 
 impl Driver {
     /// A change of a phase: its line, and the alarms that it raises and ends.
@@ -49,7 +51,17 @@ impl Driver {
             ("pid", json!(pid)),
             ("cause", json!(alarm.text)),
         ]);
-        let _ = reactor;
+        let letter = Letter {
+            time: now_rfc3339(),
+            host: self.host.clone(),
+            service: name,
+            pid,
+            kind: alarm.kind.word(),
+            severity: alarm.severity.word(),
+            state,
+            text: alarm.text,
+        };
+        self.post(reactor, &letter);
     }
 
     /// It would not end when it was asked to.
