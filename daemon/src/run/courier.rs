@@ -14,12 +14,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ureq::Agent;
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
 
 /// The daemon's end of a courier.
 #[derive(Debug)]
 pub struct Courier {
     letters: SyncSender<Letter>,
 }
+
+type Building = ConfigBuilder<AgentScope>;
 
 struct Errand {
     webhook: Webhook,
@@ -179,7 +183,7 @@ fn agent(webhook: &Webhook) -> Result<Agent, String> {
     // One alarm a week: nothing is gained by a connection that is kept.
     let config = config.max_idle_connections(0).http_status_as_error(false).user_agent("msf_daemon");
     match webhook.url.starts_with("https://") {
-        true => Ok(config.tls_config(tls::config(webhook.ca_file.as_deref())?).build().into()),
+        true => Ok(tls::trusting(config, webhook.ca_file.as_deref())?.build().into()),
         false => Ok(config.build().into()),
     }
 }
@@ -188,12 +192,13 @@ fn agent(webhook: &Webhook) -> Result<Agent, String> {
 mod tls {
     //! Who is trusted: the configuration's CA, or those of the system.
 
+    use super::Building;
     use std::path::Path;
     use std::sync::Arc;
     use std::{env, fs};
     use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-    pub fn config(ca_file: Option<&str>) -> Result<TlsConfig, String> {
+    pub fn trusting(config: Building, ca_file: Option<&str>) -> Result<Building, String> {
         let file = match ca_file {
             Some(file) => file.to_owned(),
             None => bundle().ok_or("no certificates of the system were found; expected a \"ca_file\"")?,
@@ -209,8 +214,8 @@ mod tls {
             return Err(format!("ca_file {file}: no certificate in it; expected PEM"));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(certificates)));
-        Ok(config.unversioned_rustls_crypto_provider(provider).build())
+        let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(certificates)));
+        Ok(config.tls_config(tls.unversioned_rustls_crypto_provider(provider).build()))
     }
 
     /// Where distributions keep them.
@@ -231,7 +236,7 @@ mod tls {
 mod tls {
     //! There is none.
 
-    pub fn config(_ca_file: Option<&str>) -> Result<ureq::tls::TlsConfig, String> {
+    pub fn trusting(_config: super::Building, _ca_file: Option<&str>) -> Result<super::Building, String> {
         Err("this msf_daemon is built without TLS; expected a url with http, or a command".to_owned())
     }
 }
