@@ -66,6 +66,12 @@ MSF_EXPORT s32 msf_event_base_wait(struct msf_event_base *base);
 /* Wakes the thread inside dispatch (which goes on) or wait (which returns). NULL is ignored. */
 MSF_EXPORT void msf_event_base_signal(struct msf_event_base *base);
 
+/*
+ * How many events are added, and how many timers run. Either may be NULL. Exact on the thread that dispatches; on another
+ * one, what that has done to its timers a moment ago may be missing. 0; -1 EINVAL (base NULL).
+ */
+MSF_EXPORT s32 msf_event_base_count(struct msf_event_base *base, u32 *events_out, u32 *timers_out);
+
 /* Makes dispatch return as soon as the callback that runs now, if any, has returned. NULL is ignored. */
 MSF_EXPORT void msf_event_base_loopexit(struct msf_event_base *base);
 
@@ -158,6 +164,12 @@ MSF_EXPORT void msf_timer_destroy(void);
  * timer_id 0xffffffff), ESRCH (the thread does not run: msf_timer_init first).
  */
 MSF_EXPORT s32 msf_timer_add(u32 timer_id, s32 interval_ms, s32 (*fun)(void *), void *arg, s32 flag, s32 exe_num);
+
+/*
+ * How many timers have their function at an address of from or above, and below to: whether a library's code will still
+ * be called. 0 also when the thread does not run.
+ */
+MSF_EXPORT s32 msf_timer_count(const void *from, const void *to);
 
 /*
  * Removes every timer of this number. No callback of theirs starts after this returns, and none is still running -

@@ -55,6 +55,15 @@ MSF_EXPORT s32 msf_mempool_add_slab(struct msf_mempool *pool, size_t size, size_
                                     s32 align);
 
 /*
+ * Pools that this thread makes from now on belong to owner, a number of the program's own; 0, as at first, is nobody.
+ * Returns the number before. For hosts that want to know what the parts of a program use.
+ */
+MSF_EXPORT u32 msf_mempool_owner(u32 owner);
+
+/* How many bytes the pools of an owner have for their blocks, used or not. */
+MSF_EXPORT u64 msf_mempool_owned(u32 owner);
+
+/*
  * The smallest block of the slabs of at least len bytes; when there is none left of that size, one of the next larger
  * size, unless the pool has USE_SMALLEST_SLAB. *mem is filled in. 0; -1 with errno EINVAL (NULL, or len is
  * 0 or above the largest slab's size) or ENOMEM, and then addr, mr and priv are NULL and length is 0.

@@ -31,6 +31,7 @@ LAW = {
     "msf-agent": {"msf-core", "msf-wire", "msf-conf"},
     "msf-daemon": {"msf-core", "msf-conf"},
     "msf-shell": {"msf-sys", "msf-conf"},
+    "msf-test-plugin": {"msf-sys"},
     "msf-test": {"msf-wire", "msf-conf", "msf-core", "msf-sys", "msf-client", "msf", "ipc",
                  "msf-agent", "msf-daemon", "msf-shell"},
 }

@@ -5,7 +5,7 @@ program of the tree may run while the tree is made again. The C services of plug
 tree's own headers and libraries, exactly as a user would compile them.
 
 plugins/<name>.c, or every .c file of plugins/<name>/, is one of them: a program when it is in PROGRAMS, else the
-service plugin lib<name>.so.
+service plugin lib<name>.so. Plugins in Rust are packages of the workspace, named below.
 """
 
 import filecmp
@@ -20,6 +20,7 @@ from .target import OWN_STD
 PACKAGES = ("msf", "ipc", "msf-agent", "msf-client", "msf-daemon", "msf-shell")
 BINARIES = ("msf_agent", "msf_daemon", "msf_shell")
 LIBRARIES = ("msf", "ipc")
+RUST_PLUGINS = {"msf-count": "libmsf_count.so"}     # cargo's package -> its library
 PROGRAMS = ("msf_upnp", "msf_dlna", "nmid_toupper", "nmid_call")
 EXAMPLES = {"toupper": "nmid_toupper_rust"}     # cargo's name -> its name here
 SONAME_MAJOR = 1
@@ -44,7 +45,7 @@ class Stage:
     def build(self, rust):
         flags, env = self.target.prepare(rust, self.profile)
         command = ["cargo", "build", "--profile", self.profile, *flags]
-        for package in PACKAGES:
+        for package in (*PACKAGES, *self.rust_plugins()):
             command += ["-p", package]
         # With an example asked for, libraries and programs are built only when they are asked for as well.
         command += ["--lib", "--bins"]
@@ -55,6 +56,10 @@ class Stage:
         self.collect()
         self.compile_services()
         self.stamp.write_text(f"{self.profile}\n")
+
+    def rust_plugins(self):
+        """Not where a panic is to end the process: a plugin must not do that to its host."""
+        return {} if self.profile == "gateway" else RUST_PLUGINS
 
     def fresh(self):
         """Whether the tree is complete and no source is newer: then installing needs no toolchain."""
@@ -75,6 +80,8 @@ class Stage:
         for name in LIBRARIES:
             place(built / f"lib{name}.so", self.lib / f"lib{name}.so.{SONAME_MAJOR}", self.strip)
             relink(self.lib / f"lib{name}.so", f"lib{name}.so.{SONAME_MAJOR}")
+        for name in self.rust_plugins().values():
+            place(built / name, self.lib / name, self.strip)
         headers = sorted((ROOT / "include").glob("*.h"))
         if not headers:
             raise BuildError("include/ holds no header")

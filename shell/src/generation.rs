@@ -7,12 +7,11 @@ use crate::MODULE;
 use crate::elf;
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
-use crate::runner::{Image, Plan, Runner, Traits};
+use crate::runner::{Image, Plan, Runner, Traits, Usage};
 use crate::staging::{self, Mark, Print, Staged};
 use crate::work::{self, Limit, Outcome, Place, Silence, Work, failure};
 use msf_conf::shell::{Patience, Service, Shell};
 use msf_sys::Unusable;
-use msf_sys::library::Library;
 use msf_sys::log::Level;
 use msf_sys::rest::Before;
 use msf_sys::roster::Roster;
@@ -79,6 +78,13 @@ pub enum Stage {
     Gone,
 }
 
+impl Member {
+    /// Whether it was not taken out.
+    pub fn is_here(&self) -> bool {
+        self.stage != Stage::Gone
+    }
+}
+
 impl Stage {
     /// In a word.
     pub fn word(&self) -> &'static str {
@@ -119,7 +125,9 @@ impl Generation {
         }
         let before = Before::now();
         let failed = |e: io::Error| libraries::refused(settings, first, file, &e);
-        let (runner, loaded) = Runner::start(&first.name, plan).map_err(failed)?;
+        // Nobody is 0, and a number that comes again after four thousand million loads is nobody's any longer.
+        let owner = (house.loaded.fetch_add(1, Ordering::Relaxed) as u32).max(1);
+        let (runner, loaded) = Runner::start(&first.name, plan, owner).map_err(failed)?;
         let limit = house.limit(patience, true);
         match work::wait(&loaded, limit) {
             Ok(loaded) => loaded.map_err(failed)?,
@@ -234,8 +242,8 @@ impl Generation {
         self.runner.leave();
         let patience = self.members.first().map_or_else(Patience::default, |member| member.conf.patience);
         if self.stuck.is_none() {
-            let library = self.runner.library_left(|left| work::wait(left, house.limit(patience, false)).ok());
-            drop::<Option<Library>>(library);
+            // Dropped, it stays mapped.
+            let _ = self.runner.left(|left| work::wait(left, house.limit(patience, false)).ok());
         }
     }
 
@@ -248,6 +256,25 @@ impl Generation {
     /// Whether its thread has not come back from a call.
     pub fn stuck(&self) -> Option<&str> {
         self.stuck.as_deref()
+    }
+
+    /// What it uses; an error when its thread has no time to say.
+    pub fn usage(&self) -> Result<Usage, Silence> {
+        let (tell, hear) = mpsc::channel();
+        self.runner.give_job(move |image| drop(tell.send(image.usage())));
+        self.soon(&hear)
+    }
+
+    /// Asks service number `at` something that is not worth a long wait.
+    pub fn glance(&self, at: usize, work: Work) -> Result<Outcome, Silence> {
+        let (tell, hear) = mpsc::channel();
+        self.runner.give(at, work, Box::new(move |outcome| drop(tell.send(outcome))));
+        self.soon(&hear)
+    }
+
+    fn soon<T>(&self, hear: &mpsc::Receiver<T>) -> Result<T, Silence> {
+        let never = AtomicBool::new(false);
+        work::wait(hear, Limit { time: Some(GLANCE), hurry: &never, rest: GLANCE })
     }
 
     fn on_thread<T: Send + 'static>(
@@ -279,6 +306,9 @@ fn stage(house: &House, file: &Path, service: &Service, number: u32) -> Result<S
     }
     Staged::new(file, &house.run_dir, &name).map_err(|e| format!("{}: cannot be copied to {name}: {e}", file.display()))
 }
+
+/// How long a service that may have better to do is waited for.
+const GLANCE: Duration = Duration::from_secs(1);
 
 fn longer(one: Patience, other: Patience) -> Patience {
     let start: Option<Option<Duration>> = one.start.zip(other.start).map(|(one, other)| Some(one.max(other)));

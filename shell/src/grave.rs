@@ -3,7 +3,7 @@
 //! What keeps a library may go later, so those that were left are looked at again from time to time.
 
 use crate::MODULE;
-use crate::runner::Runner;
+use crate::runner::{Left, Runner};
 use crate::work::{self, Limit};
 use msf_sys::library::Library;
 use msf_sys::log::Level;
@@ -55,7 +55,8 @@ impl Grave {
     /// Waits for the thread, unless it is known to be `stuck`, and lets the library go.
     pub fn close(mut self, stuck: Option<String>, limit: Limit<'_>) -> Verdict {
         if stuck.is_none() {
-            self.library = self.runner.library_left(|left| work::wait(left, limit).ok());
+            let left = self.runner.left(|left| work::wait(left, limit).ok());
+            self.take(left);
         }
         if self.library.is_none() {
             let what = stuck.unwrap_or_else(|| "its last call".to_owned());
@@ -79,13 +80,22 @@ impl Grave {
     /// Looks again; true when it could be let go now.
     pub fn revisit(&mut self) -> bool {
         if self.library.is_none() {
-            self.library = self.runner.library_left(|left| left.try_recv().ok());
+            let left = self.runner.left(|left| left.try_recv().ok());
+            self.take(left);
         }
         let gone = self.look_once() == Some(true);
         if gone {
             msf_sys::log!(Level::Info, MODULE, "{} is unmapped now", self.title());
         }
         gone
+    }
+
+    fn take(&mut self, left: Option<Left>) {
+        let Some(Left { library, told }) = left else { return };
+        for told in told {
+            msf_sys::log!(Level::Warn, MODULE, "{}: {told}", self.title());
+        }
+        self.library = Some(library);
     }
 
     /// What it is called in messages.

@@ -6,12 +6,16 @@
 
 use crate::MODULE;
 use crate::work::{self, Outcome, Place, Then, Work};
+use msf_sys::crash::HandlerStack;
 use msf_sys::event::Base;
 use msf_sys::library::{self, Library};
 use msf_sys::log::Level;
 use msf_sys::service::{About, Service};
 use msf_sys::thread::{self, Thread};
+use msf_sys::usage;
+use nix::unistd::gettid;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -41,6 +45,23 @@ pub struct Traits {
     pub functions: Vec<String>,
 }
 
+/// What a library and its services use.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    /// Where its code is.
+    pub code: Vec<Range<usize>>,
+    /// The number of its thread.
+    pub runner: i32,
+    /// Of its loop.
+    pub events: u32,
+    /// Of its loop.
+    pub timers: u32,
+    /// That appeared during its slots and are still there.
+    pub descriptors: usize,
+    /// Of pools made during its calls.
+    pub pool_bytes: u64,
+}
+
 /// Something to be done on the thread.
 type Job = Box<dyn FnOnce(&mut Image) + Send>;
 
@@ -51,7 +72,16 @@ pub struct Runner {
     /// Until it is joined.
     thread: Mutex<Option<Thread>>,
     /// Gets the library back when the thread has left.
-    left: Mutex<Receiver<Library>>,
+    left: Mutex<Receiver<Left>>,
+}
+
+/// What a thread leaves behind.
+#[derive(Debug)]
+pub struct Left {
+    /// To be closed by somebody else.
+    pub library: Library,
+    /// What it has left beside it, one sentence each.
+    pub told: Vec<String>,
 }
 
 enum Order {
@@ -64,6 +94,10 @@ pub struct Image {
     library: Library,
     services: Vec<(String, Service)>,
     base: Arc<OnceLock<Base>>,
+    /// Whose pools its are.
+    owner: u32,
+    /// Descriptors that appeared during its slots.
+    opened: Vec<(i32, PathBuf)>,
 }
 
 impl Image {
@@ -93,6 +127,21 @@ impl Image {
         Ok(traits)
     }
 
+    /// What it uses now.
+    pub fn usage(&mut self) -> Usage {
+        let now = usage::descriptors();
+        self.opened.retain(|one| now.contains(one));
+        let (events, timers) = self.base.get().map_or((0, 0), Base::count);
+        Usage {
+            code: self.library.code(),
+            runner: gettid().as_raw(),
+            events,
+            timers,
+            descriptors: self.opened.len(),
+            pool_bytes: usage::pool_bytes(self.owner),
+        }
+    }
+
     fn loop_of_its_own(&mut self) -> io::Result<&Base> {
         if self.base.get().is_none() {
             let _ = self.base.set(Base::new()?);
@@ -107,7 +156,12 @@ impl Image {
                 if service.offers(slot) {
                     msf_sys::log!(Level::Info, MODULE, "service {name}: {}", work::word(slot));
                 }
-                Outcome::bare(service.run(slot))
+                let before = usage::descriptors();
+                let outcome = Outcome::bare(service.run(slot));
+                let now = usage::descriptors();
+                self.opened.retain(|one| now.contains(one));
+                self.opened.extend(now.into_iter().filter(|one| !before.contains(one)));
+                outcome
             }
             Work::Call { command, params } => {
                 let (answer, bytes) = service.call(&command, &params);
@@ -128,22 +182,27 @@ impl Image {
 
 impl Runner {
     /// Starts a thread called after `name` that loads what `plan` says; the channel tells how that ended.
-    pub fn start(name: &str, plan: Plan) -> io::Result<(Arc<Runner>, Receiver<io::Result<()>>)> {
+    pub fn start(name: &str, plan: Plan, owner: u32) -> io::Result<(Arc<Runner>, Receiver<io::Result<()>>)> {
         let (jobs, orders) = mpsc::channel();
         let (gone, left) = mpsc::channel();
         let (told, loaded) = mpsc::channel();
         let base = Arc::new(OnceLock::new());
         let its = Arc::clone(&base);
-        let thread = thread::spawn(&format!("svc:{name}"), move || match load(&plan) {
-            Ok(library) => {
-                let _ = told.send(Ok(()));
-                let mut image = Image { library, services: Vec::new(), base: its };
-                image.run(&orders);
-                let Image { library, services, .. } = image;
-                drop(services);
-                let _ = gone.send(library);
+        let name = name.to_owned();
+        let thread = thread::spawn(&format!("svc:{name}"), move || {
+            usage::own_pools(owner);
+            // Without it, a stack that overflows has no last words.
+            let _stack = HandlerStack::new();
+            match load(&plan) {
+                Ok(mut library) => {
+                    library.belongs_to(&name);
+                    let _ = told.send(Ok(()));
+                    let mut image = Image { library, services: Vec::new(), base: its, owner, opened: Vec::new() };
+                    image.run(&orders);
+                    let _ = gone.send(image.end());
+                }
+                Err(e) => drop(told.send(Err(e))),
             }
-            Err(e) => drop(told.send(Err(e))),
         })?;
         Ok((Arc::new(Runner { jobs, base, thread: Some(thread).into(), left: left.into() }), loaded))
     }
@@ -159,10 +218,10 @@ impl Runner {
     }
 
     /// The library, once the thread has left, which is joined then.
-    pub fn library_left(&self, wait: impl FnOnce(&Receiver<Library>) -> Option<Library>) -> Option<Library> {
-        let library = wait(&self.left.lock().unwrap_or_else(PoisonError::into_inner))?;
+    pub fn left(&self, wait: impl FnOnce(&Receiver<Left>) -> Option<Left>) -> Option<Left> {
+        let left = wait(&self.left.lock().unwrap_or_else(PoisonError::into_inner))?;
         self.join();
-        Some(library)
+        Some(left)
     }
 
     /// Waits for the end of a thread that has nothing left to do.
@@ -192,6 +251,24 @@ impl Place for Runner {
 }
 
 impl Image {
+    /// With its loop goes what it should have taken out of it.
+    fn end(mut self) -> Left {
+        let Usage { events, timers, pool_bytes, .. } = self.usage();
+        let mut told = Vec::new();
+        if (events, timers) != (0, 0) {
+            told.push(format!(
+                "it had left {events} events and {timers} timers in its loop, which were taken away with it"
+            ));
+        }
+        for (fd, link) in &self.opened {
+            told.push(format!("it has left descriptor {fd} open, {}", link.display()));
+        }
+        if pool_bytes > 0 {
+            told.push(format!("it has left pools with {pool_bytes} bytes"));
+        }
+        Left { library: self.library, told }
+    }
+
     fn run(&mut self, orders: &Receiver<Order>) {
         loop {
             let order = match self.base.get().cloned() {

@@ -1,42 +1,68 @@
-//! What each service uses, and how it is.
+//! What each library and its services use, and how they are.
+//!
+//! Threads are those in whose program counter or on whose stack there is code of the library; one that is on a processor while it is
+//! looked at cannot be told. Events and timers are those of the services' loop, pools those that were made during
+//! their calls, descriptors those that appeared during their slots and are still the same.
 
 use crate::keeper::Keeper;
+use crate::runner::Usage;
 use crate::show::object;
-use crate::work::{Work, failure};
+use crate::work::{Outcome, Work, failure};
 use msf_conf::tree::Value;
+use msf_sys::rest::residents;
 use msf_sys::service::Answer;
+use msf_sys::usage::thread_time;
+use std::time::Duration;
 
 impl Keeper {
-    /// A row for each service that is loaded.
-    pub fn stats(&mut self) -> Value {
-        let rows: Vec<Value> = self.seats().into_iter().filter_map(|seat| self.usage(seat)).collect();
+    /// A row for each library, with how its services are.
+    pub fn stats(&self) -> Value {
+        let mut rows = Vec::new();
+        for (of, generation) in self.generations.iter().enumerate() {
+            let usage = generation.usage();
+            for (at, member) in generation.members.iter().enumerate().filter(|(_, member)| member.is_here()) {
+                let name = member.conf.name.as_str();
+                let mut row = vec![("name", name.into()), ("calls", self.routes.calls(name).into())];
+                row.push(("health", self.health((of, at)).into()));
+                match &usage {
+                    Ok(usage) => row.extend(used(usage)),
+                    Err(silence) => row.push(("busy", silence.to_string().into())),
+                }
+                rows.push(object(row));
+            }
+        }
         object([("services", rows.into())])
     }
 
-    fn usage(&mut self, (of, at): (usize, usize)) -> Option<Value> {
-        let name = self.name((of, at))?;
-        let health = self.health((of, at));
-        Some(object([
-            ("name", name.as_str().into()),
-            ("calls", self.routes.calls(&name).into()),
-            ("health", health.into()),
-        ]))
-    }
-
-    fn health(&mut self, (of, at): (usize, usize)) -> Option<String> {
-        let asked = self.generations.get_mut(of)?.ask(&self.house, at, "health", Work::Health);
-        Some(match asked {
-            Err(why) => why,
-            Ok(outcome) if matches!(outcome.answer, Answer::Absent) => return None,
+    fn health(&self, (of, at): (usize, usize)) -> Option<String> {
+        match self.generations.get(of)?.glance(at, Work::Health) {
+            Err(silence) => Some(silence.to_string()),
+            Ok(Outcome { answer: Answer::Absent, .. }) => None,
             Ok(outcome) => {
                 let words = String::from_utf8_lossy(&outcome.bytes).into_owned();
-                match failure("health", &outcome.answer) {
+                Some(match failure("health", &outcome.answer) {
                     Ok(()) if words.is_empty() => "well".to_owned(),
                     Ok(()) => words,
                     Err(why) if words.is_empty() => why,
                     Err(_) => format!("ill: {words}"),
-                }
+                })
             }
-        })
+        }
     }
+}
+
+/// Services of one library share what it uses.
+fn used(usage: &Usage) -> Vec<(&'static str, Value)> {
+    let mut threads = residents(&usage.code);
+    threads.retain(|tid| *tid != usage.runner);
+    threads.push(usage.runner);
+    let time: Duration = threads.iter().filter_map(|tid| thread_time(*tid)).sum();
+    vec![
+        ("threads", threads.len().into()),
+        ("cpu_ms", (time.as_secs_f64() * 1e3).round().into()),
+        ("events", usage.events.into()),
+        ("timers", usage.timers.into()),
+        ("fds", usage.descriptors.into()),
+        ("pool_bytes", usage.pool_bytes.into()),
+    ]
 }

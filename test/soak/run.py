@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|shm|log]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
-with librpc's services, then nmid's (nmid.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
+with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
 (shm_torture.c), and a process that logs, killed at random 500 times
 (lib/core/tests/log_killed.rs). With --seconds N only a few of those, each for N seconds. Ends with a line
 `N passed, N failed`.
@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import nmid
+import upgrade
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -59,6 +60,15 @@ def nmid_passes(load, stage, options):
         yield nmid.run_pass(load, stage, each, seconds, NMID_PAYLOAD)
 
 
+def upgrade_pass(load, nmid_load, stage, options):
+    """Whether nothing was lost while the agent was replaced."""
+    seconds, times = (20, 10) if options.seconds else (600, 100)
+    print(f"soak upgrade, {times} times in {seconds} s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
+        service = build(stage, folder, "soak_service")
+        return upgrade.run_pass(upgrade.Loads(load, nmid_load, service), stage, seconds, times)
+
+
 def shm_passes(stage, options):
     """Yields whether each pass was in order."""
     seconds = (options.seconds or 0) / 2
@@ -84,16 +94,18 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "shm", "log"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log"))
     options = parser.parse_args()
     stage = options.stage.resolve()
     results = []
     if options.only not in ("shm", "log"):
         load, nmid_load = build_load_generators()
-        if options.only != "nmid":
+        if options.only in (None, "librpc"):
             results += librpc_passes(load, stage, options)
-        if options.only != "librpc":
+        if options.only in (None, "nmid"):
             results += nmid_passes(nmid_load, stage, options)
+        if options.only in (None, "upgrade"):
+            results.append(upgrade_pass(load, nmid_load, stage, options))
     if options.only in (None, "shm"):
         results += shm_passes(stage, options)
     if options.only in (None, "log"):

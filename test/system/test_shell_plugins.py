@@ -1,16 +1,18 @@
 """msf_shell as a plugin host: commands at its admin socket, loading and unloading, reload, upgrade, plugins that misbehave."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import unittest
 from pathlib import Path
 
-from house import HERE, program, wait_for
+from house import HERE, ROOT, program, wait_for
 from test_shell import ShellCase
 
 
@@ -43,6 +45,21 @@ class PluginCase(ShellCase):
         self.assertEqual(status, code, said)
         self.assertEqual([path.name for path in self.house.run.iterdir()], [])
         return said
+
+    @contextlib.contextmanager
+    def talk(self, refused=False):
+        """Asks over one connection, as often as one likes; a refusal is a failure unless it is expected."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(30)
+            peer.connect(str(self.house.run / "msf_shell.trial.sock"))
+            with peer.makefile() as reader:
+                def ask(**request):
+                    peer.sendall((json.dumps(request) + "\n").encode())
+                    answer = json.loads(reader.readline())
+                    if not refused:
+                        self.assertNotIn("error", answer)
+                    return answer
+                yield ask
 
     def mapped(self, child):
         """The copies of libraries in the process."""
@@ -122,6 +139,25 @@ class Commands(PluginCase):
             peer.close()
         wait_for("an answer", lambda: self.call("-c", config, "list").returncode == 0)
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.ends(child)
+
+    def test_stats_show_what_a_service_uses_and_how_it_is(self):
+        config = self.config(self.counter("a", "LOOP"), self.counter("b", "SLEEPER"), self.plugin("c", "THREAD"))
+        child = self.shell(config)
+        self.ask(config, "call", "a", "add", "--", "-1")
+
+        def services():
+            rows = json.loads(self.ask(config, "stats", "--json"))["services"]
+            return {row["name"]: row for row in rows}
+        wait_for("the timer", lambda: services()["a"]["timers"] == 1)
+        wait_for("the thread", lambda: services()["b"]["threads"] == 2)
+        rows = services()
+        self.assertEqual((rows["a"]["health"], rows["b"]["health"], rows["c"]["health"]), ("ill: below zero", "well", None))
+        self.assertEqual((rows["a"]["threads"], rows["c"]["threads"], rows["c"]["timers"]), (1, 2, 0))
+        self.assertEqual((rows["a"]["calls"], rows["c"]["calls"], rows["c"]["fds"]), (1, 0, 2))
+        table = self.ask(config, "stats").splitlines()
+        self.assertEqual(table[0].split(), "NAME THREADS CPU_MS EVENTS TIMERS FDS POOL CALLS HEALTH".split())
+        (self.house.folder / "go").write_text("")
         self.ends(child)
 
     def test_a_call_that_takes_too_long_is_given_up_by_who_asked(self):
@@ -302,47 +338,33 @@ class Upgrade(PluginCase):
             self.counter("a", f"BUILD={build}")
             builds.append((self.house.folder / "liba.so").read_bytes())
         child = self.shell(config)
-        path, rounds = str(self.house.run / "msf_shell.trial.sock"), int(os.environ.get("MSF_UPGRADES", "50"))
         stop, counts, wrong = threading.Event(), [0] * 4, []
 
-        def conversation():
-            peer = socket.socket(socket.AF_UNIX)
-            self.addCleanup(peer.close)
-            peer.settimeout(30)
-            peer.connect(path)
-            reader = peer.makefile()
-            self.addCleanup(reader.close)
-
-            def ask(**request):
-                peer.sendall((json.dumps(request) + "\n").encode())
-                return json.loads(reader.readline())
-            return ask
-
         def caller(number):
-            ask = conversation()
-            while not stop.is_set():
-                answer = ask(verb="call", service="a", command="add", text="1")
-                if answer.get("code") == 0:
-                    counts[number] += 1
-                else:
-                    wrong.append(answer)
+            with self.talk(refused=True) as ask:
+                while not stop.is_set():
+                    answer = ask(verb="call", service="a", command="add", text="1")
+                    if answer.get("code") == 0:
+                        counts[number] += 1
+                    else:
+                        wrong.append(answer)
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(len(counts))]
         for thread in threads:
             thread.start()
-        ask = conversation()
-        for number in range(rounds):
-            fresh = self.house.folder / "fresh"
-            fresh.write_bytes(builds[number % 2])
-            fresh.rename(self.house.folder / "liba.so")
-            answer = ask(verb="upgrade", service="a")
-            self.assertNotIn("error", answer)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(wrong, [])
-        self.assertEqual(ask(verb="call", service="a", command="get")["text"], str(sum(counts)))
-        self.assertGreater(sum(counts), rounds)
-        self.assertEqual(ask(verb="list")["left"], [])
+        rounds = int(os.environ.get("MSF_UPGRADES", "50"))
+        with self.talk() as ask:
+            for number in range(rounds):
+                fresh = self.house.folder / "fresh"
+                fresh.write_bytes(builds[number % 2])
+                fresh.rename(self.house.folder / "liba.so")
+                ask(verb="upgrade", service="a")
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+            self.assertEqual(ask(verb="call", service="a", command="get")["text"], str(sum(counts)))
+            self.assertGreater(sum(counts), rounds)
+            self.assertEqual(ask(verb="list")["left"], [])
         self.assertEqual(len(self.mapped(child)), 1)
         self.ends(child)
 
@@ -399,6 +421,41 @@ class Misbehaviour(PluginCase):
                 self.ends(child)
                 (self.house.log / "msf_shell.trial.log").unlink()
 
+    def test_a_timer_that_is_left_keeps_the_library_and_one_in_its_loop_goes_with_that(self):
+        config = self.config(self.counter("a", "TIMER"), self.counter("b", "LOOP", "LEAVE"), self.counter("c"))
+        child = self.shell(config)
+        self.assertIn("is left mapped: a timer of msf_timer_add is still to call it", self.ask(config, "unload", "a"))
+        self.assertEqual(self.listed(config)[1]["left"][0]["services"], ["a"])
+        self.assertIn("is unmapped", self.ask(config, "unload", "b"))
+        wait_for("the record", lambda: "it had left 0 events and 1 timers in its loop" in self.log_text())
+        self.assertEqual(self.ask(config, "call", "c", "get"), "0\n")
+        self.ends(child)
+
+    def test_descriptors_and_pools_that_are_left_are_named(self):
+        source = self.house.folder / "a.c"
+        source.write_text("""
+            #include <fcntl.h>
+            #include <msf_mempool.h>
+            #include <msf_svc.h>
+            static s32 on_init(void *data, u32 len)
+            {
+                struct msf_mempool *pool = msf_mempool_create_prv(-1, 0);
+                (void)data, (void)len;
+                return open("/dev/zero", O_RDONLY) >= 0 && msf_mempool_get(pool, 64) ? 0 : -1;
+            }
+            struct msf_svc a = { .init = on_init };
+        """)
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
+        config = self.config({"svc_name": "a", "svc_libs": "liba.so"}, self.counter("b"))
+        child = self.shell(config)
+        services = {service["name"]: service for service in json.loads(self.ask(config, "stats", "--json"))["services"]}
+        self.assertEqual((services["a"]["fds"], services["b"]["fds"], services["b"]["pool_bytes"]), (1, 0, 0))
+        self.assertGreater(services["a"]["pool_bytes"], 64)
+        self.assertIn("is unmapped", self.ask(config, "unload", "a"))
+        for words in ("it has left descriptor", "open, /dev/zero", "it has left pools with"):
+            wait_for(words, lambda words=words: words in self.log_text())
+        self.ends(child)
+
     def test_a_signal_handler_that_is_left_is_taken_away(self):
         config = self.config(self.counter("a", "HANDLER"), self.counter("b"))
         child = self.shell(config)
@@ -423,6 +480,44 @@ class Misbehaviour(PluginCase):
         self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
         self.ends(self.shell(self.config({"svc_name": "a", "svc_libs": "liba.so"})))
 
+    def test_two_plugins_with_a_function_of_one_name_have_each_their_own(self):
+        for name, number in (("a", 1), ("b", 2)):
+            source = self.house.folder / f"{name}.c"
+            source.write_text(f"""
+                #include <msf_svc.h>
+                s32 helper(void);
+                s32 helper(void) {{ return {number}; }}
+                s32 shared_state = {number};
+                static s32 ask(void *data, u32 len) {{ (void)data, (void)len; return 10 * helper() + shared_state; }}
+                struct msf_svc {name} = {{ .msg_handler = ask }};
+            """)
+            self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-Wno-missing-declarations")
+        config = self.config(*({"svc_name": name, "svc_libs": f"lib{name}.so"} for name in "ab"))
+        child = self.shell(config)
+        codes = [json.loads(self.ask(config, "call", name, "msg_handler", "--json"))["code"] for name in "ab"]
+        self.assertEqual(codes, [11, 22])
+        self.ends(child)
+
+    def test_where_the_run_folder_is_mounted_noexec_the_copy_is_in_memory(self):
+        config = self.config(self.counter("a", "LOOP"), self.plugin("b"))
+        script = f"mount -t tmpfs -o noexec,mode=700 none {self.house.run} && exec {program('msf_shell')} -c {config}"
+        if self.house.call(["unshare", "-r", "-m", "true"]).returncode != 0:
+            self.skipTest("no namespaces of one's own here")
+        child = self.house.start(["unshare", "-r", "-m", "sh", "-c", script])
+        wait_for("the start", lambda: "2 services are started" in self.log_text() or child.poll() is not None)
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        for name in "ab":
+            self.assertRegex(maps, rf"/memfd:\.msf_shell\.trial\.generation\.{name}\.1\.\d+\.so \(deleted\)")
+        run = f"/proc/{child.pid}/root{self.house.run}"
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            peer.connect(f"{run}/msf_shell.trial.sock")
+            with peer.makefile() as reader:
+                for verb, said in (("upgrade", "is upgraded to generation 2, with its state"), ("unload", "is unmapped")):
+                    peer.sendall((json.dumps({"verb": verb, "service": "a"}) + "\n").encode())
+                    self.assertIn(said, reader.readline())
+        self.assertEqual(self.house.end(child)[0], 0)
+
     def test_the_original_may_be_overwritten_or_truncated_while_it_runs(self):
         config = self.config(self.counter("a"))
         child = self.shell(config)
@@ -440,44 +535,164 @@ class Misbehaviour(PluginCase):
         self.ends(self.shell(config))
 
 
+def rust(package):
+    """The library of a Rust plugin, built here: it is no part of the stage tree."""
+    if package not in BUILT:
+        done = subprocess.run(["cargo", "build", "-q", "--message-format=json", "-p", package], cwd=ROOT, check=True,
+                              stdout=subprocess.PIPE, text=True)
+        messages = (json.loads(line) for line in done.stdout.splitlines())
+        files = [name for message in messages if message.get("target", {}).get("name") == package.replace("-", "_")
+                 for name in message.get("filenames", [])]
+        BUILT[package] = Path(next(name for name in files if name.endswith(".so")))
+    return BUILT[package]
+
+
+BUILT = {}
+
+
+class LastWords(PluginCase):
+    """A plugin that ends the process is named in the log, and the signal does what it does."""
+
+    SLOTS = {
+        "SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;",
+        "SIGABRT": "abort();",
+        "SIGFPE": "volatile int zero = 0; return 7 / zero;",
+        "SIGILL": "__builtin_trap();",
+        "stack": "return deeper(0);",
+        "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;",
+    }
+
+    def test_a_fault_in_a_plugin_is_told_by_its_name(self):
+        for name, body in self.SLOTS.items():
+            with self.subTest(name=name):
+                source = self.house.folder / "bad.c"
+                source.write_text("#include <pthread.h>\n#include <stdlib.h>\n#include <string.h>\n#include <msf_svc.h>\n"
+                                  "s32 deeper(int depth);\n"
+                                  "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth, 4096); "
+                                  "return room[depth & 7] == 99 ? 1 : deeper(depth + 1) + room[1]; }\n"
+                                  "void *crash(void *arg);\n"
+                                  "void *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n"
+                                  f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                                  "struct msf_svc bad = { .msg_handler = work };\n")
+                self.house.compile(source, self.house.folder / "libbad.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                                   "-Wno-unused-function", "-Wno-return-type")
+                config = self.config({"svc_name": "bad", "svc_libs": "libbad.so"}, self.counter("b"))
+                child = self.shell(config)
+                self.assertIn("has ended before it answered", self.ask(config, "call", "bad", "msg_handler", code=1))
+                status = child.wait(10)
+                sign = {"stack": signal.SIGSEGV, "thread": signal.SIGSEGV}.get(name) or getattr(signal, name)
+                self.assertEqual(status, -sign)
+                said = child.stderr.read()
+                words = rf"msf_shell: {signal.Signals(sign).name} in service bad, at its code \+ 0x[0-9a-f]+, thread 'svc:bad'"
+                self.assertRegex(said, words)
+                self.assertRegex(self.log_text(), words)
+                for file in (*self.house.run.iterdir(), *self.house.log.iterdir()):
+                    file.unlink()
+
+    def test_a_panic_that_leaves_rust_and_an_abort_are_told(self):
+        config = self.config(Rust.hostile(self))
+        for command in ("abort", "overflow"):
+            child = self.shell(config)
+            self.ask(config, "call", "hostile", command, "x", code=1)
+            self.assertLess(child.wait(10), 0)
+            self.assertIn("in service hostile, at its code", child.stderr.read())
+            for file in self.house.run.iterdir():
+                file.unlink()
+
+
+class Rust(PluginCase):
+    def hostile(self, **entry):
+        shutil.copy2(rust("msf-test-plugin"), self.house.folder / "libhostile.so")
+        return {"svc_name": "hostile", "svc_libs": "libhostile.so", **entry}
+
+    def test_the_sample_counts_from_its_configuration_and_over_an_upgrade(self):
+        library = rust("msf-count")
+        shutil.copy2(library, self.house.folder)
+        entry = {"svc_name": "msf_count", "svc_libs": library.name, "config": {"from": 40}}
+        config = self.config(entry)
+        child = self.shell(config)
+        self.assertEqual(self.ask(config, "call", "msf_count", "add", "2"), "42\n")
+        self.assertIn("invalid digit", self.ask(config, "call", "msf_count", "add", "two", code=1))
+        self.assertIn("with its state", self.ask(config, "upgrade", "msf_count"))
+        self.assertEqual(self.ask(config, "call", "msf_count", "get"), "42\n")
+        self.assertEqual(self.listed(config)[0]["msf_count"]["functions"], ["add", "get"])
+        self.assertIn("is unmapped", self.ask(config, "unload", "msf_count"))
+        self.config({**entry, "config": {"form": 40}})
+        self.assertIn("init failed", self.ask(config, "load", "msf_count", code=1))
+        wait_for("the reason", lambda: 'config: expected {"from": N}, found {"form":40}' in self.log_text())
+        self.assertEqual(self.mapped(child), set())
+        self.ends(child)
+
+    def test_a_sample_exports_its_table_and_nothing_else(self):
+        for package, table in (("msf-count", "msf_count_ops"), ("msf-test-plugin", "hostile_ops")):
+            names = self.house.call(["nm", "-D", "--defined-only", "--format=posix", rust(package)]).stdout
+            self.assertEqual([line.split()[0] for line in names.splitlines()], [table])
+
+    def test_a_panic_poisons_the_service_and_nothing_else(self):
+        config = self.config(self.hostile(), self.counter("b"))
+        child = self.shell(config)
+        self.assertEqual(self.ask(config, "call", "hostile", "add", "1"), "1\n")
+        self.assertIn("panic: told to", self.ask(config, "call", "hostile", "panic", code=1))
+        self.assertIn("it has panicked before", self.ask(config, "call", "hostile", "add", "1", code=1))
+        wait_for("the record", lambda: "service hostile: panic in panic: told to" in self.log_text())
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.assertIn("export_state failed", self.ask(config, "upgrade", "hostile", code=1))
+        self.ask(config, "unload", "hostile")
+        self.assertIn("started", self.ask(config, "load", "hostile"))
+        self.assertEqual(self.ask(config, "call", "hostile", "add", "1"), "1\n")
+        for where in ("init", "start"):
+            self.ask(config, "unload", "hostile")
+            self.config(self.hostile(config={"panic": where}), self.counter("b"))
+            self.assertIn(f"{where} failed", self.ask(config, "load", "hostile", code=1))
+            self.assertEqual(len(self.mapped(child)), 1)
+            self.config(self.hostile(), self.counter("b"))
+            self.ask(config, "load", "hostile")
+        self.ends(child)
+
+    def test_a_thread_of_rust_that_is_left_keeps_the_library(self):
+        config = self.config(self.hostile())
+        child = self.shell(config)
+        self.ask(config, "call", "hostile", "leave")
+        self.assertRegex(self.ask(config, "unload", "hostile"), r"is left mapped: thread 'left by rust' \(\d+\) still runs")
+        (self.house.folder / "go").write_text("")
+        wait_for("the library to go", lambda: self.listed(config)[1]["left"] == [])
+        self.assertEqual(self.mapped(child), set())
+        self.ends(child)
+
+
 class Cycles(PluginCase):
-    def test_three_hundred_loads_calls_and_unloads_leave_nothing(self):
+    """As many as MSF_CYCLES says, of each; the long run is in test/soak."""
+
+    def test_a_plugin_in_c_leaves_nothing(self):
+        self.cycles(lambda: self.counter("a", "LOOP"), "a")
+
+    def test_a_plugin_in_rust_leaves_nothing(self):
+        shutil.copy2(rust("msf-test-plugin"), self.house.folder / "libhostile.so")
+        self.cycles(lambda: {"svc_name": "hostile", "svc_libs": "libhostile.so"}, "hostile")
+
+    def cycles(self, plugin, name):
         config = self.config(self.counter("b"))
         child = self.shell(config)
-        self.config(self.counter("b"), self.counter("a", "LOOP"))
-        wait_for("the first load", lambda: "started" in self.ask(config, "load", "a"))
-        self.ask(config, "unload", "a")
-        path = str(self.house.run / "msf_shell.trial.sock")
-        with socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(30)
-            peer.connect(path)
-            reader = peer.makefile()
-
-            def ask(**request):
-                peer.sendall((json.dumps(request) + "\n").encode())
-                answer = json.loads(reader.readline())
-                self.assertNotIn("error", answer)
-                return answer
-
+        self.config(self.counter("b"), plugin())
+        with self.talk() as ask:
             def cycle():
-                ask(verb="load", service="a")
-                self.assertEqual(ask(verb="call", service="a", command="add", text="9")["text"], "9")
-                self.assertIn("is unmapped", ask(verb="unload", service="a")["done"][-1])
-
-            def use():
-                proc = Path(f"/proc/{child.pid}")
-                status = (proc / "status").read_text()
-                rss = int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-                return len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")), len(self.mapped(child)), rss
+                ask(verb="load", service=name)
+                self.assertEqual(ask(verb="call", service=name, command="add", text="9")["text"], "9")
+                self.assertIn("is unmapped", ask(verb="unload", service=name)["done"][-1])
             for _ in range(50):
                 cycle()
-            before = use()
+            before = self.use(child)
             for _ in range(int(os.environ.get("MSF_CYCLES", "250"))):
                 cycle()
-            after = use()
-        self.assertEqual(after[:3], before[:3])
-        self.assertLess(after[3] - before[3], 256)
+            after = self.use(child)
+        self.assertEqual(after[:3], before[:3], "descriptors, threads, mappings")
+        self.assertLess(after[3] - before[3], 256, "KiB")
         self.ends(child)
+
+    def use(self, child):
+        proc = Path(f"/proc/{child.pid}")
+        rss = int(re.search(r"VmRSS:\s+(\d+)", (proc / "status").read_text())[1])
+        return len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")), len(self.mapped(child)), rss
 
 
 if __name__ == "__main__":

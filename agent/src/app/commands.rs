@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The words after `-k`.
-pub const WORDS: &[&str] = &["parse", "reload", "rotate", "upgrade", "shutdown", "kill"];
+pub const WORDS: &[&str] = &["parse", "reload", "rotate", "upgrade", "replace", "shutdown", "kill"];
 
 /// Does what `word` says with `configs`, the files that are meant.
 pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
@@ -31,7 +31,8 @@ pub fn run(word: &str, configs: &[PathBuf]) -> ExitCode {
             None => ExitCode::from(2),
         },
         "rotate" => tell(Signal::SIGUSR1).map_or(ExitCode::FAILURE, |_| ExitCode::SUCCESS),
-        "upgrade" => upgrade::run(),
+        "upgrade" => upgrade::run(false),
+        "replace" => upgrade::run(true),
         "shutdown" => end(Signal::SIGTERM, drain(configs) + BEYOND_DRAIN),
         _ => end(Signal::SIGKILL, BEYOND_DRAIN),
     }

@@ -58,8 +58,8 @@ impl Errands for Program {
         Some(reloaded)
     }
 
-    fn spawn_successor(&mut self) -> Result<Child, String> {
-        self.invocation.spawn_successor()
+    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String> {
+        self.invocation.spawn_successor(drain)
     }
 
     fn lock(&mut self) -> &mut Option<OwnedFd> {

@@ -32,7 +32,7 @@ impl Invocation {
     ///
     /// # Errors
     /// It cannot be started; or somebody else has to do it.
-    pub fn spawn_successor(&self) -> Result<Child, String> {
+    pub fn spawn_successor(&self, drain: bool) -> Result<Child, String> {
         if let Some(how) = env::var_os(SUPERVISED).filter(|how| !how.is_empty()) {
             return Err(format!(
                 "this msf_agent has a supervisor, whose child its successor must be: {}",
@@ -42,7 +42,8 @@ impl Invocation {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", self.program.display());
         let place = place::run_dir().map_err(|error| failed(&error))?.join(SOCKET);
         let ours = env::vars_os().filter(|(key, _)| !NOT_PASSED.iter().any(|name| key == OsStr::new(name)));
-        let environment = ours.chain([(OsString::from(PREDECESSOR), place.into_os_string())]);
+        let drains = drain.then(|| (OsString::from(DRAIN), OsString::from("1")));
+        let environment = ours.chain([(OsString::from(PREDECESSOR), place.into_os_string())]).chain(drains);
         let plan = Plan::new(&self.program, &self.words, environment).map_err(|error| failed(&error))?;
         let plan = plan.in_folder(&self.folder).map_err(|error| failed(&error))?.output(Stdio::Ours);
         plan.in_our_group().spawn().map_err(|error| failed(&error))
@@ -54,9 +55,16 @@ pub fn predecessor() -> Option<PathBuf> {
     env::var_os(PREDECESSOR).filter(|place| !place.is_empty()).map(PathBuf::from)
 }
 
+/// Whether it may keep its connections, if they cannot pass.
+pub fn may_drain() -> bool {
+    env::var_os(DRAIN).is_some_and(|word| !word.is_empty())
+}
+
 /// Names the admin socket of the agent whose place is to be taken.
 pub const PREDECESSOR: &str = "MSF_UPGRADE_FROM";
 /// Says how an upgrade is asked for where a supervisor must start the successor.
 const SUPERVISED: &str = "MSF_UPGRADE_BY";
 /// What was said to us alone.
-const NOT_PASSED: [&str; 2] = [PREDECESSOR, "MSF_READY_FD"];
+const NOT_PASSED: [&str; 3] = [PREDECESSOR, DRAIN, "MSF_READY_FD"];
+/// Says that the connections may stay with the predecessor, where they cannot pass.
+const DRAIN: &str = "MSF_UPGRADE_DRAIN";

@@ -1,9 +1,10 @@
 //! The layout of a snapshot against the one that was written down when its number was given.
 
 use super::errands::Program;
-use crate::control::thread::Control;
+use crate::control::thread::{Control, Sockets};
 use crate::edge::broker::Broker;
 use crate::upgrade::VERSION;
+use msf_wire::snapshot::State;
 
 /// What both processes must agree on, in lines that a person can compare.
 fn layout() -> String {
@@ -40,4 +41,16 @@ fn golden_another_layout_has_another_number() {
         }
         panic!("the snapshot has another layout than {written:?}:\n{now}");
     }
+}
+
+/// What passes between any two versions. This one cannot get another number: agents of every version must read it.
+#[test]
+fn golden_what_passes_in_any_case_is_the_same_for_ever() {
+    let mut shape = String::new();
+    <Sockets as State>::shape(&mut shape);
+    let listener = "([u8] ([u8] u64)?) fd";
+    let sockets = format!(
+        "Sockets{{ pid:i32 lock:fd? listeners:[({listener} Door( 0=Librpc 1=Nmid 2=Http ))] metrics:{listener}? admin:{listener}? }}"
+    );
+    assert_eq!(shape, sockets);
 }

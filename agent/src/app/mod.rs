@@ -179,8 +179,7 @@ fn run(args: &Args, mut begun: Begun, mut claim: Claim) -> Result<bool, Failure>
 /// background already, if it is to be there.
 fn take_over(mut begun: Begun, predecessor: Predecessor) -> Result<bool, Failure> {
     begun.open_log()?;
-    let (running, claim, taken) = predecessor.succeed(&begun.settings, begun.program(None))?;
-    let pid_file = PidFile::write(&begun.settings)?;
+    let (running, taken, (claim, pid_file)) = predecessor.succeed(&begun.settings, begun.program(None))?;
     let (version, micros) = (env!("CARGO_PKG_VERSION"), taken.standstill.as_micros());
     msf_core::log!(
         Level::Info,
@@ -259,7 +258,7 @@ const LOG: &str = "AGENT";
 /// librpc's place and nmid's; the later wins.
 const DEFAULT_CONFIGS: [&str; 2] = ["config/msf_agent.conf", "config/server.yaml"];
 const ACCEPTS: Accepts = Accepts { signals: commands::WORDS, commands: operator::WORDS, options: operator::OPTIONS };
-const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upgrade|shutdown|kill|parse]
+const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upgrade|replace|shutdown|kill|parse]
        msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
        msf_agent tap FUNCTION [--count N] [--json]
@@ -271,7 +270,8 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
            reload: check the settings, then let the running agent apply what it can
            rotate: let it open its log anew
            upgrade: let the program that is installed now take its place, with every connection and call
-           shutdown, kill: end it and wait until it has ended
+           replace: the same, even where connections cannot pass: then they end when they are idle
+           shutdown: end it and wait until it has ended
   call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
   tap      what is asked of a function and what it answers, as it happens

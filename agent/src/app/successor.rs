@@ -5,20 +5,22 @@
 //! one ends without a word behind our `ready`, it has died, and its state is nobody's but ours.
 
 use super::errands::Program;
+use super::invocation;
 use super::threads::Running;
 use super::threads::{self, Held};
-use super::{Failure, LOG};
-use crate::control::thread::{Handed, Taken};
+use super::{Failure, LOG, PidFile};
+use crate::control::thread::{Handed, Sockets, Taken};
 use crate::upgrade::passage::{self, Broken, Word};
-use crate::upgrade::{VERSION, clock};
+use crate::upgrade::{SOCKETS, VERSION, clock};
 use msf_conf::agent::Settings;
 use msf_conf::tree::Value;
 use msf_core::log::Level;
 use msf_core::process::Claim;
-use msf_wire::snapshot::Reader;
+use msf_wire::snapshot::{Reader, State};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,21 +51,20 @@ impl Predecessor {
     }
 
     /// Takes its place, with `settings`.
-    pub fn succeed(
-        mut self,
-        settings: &Settings,
-        program: Program,
-    ) -> Result<(Running, Option<Claim>, Taken), Failure> {
-        let (reactors, started) = self.introduce()?;
+    pub fn succeed(mut self, settings: &Settings, program: Program) -> Result<(Running, Taken, Files), Failure> {
+        let welcome = self.introduce()?;
+        if welcome.get("snapshot").and_then(Value::as_u64) != Some(VERSION.into()) {
+            return self.replace(settings, program);
+        }
+        let (reactors, started) = beginning(&welcome)?;
         let mut held = threads::hold(settings, program, reactors, started)?;
         let until = Instant::now() + PATIENCE;
         self.stream.write_all(b"{\"verb\":\"take\"}\n")?;
         match self.load(&mut held, settings, until) {
             Ok(handed) => {
                 self.await_go()?;
-                let claim = claim(&handed);
-                let (running, taken) = held.let_go(handed);
-                Ok((running, claim, taken))
+                let lock = handed.lock.as_ref().map(OwnedFd::try_clone).transpose()?;
+                Ok(held.let_go(handed, || (lock.and_then(claim), pid_file(settings))))
             }
             Err(why) => {
                 let _ = passage::say(&mut self.stream, &Word::Refused(why.to_string()));
@@ -72,24 +73,46 @@ impl Predecessor {
         }
     }
 
-    /// Says who we are; how many reactors it has, and when their time began.
-    fn introduce(&mut self) -> Result<(usize, Instant), Failure> {
-        self.stream.write_all(format!("{{\"verb\":\"succeed\",\"snapshot\":{VERSION}}}\n").as_bytes())?;
-        let welcome = super::operator::understood(&self.line()?)?;
-        let number = |key: &str| {
-            let number = welcome.get(key).and_then(Value::as_u64);
-            number.ok_or_else(|| format!("upgrade: the agent that runs does not say its {key}"))
-        };
-        let reactors = usize::try_from(number("reactors")?)?;
-        let started = clock::instant_of(number("started")?)?;
-        match started {
-            Some(started) if (1..=MOST_REACTORS).contains(&reactors) => Ok((reactors, started)),
-            _ => Err("upgrade: the agent that runs says what cannot be".into()),
+    /// Takes its sockets alone: it has told us to, since we do not understand the rest.
+    fn replace(mut self, settings: &Settings, program: Program) -> Result<(Running, Taken, Files), Failure> {
+        self.stream.write_all(b"{\"verb\":\"take\"}\n")?;
+        let begun = self.sockets().and_then(|sockets| {
+            let (from, lock) = (sockets.pid, sockets.lock.as_ref().map(OwnedFd::try_clone).transpose()?);
+            Ok((from, lock, threads::start_at(settings, program, sockets)?))
+        });
+        match begun {
+            Ok((from, lock, mut running)) => {
+                self.await_go()?;
+                running.keep();
+                let taken = Taken { from, standstill: Duration::ZERO, connections: 0 };
+                Ok((running, taken, (lock.and_then(claim), pid_file(settings))))
+            }
+            Err(why) => {
+                let _ = passage::say(&mut self.stream, &Word::Refused(why.to_string()));
+                Err(why)
+            }
         }
     }
 
+    fn sockets(&mut self) -> Result<Sockets, Failure> {
+        let mut parts = passage::receive_all(&mut self.stream, SOCKETS).map_err(|broken| broken.to_string())?;
+        let (bytes, descriptors) = parts.pop().ok_or("the snapshot has no parts")?;
+        let mut from = Reader::new(&bytes, descriptors);
+        let sockets = Sockets::load(&mut from)?;
+        from.end()?;
+        Ok(sockets)
+    }
+
+    /// Says who we are; what the agent that runs has answered.
+    fn introduce(&mut self) -> Result<Value, Failure> {
+        let drain = invocation::may_drain();
+        let hello = format!("{{\"verb\":\"succeed\",\"snapshot\":{VERSION},\"drain\":{drain}}}\n");
+        self.stream.write_all(hello.as_bytes())?;
+        super::operator::understood(&self.line()?)
+    }
+
     fn load(&mut self, held: &mut Held, settings: &Settings, until: Instant) -> Result<Handed, Failure> {
-        let mut parts = passage::receive_all(&mut self.stream).map_err(|broken| broken.to_string())?;
+        let mut parts = passage::receive_all(&mut self.stream, VERSION).map_err(|broken| broken.to_string())?;
         if parts.is_empty() {
             return Err("the snapshot has no parts".into());
         }
@@ -131,14 +154,37 @@ impl Predecessor {
     }
 }
 
+/// How many reactors there are, and when their time began.
+fn beginning(welcome: &Value) -> Result<(usize, Instant), Failure> {
+    let number = |key: &str| {
+        let number = welcome.get(key).and_then(Value::as_u64);
+        number.ok_or_else(|| format!("upgrade: the agent that runs does not say its {key}"))
+    };
+    let reactors = usize::try_from(number("reactors")?)?;
+    let started = clock::instant_of(number("started")?)?;
+    match started {
+        Some(started) if (1..=MOST_REACTORS).contains(&reactors) => Ok((reactors, started)),
+        _ => Err("upgrade: the agent that runs says what cannot be".into()),
+    }
+}
+
 /// The claim of the name. We serve in any case: that a second agent might be started is the lesser evil.
-fn claim(handed: &Handed) -> Option<Claim> {
-    let lock = handed.lock.as_ref()?.try_clone();
-    let claim = lock
-        .map_err(|error| error.to_string())
-        .and_then(|lock| Claim::take_over(super::NAME, lock).map_err(|error| error.to_string()));
+fn claim(lock: OwnedFd) -> Option<Claim> {
+    let claim = Claim::take_over(super::NAME, lock);
     claim.inspect_err(|error| msf_core::log!(Level::Error, LOG, "upgrade: {error}")).ok()
 }
+
+/// The pid file of the settings, of which the same holds.
+fn pid_file(settings: &Settings) -> PidFile {
+    let written = PidFile::write(settings);
+    written.unwrap_or_else(|error| {
+        msf_core::log!(Level::Error, LOG, "upgrade: {error}");
+        PidFile(None)
+    })
+}
+
+/// What says which process is the agent.
+type Files = (Option<Claim>, PidFile);
 
 /// How long the agent that runs may take for anything.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use super::errands::Program;
 use super::{Failure, LOG, access, sockets};
 use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
-use crate::control::thread::{self as control_thread, Control, End, Handed, Taken};
+use crate::control::thread::{self as control_thread, Control, End, Handed, Sockets, Taken};
 use crate::core::admit::{Http, Limits, Nmid};
 use crate::core::order::{Order, Report};
 use crate::core::rules::Rulebook;
@@ -41,10 +41,17 @@ pub struct Running {
 
 /// Opens the sockets and starts the reactors' threads.
 pub fn start(settings: &Settings, program: Program) -> Result<Running, Failure> {
-    raise_descriptor_limit(settings.max_conns);
     let listeners = sockets::open(settings)?;
     let metrics = sockets::endpoint(settings, "metrics", "metrics", &settings.metrics.listen)?;
-    let admin = sockets::admin(settings)?;
+    let admin = Some(sockets::admin(settings)?);
+    start_at(settings, program, Sockets { pid: 0, lock: None, listeners, metrics, admin })
+}
+
+/// The same at sockets that there are.
+pub fn start_at(settings: &Settings, mut program: Program, sockets: Sockets) -> Result<Running, Failure> {
+    raise_descriptor_limit(settings.max_conns);
+    let Sockets { lock, listeners, metrics, admin, .. } = sockets;
+    program.lock = program.lock.or(lock);
     let mut running = build(settings, program, reactors(settings), Instant::now(), || None)?;
     running.places = listeners.iter().map(|(listener, _)| listener).chain(&metrics).map(ToString::to_string).collect();
     let (control, reactor) = (&mut running.control, &running.reactor);
@@ -55,7 +62,9 @@ pub fn start(settings: &Settings, program: Program) -> Result<Running, Failure> 
         let settings = &settings.metrics;
         control.expose(Metrics::new(reactor, listener, &settings.path, settings.create_time)?);
     }
-    control.administer(Admin::new(reactor, admin)?);
+    if let Some(listener) = admin {
+        control.administer(Admin::new(reactor, listener)?);
+    }
     Ok(running)
 }
 
@@ -145,15 +154,23 @@ impl Held {
         Ok(handed)
     }
 
-    /// It serves from here on.
-    pub fn let_go(mut self, handed: Handed) -> (Running, Taken) {
-        let taken = self.running.control.begin(&mut self.running.reactor, handed);
+    /// It serves from here on. What else has to be done is done before the one who asked for it is told.
+    pub fn let_go<T>(mut self, handed: Handed, meanwhile: impl FnOnce() -> T) -> (Running, Taken, T) {
+        let standstill = handed.standstill();
+        drop(self.grips);
+        let done = meanwhile();
+        let taken = self.running.control.begin(&mut self.running.reactor, handed, standstill);
         self.running.places = self.running.control.places();
-        (self.running, taken)
+        (self.running, taken, done)
     }
 }
 
 impl Running {
+    /// The sockets' files are ours from here on.
+    pub fn keep(&mut self) {
+        self.control.keep();
+    }
+
     /// Where it listens and with how many reactors, for the log.
     pub fn describe(&self) -> String {
         let count = self.reactors.len();

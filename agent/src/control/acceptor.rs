@@ -79,14 +79,29 @@ impl Acceptor {
         }
     }
 
-    /// Appends the listeners and how many connections there are.
-    pub fn save(&self, out: &mut Writer) {
+    /// Appends the listeners.
+    pub fn save_listeners(&self, out: &mut Writer) {
         out.count(self.listeners.len());
         for (_, (listener, door)) in self.listeners.iter() {
             listener.save(out);
             door.save(out);
         }
+    }
+
+    /// Appends the listeners and how many connections there are.
+    pub fn save(&self, out: &mut Writer) {
+        self.save_listeners(out);
         self.open.save(out);
+    }
+
+    /// The listeners' tokens.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.listeners.iter().map(|(token, _)| token).collect()
+    }
+
+    /// Takes a listener out.
+    pub fn take(&mut self, token: Token) -> Option<(Listener, Door)> {
+        self.listeners.remove(token)
     }
 
     /// Listens where another process has.
@@ -107,8 +122,7 @@ impl Acceptor {
 
     /// The sockets' files are ours from here on.
     pub fn keep(&mut self) {
-        let tokens: Vec<Token> = self.listeners.iter().map(|(token, _)| token).collect();
-        for token in tokens {
+        for token in self.tokens() {
             if let Some((listener, _)) = self.listeners.get_mut(token) {
                 listener.keep();
             }

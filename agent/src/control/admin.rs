@@ -45,9 +45,17 @@ struct Desk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Let another process take the agent's place.
-    Upgrade,
-    /// This is the other process: it reads snapshots of this layout.
-    Succeed(u32),
+    Upgrade {
+        /// Even where the connections must stay with us until they are idle.
+        drain: bool,
+    },
+    /// This is the other process.
+    Succeed {
+        /// It reads snapshots of this layout.
+        layout: u32,
+        /// It may have the sockets alone.
+        drain: bool,
+    },
     /// It is ready to take everything.
     Take,
 }
@@ -237,6 +245,7 @@ impl Desk {
         let request = json::members(line)?;
         let text = |key: &str| request.get(key).and_then(|value| json::unquoted(value));
         self.latest = self.latest.wrapping_add(1);
+        let drain = request.get("drain").is_some_and(|value| *value == "true");
         match text("verb").as_deref() {
             Some("call") => {
                 let patience = request.get("deadline").map(|value| value.parse());
@@ -255,11 +264,11 @@ impl Desk {
                 self.tap(token, function, house)?;
                 Ok(Then::Stream)
             }
-            Some("upgrade") => Ok(self.wish(token, Wish::Upgrade)),
+            Some("upgrade") => Ok(self.wish(token, Wish::Upgrade { drain })),
             Some("succeed") => {
                 let layout = request.get("snapshot").and_then(|value| value.parse().ok());
                 let layout = layout.ok_or("snapshot: missing; expected the number of a layout")?;
-                Ok(self.wish(token, Wish::Succeed(layout)))
+                Ok(self.wish(token, Wish::Succeed { layout, drain }))
             }
             Some("take") => Ok(self.wish(token, Wish::Take)),
             Some("top") => Ok(Then::Say(answers::top(house.catalog, house.counters).to_string())),

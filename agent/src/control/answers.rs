@@ -25,6 +25,11 @@ pub fn welcome(reactors: usize, started: u64) -> String {
     object(members).to_string()
 }
 
+/// Another process takes new connections; so many stay here until they are idle.
+pub fn replaced(now: i32, left: usize) -> String {
+    object([("before", std::process::id().into()), ("now", now.into()), ("left", left.into())]).to_string()
+}
+
 /// Another process is the agent now; for so long nobody was served.
 pub fn upgraded(before: i32, now: u32, standstill: Duration, connections: usize) -> String {
     let micros = standstill.as_micros() as u64;

@@ -187,6 +187,16 @@ impl<T> Guests<T> {
         self.listener.to_string()
     }
 
+    /// Appends the listener.
+    pub fn save_listener(&self, out: &mut Writer) {
+        self.listener.save(out);
+    }
+
+    /// Ends: the listener is another process's.
+    pub fn let_go(self, reactor: &Reactor) {
+        self.listener.let_go(reactor);
+    }
+
     /// The listener's file is ours from here on.
     pub fn keep(&mut self) {
         self.listener.keep();

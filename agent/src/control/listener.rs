@@ -1,6 +1,7 @@
 //! Listening sockets: where, with which rights, and how a stale one is told from one in use.
 
 use crate::core::message::Peer;
+use msf_core::event::Reactor;
 use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{
@@ -140,6 +141,15 @@ impl Listener {
         match &self.socket {
             Socket::Unix { socket, .. } => socket.accept().map(drop),
             Socket::Tcp(socket) => socket.accept().map(drop),
+        }
+    }
+
+    /// The socket, and its file, are another process's; to be told of it no more, its being closed here is not enough.
+    pub fn let_go(mut self, reactor: &Reactor) {
+        // If it was not watched, nothing was to be done.
+        let _ = reactor.unwatch(&self);
+        if let Socket::Unix { ours, .. } = &mut self.socket {
+            *ours = false;
         }
     }
 

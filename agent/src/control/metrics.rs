@@ -46,6 +46,16 @@ impl Metrics {
         Ok(Metrics { guests, page })
     }
 
+    /// Appends the listener.
+    pub fn save_listener(&self, out: &mut Writer) {
+        self.guests.save_listener(out);
+    }
+
+    /// Ends: the listener is another process's.
+    pub fn let_go(self, reactor: &Reactor) {
+        self.guests.let_go(reactor);
+    }
+
     /// Where it listens.
     pub fn place(&self) -> String {
         self.guests.place()

@@ -2,9 +2,11 @@
 //! brokers, and the steps of a shutdown.
 
 mod handover;
+mod retiring;
 mod taking;
 mod wiring;
 
+pub use self::retiring::Sockets;
 pub use self::taking::{Handed, Taken};
 pub use self::wiring::{Errands, Reloaded, Wiring};
 pub use super::acceptor::Access;
@@ -63,6 +65,8 @@ pub struct Control<E> {
     healthy: bool,
     /// Another process is about to take our place.
     change: Option<Change>,
+    /// Another process has it.
+    replaced: bool,
     /// The reactors, while they stand still.
     grips: Vec<Grip>,
 }
@@ -81,6 +85,8 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
+    /// Another process takes new connections; those that are here end when they are idle.
+    Retiring,
     /// Answers are still awaited.
     Draining,
     /// Those who still wait are being told.
@@ -119,6 +125,7 @@ impl<E: Errands> Control<E> {
             awaited: 0,
             healthy: true,
             change: None,
+            replaced: false,
             grips: Vec::new(),
         };
         // The highest slot: the acceptor's listeners are counted from the lowest.
@@ -158,7 +165,11 @@ impl<E: Errands> Control<E> {
                 return Ok(End::HandedOver);
             }
         }
-        Ok(if self.healthy { End::Orderly } else { End::Failed })
+        Ok(match self.healthy {
+            true if self.replaced => End::HandedOver,
+            true => End::Orderly,
+            false => End::Failed,
+        })
     }
 
     /// What follows from what has changed, once for all of it.
@@ -244,9 +255,10 @@ impl<E: Errands> Control<E> {
             }
             Report::Tapped(tapped) => self.tell_admin(|admin, house| admin.tapped(reactor, &tapped, house)),
             // What was still under way when a phase was cut short says nothing about the next one.
+            Report::Retired if self.phase == Phase::Retiring => self.one_less(reactor),
             Report::Drained if self.phase == Phase::Draining => self.one_less(reactor),
             Report::Failed if self.phase == Phase::Failing => self.one_less(reactor),
-            Report::Drained | Report::Failed => {}
+            Report::Retired | Report::Drained | Report::Failed => {}
             Report::Ended(as_told) => self.ended(reactor, as_told),
         }
     }
@@ -313,7 +325,9 @@ impl<E: Errands> Control<E> {
                 }
             }
             Ok(Signal::SIGUSR1) => self.errands.rotate(),
-            Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Serving => self.next_phase(reactor),
+            Ok(Signal::SIGTERM | Signal::SIGINT) if matches!(self.phase, Phase::Serving | Phase::Retiring) => {
+                self.next_phase(reactor);
+            }
             // Whoever asks twice is in a hurry.
             Ok(Signal::SIGTERM | Signal::SIGINT) if self.phase == Phase::Draining => self.next_phase(reactor),
             _ => {}
@@ -324,7 +338,13 @@ impl<E: Errands> Control<E> {
     fn next_phase(&mut self, reactor: &mut Reactor) {
         self.awaited = self.lines.len();
         match self.phase {
-            Phase::Serving => {
+            // Nothing is left that would have to be drained.
+            Phase::Retiring if self.acceptor.open() == 0 => {
+                self.order_all(|| Order::Stop);
+                self.phase = Phase::Stopping;
+                reactor.arm(LAST_WORDS, Timer::Stop as u64);
+            }
+            Phase::Serving | Phase::Retiring => {
                 msf_core::log!(
                     Level::Info,
                     LOG,
@@ -436,7 +456,7 @@ mod tests {
             None
         }
         fn rotate(&mut self) {}
-        fn spawn_successor(&mut self) -> Result<Child, String> {
+        fn spawn_successor(&mut self, _drain: bool) -> Result<Child, String> {
             Err("nobody can".to_owned())
         }
         fn lock(&mut self) -> &mut Option<OwnedFd> {

@@ -121,6 +121,11 @@ impl Dispatch {
         self.ledgers.values().any(|ledger| ledger.is_awaited(now))
     }
 
+    /// Whether anybody waits for this session.
+    pub fn is_awaited_of(&self, session: u32, now: Moment) -> bool {
+        self.ledgers.get(&session).is_some_and(|ledger| ledger.is_awaited(now))
+    }
+
     /// How many entries all ledgers have.
     pub fn pending(&self) -> usize {
         self.ledgers.values().map(Ledger::len).sum()

@@ -56,6 +56,9 @@ pub enum Order {
     Untap(u32),
     /// Stand still, and do what this hand says until it lets go.
     Hold(Hold),
+    /// Another process takes new connections: end each of yours as soon as nothing is under way on it; report when none
+    /// is left.
+    Retire,
     /// Accept no more requests; report when nobody waits any longer.
     Drain,
     /// Tell everybody who still waits that nobody will answer; report when they have been told.
@@ -89,6 +92,8 @@ pub enum Report {
     Concluded(u32, Concluded),
     /// What a tap has shown.
     Tapped(Tapped),
+    /// After [`Order::Retire`]: no connection is left.
+    Retired,
     /// After [`Order::Drain`]: nobody waits for anything in this reactor any longer.
     Drained,
     /// After [`Order::Fail`]: everybody in this reactor has been told.

@@ -99,6 +99,8 @@ pub struct Broker {
     chatter: Chatter,
     pub(super) inspection: Inspection,
     pub(super) phase: Phase,
+    /// Sessions end as soon as nothing is under way on them.
+    pub(super) retiring: bool,
     /// It stands still as soon as this turn is over.
     pub(super) hold: Option<Hold>,
 }
@@ -158,6 +160,7 @@ impl Broker {
             chatter: Chatter::default(),
             inspection: Inspection::default(),
             phase: Phase::Serving,
+            retiring: false,
             hold: wiring.hold,
         }
     }
@@ -233,6 +236,9 @@ impl Broker {
     /// The same, without a look at any socket.
     pub(super) fn conclude_turn(&mut self, reactor: &mut Reactor) {
         self.run_errands();
+        if self.retiring {
+            self.retire_idle();
+        }
         if self.phase == Phase::Stopping {
             self.close_all();
         }
@@ -249,6 +255,7 @@ impl Broker {
             }
         }
         self.notice_the_drain();
+        self.notice_the_retirement();
         self.flush_reports();
         self.flush_taps();
         self.watch_deadlines(reactor);

@@ -16,9 +16,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const CALLER: u32 = 0x11;
-const LOCAL: u32 = 0x12;
-const REMOTE: u32 = 0x13;
+pub(super) const CALLER: u32 = 0x11;
+pub(super) const LOCAL: u32 = 0x12;
+pub(super) const REMOTE: u32 = 0x13;
 const LIMITS: Limits = Limits {
     payload: 1 << 20,
     outbox_soft: 4 << 20,
@@ -31,10 +31,10 @@ const LIMITS: Limits = Limits {
 };
 
 /// Reactor 0 of two, turned by hand; reactor 1 is only a mailbox of one parcel.
-struct Stage {
-    reactor: Reactor,
-    broker: Broker,
-    orders: Sender<Order>,
+pub(super) struct Stage {
+    pub(super) reactor: Reactor,
+    pub(super) broker: Broker,
+    pub(super) orders: Sender<Order>,
     reports: Receiver<Report>,
     sibling: Receiver<Parcel>,
     counters: Arc<[Counters]>,
@@ -43,7 +43,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    pub(super) fn new() -> Stage {
         let reactor = Reactor::new().unwrap();
         let elsewhere = Reactor::new().unwrap();
         let counters: Arc<[Counters]> = Arc::new([Counters::default(), Counters::default()]);
@@ -66,7 +66,7 @@ impl Stage {
         Stage { reactor, broker, orders, reports, sibling, counters, _parcels: parcels }
     }
 
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         self.broker.turn(&mut self.reactor, Some(Duration::from_millis(20))).unwrap();
     }
 
@@ -87,7 +87,7 @@ impl Stage {
 }
 
 /// Two members of reactor 0 with their logins answered, and a remote id.
-fn two_members(stage: &mut Stage) -> [(UnixStream, Address); 2] {
+pub(super) fn two_members(stage: &mut Stage) -> [(UnixStream, Address); 2] {
     let (mut caller, at) = stage.join(CALLER);
     let (mut other, other_at) = stage.join(LOCAL);
     let remote = Address { reactor: 1, session: 77 };

@@ -75,7 +75,8 @@ impl Broker {
         out.into_parts()
     }
 
-    fn load_from(&mut self, reactor: &mut Reactor, bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    /// Goes on with what [`Broker::save`] has appended in another process.
+    pub fn load_from(&mut self, reactor: &mut Reactor, bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<(), String> {
         let mut from = Reader::new(bytes, descriptors);
         self.restore(&mut from).and_then(|()| from.end()).map_err(|damage| format!("reactor {}: {damage}", self.me))?;
         self.take_up(reactor)
@@ -150,5 +151,120 @@ impl Broker {
         shape_of(|broker: &Broker| &broker.inspection, out);
         shape_of(|broker: &Broker| &broker.posted, out);
         Vec::<Vec<u8>>::shape(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::by_hand::{CALLER, LOCAL, REMOTE, Stage, two_members};
+    use super::*;
+    use crate::core::balance::Dice;
+    use crate::core::message::Peer;
+    use crate::core::order::{Door, Order};
+    use msf_wire::librpc::{HEADER_LEN, Header};
+    use msf_wire::nmid::{DoJob, Params, append_name, conn, pdt};
+    use std::io::{Read, Write};
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::UnixStream;
+
+    /// A reactor with somebody of each kind, and something of each kind under way.
+    fn busy() -> (Stage, Vec<UnixStream>) {
+        let mut stage = Stage::new();
+        let [(mut caller, _), (service, _)] = two_members(&mut stage);
+        let mut adopt = |door| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let peer = Peer::Local { pid: 1, uid: 0 };
+            stage.orders.try_send(Order::Adopt(ours.into(), peer, door)).unwrap();
+            stage.turn();
+            theirs
+        };
+        let (mut worker, mut client) = (adopt(Door::Nmid), adopt(Door::Nmid));
+        let (mut http, mut half) = (adopt(Door::Http), adopt(Door::Librpc));
+        let call = |to, seq| Header { timeout: 60_000, ..Header::request(CALLER, to, 0x26, seq) }.encode();
+        caller.write_all(&[call(LOCAL, 1), call(REMOTE, 2)].concat()).unwrap();
+        let mut names = Vec::new();
+        append_name(&mut names, conn::WORKER, pdt::W_SET_NAME, b"W");
+        append_name(&mut names, conn::WORKER, pdt::W_ADD_FUNC, b"F");
+        worker.write_all(&names).unwrap();
+        let mut jobs = Vec::new();
+        let params = Params::untyped(b"\x81\xa1a\x01");
+        (0..3).for_each(|_| DoJob { function: b"12/0x26", params }.append_to(&mut jobs));
+        client.write_all(&jobs).unwrap();
+        http.write_all(b"POST /call/G HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{\"a").unwrap();
+        half.write_all(&call(LOCAL, 3)[..17]).unwrap();
+        (0..4).for_each(|_| stage.turn());
+        (stage, vec![caller, service, worker, client, http, half])
+    }
+
+    fn parts(stage: &mut Stage) -> (Vec<u8>, usize) {
+        let (bytes, descriptors) = stage.broker.save();
+        (bytes, descriptors.len())
+    }
+
+    /// A descriptor for each of the sockets that a snapshot has.
+    fn descriptors(count: usize) -> Vec<OwnedFd> {
+        let copy = |peer: BorrowedFd<'_>| peer.try_clone_to_owned().unwrap();
+        (0..count).map(|_| copy(UnixStream::pair().unwrap().0.as_fd())).collect()
+    }
+
+    #[test]
+    fn what_is_saved_loaded_and_saved_again_is_the_same() {
+        let (mut stage, _peers) = busy();
+        let (before, count) = parts(&mut stage);
+        assert_eq!(count, 6);
+        let mut other = Stage::new();
+        other.broker.load_from(&mut other.reactor, &before, descriptors(count)).unwrap();
+        let (after, _) = parts(&mut other);
+        // Tables have no order; what they hold has the same size.
+        assert_eq!((after.len(), other.broker.sessions.len()), (before.len(), 6));
+    }
+
+    #[test]
+    fn a_saved_reactor_goes_on_where_it_stood() {
+        let (mut stage, mut peers) = busy();
+        let mut asked = [0; HEADER_LEN];
+        peers[1].read_exact(&mut asked).unwrap();
+        let (bytes, numbers) = stage.broker.save();
+        let sessions = stage.broker.sessions.iter();
+        let own: Vec<OwnedFd> =
+            sessions.map(|(_, session)| session.socket.as_fd().try_clone_to_owned().unwrap()).collect();
+        assert_eq!(own.len(), numbers.len());
+        let mut other = Stage::new();
+        other.broker.load_from(&mut other.reactor, &bytes, own).unwrap();
+        drop(stage);
+        let head = Header::parse(&asked).unwrap();
+        peers[1].write_all(&head.ack(0, 0).encode()).unwrap();
+        (0..4).for_each(|_| other.turn());
+        let mut answer = [0; HEADER_LEN];
+        peers[0].read_exact(&mut answer).unwrap();
+        assert_eq!(answer, head.ack(0, 0).encode());
+    }
+
+    #[test]
+    fn a_damaged_part_is_refused_or_loaded_and_never_a_panic() {
+        let (mut stage, _peers) = busy();
+        let (bytes, count) = parts(&mut stage);
+        let mut other = Stage::new();
+        let mut load = |bytes: &[u8]| {
+            let loaded = other.broker.load_from(&mut other.reactor, bytes, descriptors(count));
+            other.broker.more.clear();
+            other.broker.dirty.clear();
+            loaded
+        };
+        for length in (0..bytes.len()).step_by(7) {
+            let why = load(&bytes[..length]).unwrap_err();
+            assert!(why.contains("reactor 0: the snapshot is damaged at byte"), "{why}");
+        }
+        let mut dice = Dice::new(5);
+        for _ in 0..4_000 {
+            let mut other = bytes.clone();
+            for _ in 0..=dice.below(3) {
+                let place = dice.below(bytes.len() as u64) as usize;
+                other[place] = dice.below(256) as u8;
+            }
+            let _ = load(&other);
+        }
+        load(&bytes).unwrap();
     }
 }

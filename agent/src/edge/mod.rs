@@ -18,6 +18,7 @@ mod note;
 mod orders;
 mod outbox;
 mod relay;
+mod retiring;
 mod session;
 
 #[cfg(test)]

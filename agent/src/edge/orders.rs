@@ -47,6 +47,7 @@ impl Broker {
             Order::Tap(number, function) => self.tap(number, function),
             Order::Untap(number) => self.untap(number),
             Order::Hold(hold) => self.hold = Some(hold),
+            Order::Retire => self.retiring = true,
             Order::Drain => {
                 self.dispatch.drain();
                 self.phase = Phase::Draining;

@@ -3,7 +3,6 @@
 //! Whoever reads or writes here waits, but never for ever: the streams have a time limit, and nothing is longer than
 //! what was announced before it.
 
-use super::VERSION;
 use msf_core::sys::receive;
 use msf_wire::snapshot::{Damage, Reader, SEAL_LEN, Seal, State, Writer};
 use nix::errno::Errno;
@@ -29,7 +28,7 @@ pub enum Broken {
     /// What came is damaged.
     Damage(Damage),
     /// It has another layout.
-    Version(u32),
+    Version(u32, u32),
     /// So many descriptors came, of so many.
     Descriptors(usize, usize),
 }
@@ -39,7 +38,7 @@ impl fmt::Display for Broken {
         match self {
             Broken::Stream(error) => write!(f, "the connection to the other process: {error}"),
             Broken::Damage(damage) => damage.fmt(f),
-            Broken::Version(found) => write!(f, "the snapshot has layout {found}; {VERSION} was expected"),
+            Broken::Version(found, wanted) => write!(f, "the snapshot has layout {found}; {wanted} was expected"),
             Broken::Descriptors(came, all) => write!(f, "{came} of {all} descriptors have come; see ulimit -n"),
         }
     }
@@ -61,10 +60,10 @@ impl From<Damage> for Broken {
 ///
 /// # Errors
 /// The stream has failed.
-pub fn send(stream: &mut UnixStream, parts: &Vec<Part>, descriptors: &[RawFd]) -> Result<(), Broken> {
+pub fn send(stream: &mut UnixStream, layout: u32, parts: &Vec<Part>, descriptors: &[RawFd]) -> Result<(), Broken> {
     let mut out = Writer::default();
     parts.save(&mut out);
-    stream.write_all(&Seal::of(VERSION, out.bytes(), descriptors.len()).encode())?;
+    stream.write_all(&Seal::of(layout, out.bytes(), descriptors.len()).encode())?;
     for batch in descriptors.chunks(BATCH) {
         send_batch(stream, batch)?;
     }
@@ -86,12 +85,12 @@ fn send_batch(stream: &UnixStream, batch: &[RawFd]) -> io::Result<()> {
 ///
 /// # Errors
 /// It has not come whole, or is no snapshot of ours.
-pub fn receive_all(stream: &mut UnixStream) -> Result<Vec<Came>, Broken> {
+pub fn receive_all(stream: &mut UnixStream, layout: u32) -> Result<Vec<Came>, Broken> {
     let mut seal = [0; SEAL_LEN];
     stream.read_exact(&mut seal)?;
     let seal = Seal::parse(&seal)?;
-    if seal.version != VERSION {
-        return Err(Broken::Version(seal.version));
+    if seal.version != layout {
+        return Err(Broken::Version(seal.version, layout));
     }
     let mut descriptors = receive_descriptors(stream, seal.descriptors as usize)?;
     let mut bytes = Vec::new();
@@ -183,6 +182,7 @@ const LONGEST_WORD: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use super::super::VERSION;
     use super::*;
     use std::fs::File;
     use std::thread;
@@ -195,7 +195,7 @@ mod tests {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let numbers: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         thread::scope(|scope| {
-            let sender = scope.spawn(move || send(&mut ours, &parts, &numbers));
+            let sender = scope.spawn(move || send(&mut ours, VERSION, &parts, &numbers));
             sender.join().unwrap().unwrap();
         });
         theirs
@@ -205,7 +205,7 @@ mod tests {
     fn parts_come_with_their_own_descriptors_however_many() {
         let files = open(450);
         let mut stream = sent(vec![(b"one".to_vec(), 3), (Vec::new(), 0), (b"three".to_vec(), 447)], &files);
-        let parts = receive_all(&mut stream).unwrap();
+        let parts = receive_all(&mut stream, VERSION).unwrap();
         let told: Vec<(&[u8], usize)> = parts.iter().map(|(bytes, own)| (bytes.as_slice(), own.len())).collect();
         assert_eq!(told, [(b"one".as_slice(), 3), (b"".as_slice(), 0), (b"three".as_slice(), 447)]);
     }
@@ -220,19 +220,19 @@ mod tests {
             let (mut ours, mut theirs) = UnixStream::pair().unwrap();
             ours.write_all(&whole[..length]).unwrap();
             drop(ours);
-            assert!(receive_all(&mut theirs).is_err(), "{length} of {}", whole.len());
+            assert!(receive_all(&mut theirs, VERSION).is_err(), "{length} of {}", whole.len());
         }
         // The bytes alone, without the descriptors, are not enough either.
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         ours.write_all(&whole).unwrap();
-        assert!(matches!(receive_all(&mut theirs), Err(Broken::Descriptors(0, 2))));
+        assert!(matches!(receive_all(&mut theirs, VERSION), Err(Broken::Descriptors(0, 2))));
     }
 
     #[test]
     fn another_layout_is_named() {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         ours.write_all(&Seal::of(VERSION + 1, b"", 0).encode()).unwrap();
-        let why = receive_all(&mut theirs).unwrap_err().to_string();
+        let why = receive_all(&mut theirs, VERSION).unwrap_err().to_string();
         assert_eq!(why, format!("the snapshot has layout {}; {VERSION} was expected", VERSION + 1));
     }
 

@@ -12,7 +12,7 @@ use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::roll::Roll;
-use super::service::Service;
+use super::state::Store;
 use super::surroundings::Surroundings;
 use super::teller::{TellerId, Tellers};
 use crate::face::control::{Control, Conversation};
@@ -47,6 +47,7 @@ pub struct Driver {
     pub(super) surroundings: Surroundings,
     pub(super) outputs: Outputs,
     pub(super) groups: Groups,
+    pub(super) store: Store,
     pub(super) roll: Roll,
     /// What has happened and is not dealt with yet.
     events: VecDeque<(Key, Event)>,
@@ -101,6 +102,8 @@ pub enum Due {
     Teller(TellerId),
     /// The command of this teller has had time enough.
     TellerCommand(TellerId),
+    /// It is to be looked whether the process of this service, not our child, still runs.
+    Foster(Key),
 }
 
 /// A timer that runs.
@@ -153,6 +156,7 @@ impl Driver {
             surroundings: setting.surroundings,
             outputs: setting.outputs,
             groups: Groups::default(),
+            store: Store::new(&setting.run_dir),
             roll: Roll::default(),
             events: VecDeque::new(),
             feeding: false,
@@ -176,11 +180,8 @@ impl Driver {
         self.banner(&settings);
         self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
-        for entry in settings.processes {
-            self.roll.add(Service::new(entry));
-        }
-        self.roll.arrange();
-        for key in self.roll.graph.order().to_vec() {
+        let new = self.take_over(reactor, settings.processes);
+        for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
         // Whoever is told may look into the log at once.
@@ -341,8 +342,9 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
-            Some(Due::Teller(id)) => self.go_on(reactor, id),
+            Some(Due::Teller(id)) => self.deliver(reactor, id),
             Some(Due::TellerCommand(id)) => self.end_command(id),
+            Some(Due::Foster(key)) => self.look_after(reactor, key),
             None => {}
         }
         self.settle(reactor);

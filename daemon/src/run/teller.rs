@@ -106,7 +106,7 @@ impl Driver {
             match &mut teller.way {
                 Way::Here { outbox, .. } => {
                     outbox.push(letter.clone());
-                    self.go_on(reactor, id);
+                    self.deliver(reactor, id);
                 }
                 Way::Courier { courier, lost } => {
                     if courier.take(letter.clone()) {
@@ -123,7 +123,7 @@ impl Driver {
     }
 
     /// What waits for this teller goes out, if it is time.
-    pub(super) fn go_on(&mut self, reactor: &mut Reactor, id: TellerId) {
+    pub(super) fn deliver(&mut self, reactor: &mut Reactor, id: TellerId) {
         while let Some(teller) = self.tellers.get_mut(id) {
             let Way::Here { outbox, running: None, .. } = &mut teller.way else { return };
             match outbox.next(Instant::now()) {
@@ -199,7 +199,7 @@ impl Driver {
             token.and_then(|token| self.watched.remove(token));
             patience.into_iter().for_each(|timer| self.disarm(reactor, timer));
         }
-        self.go_on(reactor, id);
+        self.deliver(reactor, id);
         true
     }
 

@@ -15,7 +15,7 @@ use std::io;
 
 as_declared! {
     msf_event_base_new msf_event_base_free msf_event_base_dispatch msf_event_base_wait msf_event_base_signal
-    msf_event_base_loopexit msf_event_new msf_event_add msf_event_del msf_event_free
+    msf_event_base_loopexit msf_event_base_count msf_event_new msf_event_add msf_event_del msf_event_free
 }
 
 pub(crate) type Callback = Option<unsafe extern "C" fn(*mut c_void)>;
@@ -88,6 +88,27 @@ pub(crate) fn errno(error: io::Error) -> Errno {
 unsafe fn handle_of(base: *mut msf_event_base) -> Result<Base<Callbacks>, Errno> {
     // SAFETY: our caller's promise is the callee's.
     unsafe { base_of(base) }.cloned()
+}
+
+/// # Safety
+/// `base` is null or a base that is not freed during the call; both numbers are null or may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_event_base_count(
+    base: *mut msf_event_base,
+    events_out: *mut u32,
+    timers_out: *mut u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: our caller's promise is the callee's.
+        let base = unsafe { base_of(base) }?;
+        for (out, count) in [(events_out, base.events()), (timers_out, base.timers())] {
+            if !out.is_null() {
+                // SAFETY: not null, and our caller says that it may be written.
+                unsafe { out.write(u32::try_from(count).unwrap_or(u32::MAX)) };
+            }
+        }
+        Ok(())
+    })
 }
 
 /// # Safety

@@ -12,7 +12,7 @@ use std::slice;
 
 as_declared! {
     msf_mempool_create_prv msf_mempool_add_slab msf_mempool_alloc msf_mempool_free msf_mempool_get msf_mempool_put
-    msf_mempool_get_bulk msf_mempool_put_bulk msf_mempool_stats msf_mempool_dump msf_mempool_destroy
+    msf_mempool_get_bulk msf_mempool_put_bulk msf_mempool_owner msf_mempool_owned msf_mempool_stats msf_mempool_dump msf_mempool_destroy
 }
 
 #[unsafe(no_mangle)]
@@ -34,6 +34,16 @@ pub extern "C" fn msf_mempool_add_slab(
         let plan = SlabPlan { block: size, least: min, most: max, quantum, align };
         mem::lookup(pool.addr()).ok_or(Errno::EINVAL)?.add_slab(plan)
     })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_mempool_owner(owner: u32) -> u32 {
+    guard_or(0, || Ok(mem::set_owner(owner)))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_mempool_owned(owner: u32) -> u64 {
+    guard_or(0, || Ok(mem::owned(owner)))
 }
 
 /// # Safety

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 as_declared! {
     msf_event_timer_new msf_event_timer_start msf_event_timer_stop msf_event_timer_free msf_timer_init
-    msf_timer_destroy msf_timer_add msf_timer_remove msf_clock_gettime msf_time_sleep
+    msf_timer_destroy msf_timer_add msf_timer_remove msf_timer_count msf_clock_gettime msf_time_sleep
 }
 
 /// The callback of a base's timer.
@@ -188,6 +188,14 @@ impl Call {
     }
 }
 
+#[unsafe(no_mangle)]
+pub extern "C" fn msf_timer_count(from: *const c_void, to: *const c_void) -> c_int {
+    guard_or(-1, || match timers() {
+        Ok(timers) => Ok(c_int::try_from(timers.count(from.addr()..to.addr())).unwrap_or(c_int::MAX)),
+        Err(_) => Ok(0),
+    })
+}
+
 /// # Safety
 /// `fun` is null or may be called with `arg`, on another thread, until the timer is removed.
 #[unsafe(no_mangle)]
@@ -205,7 +213,8 @@ pub unsafe extern "C" fn msf_timer_add(
         let times = times(flag, exe_num)?;
         // As a result it would mean failure.
         let result = Some(timer_id as c_int).filter(|&id| id != -1).ok_or(Errno::EINVAL)?;
-        timers()?.add(timer_id, Duration::from_millis(interval), times, move || call.call());
+        let mark = call.fun as usize;
+        timers()?.add_marked(timer_id, mark, Duration::from_millis(interval), times, move || call.call());
         Ok(result)
     })
 }

@@ -27,7 +27,11 @@ pub struct Base {
 }
 
 #[derive(Debug)]
-struct OwnBase(NonNull<c::msf_event_base>);
+struct OwnBase {
+    base: NonNull<c::msf_event_base>,
+    /// Somebody else frees it.
+    lent: bool,
+}
 
 // SAFETY: of the functions called on it, add, del, signal and loopexit are for any thread by the header's
 // word, dispatch and wait refuse a second thread with EBUSY, and free happens once, with the last handle.
@@ -40,7 +44,15 @@ impl Base {
     pub fn new() -> io::Result<Base> {
         // SAFETY: the function takes nothing.
         let base = non_null(unsafe { c::msf_event_base_new() })?;
-        Ok(Base { shared: Arc::new(OwnBase(base)) })
+        Ok(Base { shared: Arc::new(OwnBase { base, lent: false }) })
+    }
+
+    /// A handle of a base that somebody else frees.
+    ///
+    /// # Safety
+    /// `base` is one, and is not freed before the last clone of this handle and the last event are gone.
+    pub(crate) unsafe fn lent(base: NonNull<c::msf_event_base>) -> Base {
+        Base { shared: Arc::new(OwnBase { base, lent: true }) }
     }
 
     /// Runs closures on this thread until [`exit`](Base::exit).
@@ -95,15 +107,25 @@ impl Base {
         Ok(event)
     }
 
+    /// How many events are armed and how many timers run; exact on the thread that turns it.
+    pub fn count(&self) -> (u32, u32) {
+        let (mut events, mut timers) = (0, 0);
+        // SAFETY: the base lives as long as this handle, and there is room for both numbers.
+        let counted = checked(unsafe { c::msf_event_base_count(self.raw(), &raw mut events, &raw mut timers) });
+        counted.map_or((0, 0), |_| (events, timers))
+    }
+
     pub(crate) fn raw(&self) -> *mut c::msf_event_base {
-        self.shared.0.as_ptr()
+        self.shared.base.as_ptr()
     }
 }
 
 impl Drop for OwnBase {
     fn drop(&mut self) {
-        // SAFETY: the last handle is going, and with it the last event, so nobody can be inside.
-        unsafe { c::msf_event_base_free(self.0.as_ptr()) }
+        if !self.lent {
+            // SAFETY: the last handle is going, and with it the last event, so nobody can be inside.
+            unsafe { c::msf_event_base_free(self.base.as_ptr()) }
+        }
     }
 }
 

@@ -5,16 +5,20 @@
 //! dynamic linker for `libmsf.so.1`, so that it and the C plugins it loads share one log, one set of loops,
 //! one state. It owns no state itself.
 
+pub mod crash;
 pub mod event;
 pub mod ffi;
 pub mod library;
 pub mod log;
+pub mod plugin;
 pub mod process;
 pub mod rest;
 pub mod roster;
 pub mod service;
 pub mod thread;
+pub mod usage;
 
+mod keys;
 mod outcome;
 mod table;
 

@@ -1,7 +1,7 @@
 //! The soak test: callers with one call in flight each, two services answering through libipc, every answer compared
 //! byte by byte; with `--kill-every`, a service is killed with SIGKILL at that interval and started again.
 //!
-//! usage: msf_soak --agent PROGRAM --service PROGRAM [--clients N] [--seconds N] [--payload BYTES] [--kill-every MS]
+//! usage: msf_soak (--agent PROGRAM | --beside RUN_DIR) --service PROGRAM [--clients N] [--seconds N] [--payload BYTES] [--kill-every MS]
 //!
 //! Exit 0 when nothing was wrong, lost or late; 1 otherwise; 2 for wrong usage.
 
@@ -38,6 +38,7 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Plan, String> {
         let number = || value.parse::<u64>().map_err(|_| format!("{option}: expected a number, found \"{value}\""));
         match option.as_str() {
             "--agent" => agent = Some(PathBuf::from(&value)),
+            "--beside" => plan.beside = Some(PathBuf::from(&value)),
             "--service" => service = Some(PathBuf::from(&value)),
             "--clients" => plan.clients = number()? as u32,
             "--seconds" => plan.length = Duration::from_secs(number()?),
@@ -47,7 +48,11 @@ fn plan(mut words: impl Iterator<Item = String>) -> Result<Plan, String> {
             _ => return Err(format!("unknown option {option}")),
         }
     }
-    plan.agent = agent.ok_or("--agent is missing")?;
+    match (agent, &plan.beside) {
+        (Some(agent), None) => plan.agent = agent,
+        (None, Some(_)) => {}
+        _ => return Err("expected one of --agent and --beside".to_owned()),
+    }
     plan.service = service.ok_or("--service is missing")?;
     Ok(plan)
 }

@@ -7,15 +7,23 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// Everything started, and where. Dropping it kills what still runs and removes the directory.
+/// Everything started, and where. Dropping it kills what still runs and removes the directory; a broker that ran before,
+/// and its directory, are somebody else's.
 pub struct House {
     dir: PathBuf,
     service: PathBuf,
-    agent: Child,
+    agent: Option<Child>,
     services: Vec<(u32, Child)>,
 }
 
 impl House {
+    /// Starts the services beside the broker that runs in `dir`.
+    pub fn beside(dir: &Path, service: &Path) -> Result<House, String> {
+        let mut house = House { dir: dir.to_owned(), service: service.to_owned(), agent: None, services: Vec::new() };
+        house.start_services()?;
+        Ok(house)
+    }
+
     /// Starts the broker, waits until it listens, and starts the services.
     pub fn start(agent: &Path, service: &Path) -> Result<House, String> {
         let dir = std::env::temp_dir().join(format!("msf-soak-{}", std::process::id()));
@@ -24,13 +32,18 @@ impl House {
         fs::write(&conf, "net_enable=false\n").map_err(|e| format!("cannot write {}: {e}", conf.display()))?;
         let agent = Self::command(&dir, agent).arg("-c").arg(&conf).spawn();
         let agent = agent.map_err(|e| format!("cannot start the agent: {e}"))?;
-        let mut house = House { dir, service: service.to_owned(), agent, services: Vec::new() };
+        let mut house = House { dir, service: service.to_owned(), agent: Some(agent), services: Vec::new() };
         house.wait_for_socket()?;
-        for id in SERVICES {
-            let child = house.spawn_service(id)?;
-            house.services.push((id, child));
-        }
+        house.start_services()?;
         Ok(house)
+    }
+
+    fn start_services(&mut self) -> Result<(), String> {
+        for id in SERVICES {
+            let child = self.spawn_service(id)?;
+            self.services.push((id, child));
+        }
+        Ok(())
     }
 
     /// Where the broker listens.
@@ -50,9 +63,10 @@ impl House {
     /// Stops the broker as an operator would; it must leave with exit code 0.
     pub fn stop(&mut self) -> Result<(), String> {
         self.end_services();
-        let asked = Command::new("kill").arg("-TERM").arg(self.agent.id().to_string()).status();
+        let Some(agent) = &mut self.agent else { return Ok(()) };
+        let asked = Command::new("kill").arg("-TERM").arg(agent.id().to_string()).status();
         asked.map_err(|e| format!("cannot signal the agent: {e}"))?;
-        let status = self.agent.wait().map_err(|e| format!("cannot wait for the agent: {e}"))?;
+        let status = agent.wait().map_err(|e| format!("cannot wait for the agent: {e}"))?;
         if status.success() { Ok(()) } else { Err(format!("the agent ended with {status}")) }
     }
 
@@ -71,7 +85,7 @@ impl House {
     fn wait_for_socket(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while UnixStream::connect(self.socket()).is_err() {
-            if let Ok(Some(status)) = self.agent.try_wait() {
+            if let Some(Ok(Some(status))) = self.agent.as_mut().map(Child::try_wait) {
                 return Err(format!("the agent ended before it listened: {status}"));
             }
             if Instant::now() > deadline {
@@ -93,8 +107,10 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.end_services();
-        let _ = self.agent.kill();
-        let _ = self.agent.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+        if let Some(agent) = &mut self.agent {
+            let _ = agent.kill();
+            let _ = agent.wait();
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 }

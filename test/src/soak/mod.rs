@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 pub struct Plan {
     /// The broker's program.
     pub agent: PathBuf,
+    /// The run directory of a broker that runs already, instead of that.
+    pub beside: Option<PathBuf>,
     /// The service's program; called with its id.
     pub service: PathBuf,
     /// Connections, each with one call in flight.
@@ -36,6 +38,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             agent: PathBuf::new(),
+            beside: None,
             service: PathBuf::new(),
             clients: 64,
             length: Duration::from_secs(30),
@@ -60,7 +63,10 @@ pub struct Kill {
 
 /// Runs `plan` and says what happened.
 pub fn run(plan: &Plan) -> Result<Report, String> {
-    let mut house = House::start(&plan.agent, &plan.service)?;
+    let mut house = match &plan.beside {
+        Some(dir) => House::beside(dir, &plan.service)?,
+        None => House::start(&plan.agent, &plan.service)?,
+    };
     wait_until_answered(&house)?;
     let stop = AtomicBool::new(false);
     let (calls, kills) = thread::scope(|scope| {

@@ -54,6 +54,16 @@ impl Admin {
         <(Vec<KeptCall>, Vec<KeptTap>, u32)>::shape(out);
     }
 
+    /// Appends the listener.
+    pub fn save_listener(&self, out: &mut Writer) {
+        self.guests.save_listener(out);
+    }
+
+    /// Ends: the listener is another process's.
+    pub fn let_go(self, reactor: &Reactor) {
+        self.guests.let_go(reactor);
+    }
+
     /// The socket's file is ours from here on.
     pub fn keep(&mut self) {
         self.guests.keep();

@@ -3,8 +3,8 @@
 //! Until the successor says `take` everything goes on beside it. From there to the end the control thread attends to
 //! nothing else: it makes the reactors stand still, lets every report and order that is under way arrive, saves,
 //! sends, and waits for one word, each within a time limit. Whatever fails, the reactors are let go of and nothing has
-//! changed; a successor that has not said itself that it failed is killed first, so that it cannot wake up later and
-//! believe that it is the agent.
+//! changed; a successor that has not said itself that it failed is told so first, or killed, so that it cannot wake up
+//! later and believe that it is the agent.
 
 use super::super::admin::{House, Wish};
 use super::super::answers;
@@ -33,7 +33,15 @@ pub struct Change {
     child: Option<Child>,
     /// The connection of whoever wants to take our place.
     successor: Option<Token>,
+    /// It reads another layout, and may have the sockets alone.
+    only_sockets: bool,
     until: Instant,
+}
+
+impl Change {
+    fn expected(asker: Option<Token>, child: Option<Child>) -> Change {
+        Change { asker, child, successor: None, only_sockets: false, until: Instant::now() + COMING }
+    }
 }
 
 impl<E: Errands> Control<E> {
@@ -42,8 +50,8 @@ impl<E: Errands> Control<E> {
         let wishes = self.admin.as_mut().map(super::Admin::take_wishes).unwrap_or_default();
         for (token, wish) in wishes {
             let done = match wish {
-                Wish::Upgrade => self.begin_upgrade(reactor, token),
-                Wish::Succeed(layout) => self.meet_successor(reactor, token, layout),
+                Wish::Upgrade { drain } => self.begin_upgrade(reactor, token, drain),
+                Wish::Succeed { layout, drain } => self.meet_successor(reactor, token, layout, drain),
                 Wish::Take => self.let_take(reactor, token),
             };
             if let Err(why) = done {
@@ -52,11 +60,11 @@ impl<E: Errands> Control<E> {
         }
     }
 
-    fn begin_upgrade(&mut self, reactor: &mut Reactor, asker: Token) -> Result<(), String> {
+    fn begin_upgrade(&mut self, reactor: &mut Reactor, asker: Token, drain: bool) -> Result<(), String> {
         self.may_change()?;
-        let child = self.errands.spawn_successor()?;
+        let child = self.errands.spawn_successor(drain)?;
         msf_core::log!(Level::Info, LOG, "upgrade: process {} is to take over", child.pid());
-        self.expect(reactor, Change { asker: Some(asker), child: Some(child), successor: None, until: until() });
+        self.expect(reactor, Change::expected(Some(asker), Some(child)));
         Ok(())
     }
 
@@ -74,23 +82,24 @@ impl<E: Errands> Control<E> {
     }
 
     /// Somebody wants to take our place.
-    fn meet_successor(&mut self, reactor: &mut Reactor, token: Token, layout: u32) -> Result<(), String> {
+    fn meet_successor(&mut self, reactor: &mut Reactor, token: Token, layout: u32, drain: bool) -> Result<(), String> {
         match &self.change {
             // Whoever starts it himself, as msf_daemon does, need not have asked us.
             None => {
                 self.may_change()?;
-                self.expect(reactor, Change { asker: None, child: None, successor: None, until: until() });
+                self.expect(reactor, Change::expected(None, None));
             }
             Some(Change { successor: Some(_), .. }) => return self.may_change(),
             Some(_) => {}
         }
-        if layout != VERSION {
+        if layout != VERSION && !drain {
             let why = format!("the new msf_agent reads snapshots of layout {layout}, this one writes layout {VERSION}");
             self.give_up(reactor, &why);
             return Err(why);
         }
         if let Some(change) = &mut self.change {
             change.successor = Some(token);
+            change.only_sockets = layout != VERSION;
         }
         let welcome = answers::welcome(self.lines.len(), self.started);
         self.tell(reactor, token, &welcome);
@@ -106,7 +115,19 @@ impl<E: Errands> Control<E> {
         let Some(mut stream) = socket.map(UnixStream::from) else { return Ok(()) };
         let pid = getsockopt(&stream, PeerCredentials).map_or(0, |peer| peer.pid());
         let asker = self.change.as_ref().and_then(|change| change.asker);
-        match self.hand_over(reactor, &mut stream, asker) {
+        let only_sockets = self.change.as_ref().is_some_and(|change| change.only_sockets);
+        let handed = prepare(&stream).and_then(|()| match only_sockets {
+            true => self.hand_over_sockets(&mut stream),
+            false => self.hand_over(reactor, &mut stream, asker),
+        });
+        match handed {
+            Ok(()) if only_sockets => {
+                self.errands.succeeded(pid);
+                let answer = answers::replaced(pid, self.acceptor.open());
+                asker.into_iter().for_each(|asker| self.tell(reactor, asker, &answer));
+                self.change = None;
+                self.retire(reactor);
+            }
             Ok(()) => {
                 self.errands.succeeded(pid);
                 self.phase = Phase::HandedOver;
@@ -128,19 +149,12 @@ impl<E: Errands> Control<E> {
         stream: &mut UnixStream,
         asker: Option<Token>,
     ) -> Result<(), Failed> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
         let (began, until) = (clock::monotonic()?, Instant::now() + PATIENCE);
         self.hold_all(until)?;
         self.settle_all(reactor, until)?;
         let (parts, descriptors) = self.save_all(began, asker, until)?;
-        passage::send(stream, &parts, &descriptors)?;
-        match passage::hear(stream)? {
-            Word::Ready => {}
-            Word::Refused(why) => return Err(Failed { why, is_told: true }),
-            word => return Err(format!("the new msf_agent says {word:?}").into()),
-        }
+        passage::send(stream, VERSION, &parts, &descriptors)?;
+        self.await_ready(stream)?;
         // Whoever ends or reloads us just now has meant us.
         let signals = self.signals.take();
         if !signals.is_empty() {
@@ -148,6 +162,15 @@ impl<E: Errands> Control<E> {
             return Err("a signal came in between".to_owned().into());
         }
         Ok(passage::say(stream, &Word::Go)?)
+    }
+
+    /// The other one has everything.
+    pub(super) fn await_ready(&self, stream: &mut UnixStream) -> Result<(), Failed> {
+        match passage::hear(stream)? {
+            Word::Ready => Ok(()),
+            Word::Refused(why) => Err(Failed { why, is_told: true }),
+            word => Err(format!("the new msf_agent says {word:?}").into()),
+        }
     }
 
     /// Every reactor stands still.
@@ -251,7 +274,7 @@ impl<E: Errands> Control<E> {
 }
 
 /// Why the successor is not the agent.
-struct Failed {
+pub(super) struct Failed {
     why: String,
     /// It knows that itself.
     is_told: bool,
@@ -271,8 +294,10 @@ impl From<io::Error> for Failed {
 
 impl From<Broken> for Failed {
     fn from(broken: Broken) -> Failed {
+        // At the end of its stream it is dead.
+        let dead = [ErrorKind::UnexpectedEof, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
         let why = match &broken {
-            Broken::Stream(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Broken::Stream(error) if dead.contains(&error.kind()) => {
                 "the new msf_agent has ended while it took over".to_owned()
             }
             Broken::Stream(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -280,26 +305,28 @@ impl From<Broken> for Failed {
             }
             _ => broken.to_string(),
         };
-        // At the end of its stream it is dead.
-        let is_told = matches!(&broken, Broken::Stream(error) if error.kind() == ErrorKind::UnexpectedEof);
+        let is_told = matches!(&broken, Broken::Stream(error) if dead.contains(&error.kind()));
         Failed { why, is_told }
     }
 }
 
-/// Whoever does not know that it is not the agent must not find out later: it may have all it needs by then.
+/// Whoever does not know that it is not the agent must not find that out too late: it may have all it needs by then.
+/// A word that was sent comes before anything else it can see; one that cannot be sent is replaced by a signal.
 fn fence(stream: &mut UnixStream, pid: i32, failed: &Failed) {
     if failed.is_told {
         return;
     }
     let told = passage::say(stream, &Word::No(failed.why.clone()));
     // Its end of the connection is open, so the number is still its own.
-    if pid > 0 && (told.is_err() || passage::is_open(stream)) {
+    if told.is_err() && pid > 0 && passage::is_open(stream) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
-fn until() -> Instant {
-    Instant::now() + COMING
+fn prepare(stream: &UnixStream) -> Result<(), Failed> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream.set_write_timeout(Some(PATIENCE))?)
 }
 
 /// How long a successor may take to read its settings and be ready to take over.

@@ -35,6 +35,14 @@ pub struct Handed {
 
 state! { struct Handed { began, asker, pid, lock } }
 
+impl Handed {
+    /// How long the reactors have stood still by now.
+    pub fn standstill(&self) -> Duration {
+        let now = clock::monotonic().unwrap_or(self.began);
+        Duration::from_nanos(now.saturating_sub(self.began))
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -128,16 +136,13 @@ impl<E: Errands> Control<E> {
     }
 
     /// It is ours from here on.
-    pub fn begin(&mut self, reactor: &mut Reactor, handed: Handed) -> Taken {
+    pub fn begin(&mut self, reactor: &mut Reactor, handed: Handed, standstill: Duration) -> Taken {
         *self.errands.lock() = handed.lock;
-        self.acceptor.keep();
-        self.admin.iter_mut().for_each(Admin::keep);
+        self.keep();
         // Whoever was asked whether it lives is asked again: the answer may have gone to nobody.
         for address in self.registry.probed_now() {
             self.order(address.reactor, Order::Probe(address.session));
         }
-        let now = clock::monotonic().unwrap_or(handed.began);
-        let standstill = Duration::from_nanos(now.saturating_sub(handed.began));
         let taken = Taken { from: handed.pid, standstill, connections: self.acceptor.open() };
         if let Some(asker) = handed.asker {
             let answer = answers::upgraded(handed.pid, std::process::id(), standstill, taken.connections);
@@ -145,6 +150,12 @@ impl<E: Errands> Control<E> {
         }
         self.finish();
         taken
+    }
+
+    /// The sockets' files are ours from here on.
+    pub fn keep(&mut self) {
+        self.acceptor.keep();
+        self.admin.iter_mut().for_each(Admin::keep);
     }
 
     /// Where connections are accepted.

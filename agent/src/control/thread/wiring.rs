@@ -45,11 +45,11 @@ pub trait Errands {
     fn reload(&mut self) -> Option<Reloaded>;
     /// SIGUSR1: opens the log file anew.
     fn rotate(&mut self);
-    /// Starts another process that is to take our place.
+    /// Starts another process that is to take our place; if `drain`, even where the connections must stay here.
     ///
     /// # Errors
     /// Why there is none, in a sentence.
-    fn spawn_successor(&mut self) -> Result<Child, String>;
+    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String>;
     /// The lock that says that nobody else is the agent.
     fn lock(&mut self) -> &mut Option<OwnedFd>;
     /// That process is the agent now.

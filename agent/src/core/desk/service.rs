@@ -67,6 +67,11 @@ impl Desk {
         job.caller.map_or(Settled::Unwanted, Settled::Due)
     }
 
+    /// Whether the service of `session` has calls to answer.
+    pub fn is_asked(&self, session: u32) -> bool {
+        self.services.get(&session).is_some_and(|service| !service.calls.is_empty())
+    }
+
     /// The service's connection has ended.
     pub fn service_left(&mut self, session: u32) {
         let Some(service) = self.services.remove(&session) else { return };

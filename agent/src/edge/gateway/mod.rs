@@ -65,6 +65,12 @@ impl Visitor {
         self.closing.is_some() || (!self.last && self.open() < MOST_OPEN)
     }
 
+    /// Whether it stands between two requests, or between two messages.
+    pub fn is_between(&self) -> bool {
+        self.decoder.stage() == http::Stage::Idle
+            && self.socket.as_ref().is_none_or(|socket| !socket.decoder.is_within())
+    }
+
     /// Whether it has become a WebSocket.
     pub fn is_socket(&self) -> bool {
         self.socket.is_some()

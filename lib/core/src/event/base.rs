@@ -205,6 +205,11 @@ impl<H: Handler> Base<H> {
         self.shared.waker.wake();
     }
 
+    /// How many events are armed.
+    pub fn events(&self) -> usize {
+        self.shared.table().count()
+    }
+
     /// Removes every event, drops the jobs that wait, ends a dispatch that runs on another thread and waits until that
     /// has left. The events stay valid and may be armed elsewhere.
     pub fn close(&self) {

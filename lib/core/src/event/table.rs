@@ -104,6 +104,11 @@ impl<H: Copy> Table<H> {
         self.entries.remove(token);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.entries.iter().count()
+    }
+
     /// Forgets everybody.
     pub fn clear(&mut self) {
         self.entries = Slots::default();

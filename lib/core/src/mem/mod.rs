@@ -29,7 +29,7 @@ pub use huge::{HUGE_PAGE, HugePages, page_size, unmap};
 pub use local::{at_hand, get, get_many, keep_at_hand, put, put_many};
 pub use near::{Near, Pages};
 pub use owned::{Chunk, OwnedPool};
-pub use pool::{Block, Flags, Pool, create, destroy, free, lookup};
+pub use pool::{Block, Flags, Pool, create, destroy, free, lookup, owned, set_owner};
 pub use ring::Ring;
 pub use slab::SlabPlan;
 pub use statistics::SlabStatistics;

@@ -13,6 +13,7 @@ use super::source::Source;
 use super::statistics::SlabStatistics;
 use crate::sys::node;
 use nix::errno::Errno;
+use std::cell::Cell;
 use std::fmt::Write;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,9 +90,10 @@ pub fn create(node_id: i32, flags: Flags) -> Result<usize, Errno> {
         return Err(Errno::ENOMEM);
     }
     if place == pools.len() {
-        pools.push(Entry { pool: None, turn: 0 });
+        pools.push(Entry { pool: None, turn: 0, owner: 0 });
     }
     let entry = pools.get_mut(place).ok_or(Errno::ENOMEM)?;
+    entry.owner = OWNER.get();
     entry.turn = entry.turn.wrapping_add(1) & POOL_TURNS as u32;
     let pool = Pool::new(flags, wish, place, entry.turn);
     for plan in PLANS {
@@ -106,6 +108,22 @@ pub fn create(node_id: i32, flags: Flags) -> Result<usize, Errno> {
 pub fn lookup(handle: usize) -> Option<Arc<Pool>> {
     let place = (handle & 0x3fff).checked_sub(1)?;
     by_place(place).filter(|pool| pool.handle() == handle)
+}
+
+/// Pools that this thread makes from now on belong to `owner`, whatever that stands for; 0 is nobody. Gives the one before.
+pub fn set_owner(owner: u32) -> u32 {
+    OWNER.replace(owner)
+}
+
+/// How many bytes the pools of `owner` have for their blocks.
+pub fn owned(owner: u32) -> u64 {
+    let pools: Vec<Arc<Pool>> = {
+        let pools = POOLS.read().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().filter(|entry| entry.owner == owner).filter_map(|entry| entry.pool.clone()).collect()
+    };
+    let bytes =
+        |pool: &Arc<Pool>| pool.statistics().iter().map(|size| size.block as u64 * size.allocated as u64).sum::<u64>();
+    pools.iter().map(bytes).sum()
 }
 
 /// Unmaps every block of the pool, also those that are out. False when there is no such pool.
@@ -247,6 +265,8 @@ impl Pool {
 struct Entry {
     pool: Option<Arc<Pool>>,
     turn: u32,
+    /// Of the thread that made it.
+    owner: u32,
 }
 
 fn by_place(place: usize) -> Option<Arc<Pool>> {
@@ -268,6 +288,10 @@ fn node(id: i32) -> Result<u32, Errno> {
 
 static POOLS: RwLock<Vec<Entry>> = RwLock::new(Vec::new());
 static DESTROYED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static OWNER: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Most slabs of a pool.
 const MOST_SLABS: usize = 6;

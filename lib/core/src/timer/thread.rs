@@ -12,6 +12,7 @@ use crate::sys::starting;
 use slab::Slab;
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -77,6 +78,8 @@ struct Entry {
     /// How many more times; `None` for ever.
     left: Option<u32>,
     armed: TimerId,
+    /// Whose it is, in a number of the caller's own.
+    mark: usize,
     /// `None` while it runs.
     handler: Option<Handler>,
 }
@@ -107,6 +110,23 @@ impl TimerThread {
         times: Option<u32>,
         handler: impl FnMut() -> Keep + Send + 'static,
     ) {
+        self.add_marked(number, 0, interval, times, handler);
+    }
+
+    /// How many timers have a mark in `marks`, one that runs for the last time included.
+    pub fn count(&self, marks: Range<usize>) -> usize {
+        self.shared.lock().entries.iter().filter(|(_, entry)| marks.contains(&entry.mark)).count()
+    }
+
+    /// [`TimerThread::add`] for whoever wants to count his own later.
+    pub fn add_marked(
+        &self,
+        number: u32,
+        mark: usize,
+        interval: Duration,
+        times: Option<u32>,
+        handler: impl FnMut() -> Keep + Send + 'static,
+    ) {
         let interval = interval.max(Duration::from_millis(1));
         let now = Instant::now();
         let due = now.checked_add(interval).unwrap_or(now + NEVER);
@@ -117,7 +137,7 @@ impl TimerThread {
         let handler: Handler = Arc::new(Mutex::new(handler));
         let place = state.entries.vacant_key();
         let armed = state.timers.arm(due, place as u64);
-        state.entries.insert(Entry { number, interval, due, left: times, armed, handler: Some(handler) });
+        state.entries.insert(Entry { number, interval, due, left: times, armed, mark, handler: Some(handler) });
         state.by_number.entry(number).or_default().push(place);
         drop(state);
         self.shared.news.notify_one();

@@ -174,6 +174,11 @@ impl<H: Handler> Base<H> {
         }
     }
 
+    /// How many timers run. Exact on the thread that turns the base; elsewhere what that has noted since is missing.
+    pub fn timers(&self) -> usize {
+        self.shared.clock.running(self.address())
+    }
+
     /// Tells bases apart as long as they live.
     pub fn address(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
@@ -340,6 +345,14 @@ impl<H: Handler> Clock<H> {
     }
 
     /// A new timer, and whether it is the first one of this base.
+    fn running(&self, base: usize) -> usize {
+        let mut state = self.state();
+        let Some(state) = state.as_mut() else { return 0 };
+        state.take_over(base);
+        state.file();
+        state.wheel.running()
+    }
+
     fn take(&self, base: usize, handler: H::Timer) -> (u32, bool) {
         let mut state = self.state();
         let state = state.get_or_insert_with(|| Box::new(State::new(Instant::now())));

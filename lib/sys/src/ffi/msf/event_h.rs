@@ -45,6 +45,7 @@ unsafe extern "C" {
     pub fn msf_event_base_wait(base: *mut msf_event_base) -> c_int;
     pub fn msf_event_base_signal(base: *mut msf_event_base);
     pub fn msf_event_base_loopexit(base: *mut msf_event_base);
+    pub fn msf_event_base_count(base: *mut msf_event_base, events_out: *mut u32, timers_out: *mut u32) -> c_int;
     pub fn msf_event_new(
         fd: c_int,
         read_cb: Option<unsafe extern "C" fn(args: *mut c_void)>,
@@ -65,6 +66,7 @@ unsafe extern "C" {
     pub fn msf_event_timer_free(timer: *mut msf_event_timer);
     pub fn msf_timer_init() -> c_int;
     pub fn msf_timer_destroy();
+    pub fn msf_timer_count(from: *const c_void, to: *const c_void) -> c_int;
     pub fn msf_timer_add(
         timer_id: c_uint,
         interval_ms: c_int,

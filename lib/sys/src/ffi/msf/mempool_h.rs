@@ -58,6 +58,8 @@ unsafe extern "C" {
         quantum: size_t,
         align: c_int,
     ) -> c_int;
+    pub fn msf_mempool_owner(owner: u32) -> u32;
+    pub fn msf_mempool_owned(owner: u32) -> u64;
     pub fn msf_mempool_alloc(pool: *mut msf_mempool, len: size_t, mem: *mut msf_reg_mem) -> c_int;
     pub fn msf_mempool_free(mem: *mut msf_reg_mem);
     pub fn msf_mempool_get(pool: *mut msf_mempool, len: size_t) -> *mut c_void;
