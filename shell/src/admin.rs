@@ -12,6 +12,7 @@ use crate::work::{Limit, Outcome, Silence, Work, failure, wait};
 use msf_conf::tree::{self, Map, Value};
 use msf_sys::event::{Base, Event};
 use msf_sys::log::Level;
+use msf_sys::rest::HostThread;
 use msf_sys::service::Answer;
 use msf_sys::thread;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -95,6 +96,7 @@ fn admit(listener: &UnixListener, desk: &Desk, guests: &Arc<AtomicUsize>) {
         guests.fetch_add(1, Ordering::Relaxed);
         let (desk, leaving) = (desk.clone(), Arc::clone(guests));
         let begun = thread::spawn("msf_shell:admin", move || {
+            let _host = HostThread::this();
             // A guest who is gone has nothing to complain about.
             let _ = converse(&stream, &desk);
             leaving.fetch_sub(1, Ordering::Relaxed);

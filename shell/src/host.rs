@@ -15,9 +15,11 @@ use crate::routes::Routes;
 use crate::signals::Signals;
 use crate::staging;
 use msf_conf::shell::Shell;
+use msf_sys::crash;
 use msf_sys::event::Base;
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About, Refused};
+use msf_sys::rest::HostThread;
 use msf_sys::roster::Roster;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,9 +49,12 @@ pub fn run(settings: Shell, caller: &mut Caller) -> Result<Ending, String> {
     if caller.waits() {
         process::daemonize(true, true).map_err(|e| format!("cannot detach: {e}"))?;
     }
+    let _host = HostThread::this();
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     log::init_default(&identity)
         .map_err(|e| format!("cannot open {identity}.log in {}: {e}", folder("MSF_LOG_DIR", "the log folder")))?;
+    let log = process::log_dir().and_then(|folder| crash::watch(&folder.join(format!("{identity}.log"))));
+    say(log.map_err(|e| format!("the end of this process may have no last words: {e}")));
     process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");

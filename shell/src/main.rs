@@ -159,7 +159,7 @@ fn describe(settings: &Shell) -> String {
     let Shell { name, author, version, desc, .. } = settings;
     let mut text = format!("name:    {name}\nauthor:  {author}\nversion: {version}\ndesc:    {desc}\n");
     for service in &settings.services {
-        text += &format!("service: {} from {}\n", service.name, service.library);
+        text += &format!("service: {service}\n");
     }
     text
 }

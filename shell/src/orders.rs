@@ -4,6 +4,7 @@
 use crate::change::Report;
 use crate::keeper::Keeper;
 use msf_conf::tree::{Map, Value};
+use msf_sys::rest::HostThread;
 use msf_sys::thread;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +65,7 @@ impl AtWork {
         let (tell, failures) = mpsc::channel();
         let hurry = Arc::clone(&keeper.house.hurry);
         thread::spawn("msf_shell:keep", move || {
+            let _host = HostThread::this();
             while let Ok(Order::Do(what, answer)) = take.recv() {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {

@@ -6,6 +6,7 @@
 
 use crate::MODULE;
 use crate::work::{self, Outcome, Place, Then, Work};
+use msf_sys::crash::HandlerStack;
 use msf_sys::event::Base;
 use msf_sys::library::{self, Library};
 use msf_sys::log::Level;
@@ -132,7 +133,7 @@ impl Image {
         self.opened.retain(|one| now.contains(one));
         let (events, timers) = self.base.get().map_or((0, 0), Base::count);
         Usage {
-            code: self.library.ranges(),
+            code: self.library.code(),
             runner: gettid().as_raw(),
             events,
             timers,
@@ -187,10 +188,14 @@ impl Runner {
         let (told, loaded) = mpsc::channel();
         let base = Arc::new(OnceLock::new());
         let its = Arc::clone(&base);
+        let name = name.to_owned();
         let thread = thread::spawn(&format!("svc:{name}"), move || {
             usage::own_pools(owner);
+            // Without it, a stack that overflows has no last words.
+            let _stack = HandlerStack::new();
             match load(&plan) {
-                Ok(library) => {
+                Ok(mut library) => {
+                    library.belongs_to(&name);
                     let _ = told.send(Ok(()));
                     let mut image = Image { library, services: Vec::new(), base: its, owner, opened: Vec::new() };
                     image.run(&orders);

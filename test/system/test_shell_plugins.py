@@ -480,6 +480,44 @@ class Misbehaviour(PluginCase):
         self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
         self.ends(self.shell(self.config({"svc_name": "a", "svc_libs": "liba.so"})))
 
+    def test_two_plugins_with_a_function_of_one_name_have_each_their_own(self):
+        for name, number in (("a", 1), ("b", 2)):
+            source = self.house.folder / f"{name}.c"
+            source.write_text(f"""
+                #include <msf_svc.h>
+                s32 helper(void);
+                s32 helper(void) {{ return {number}; }}
+                s32 shared_state = {number};
+                static s32 ask(void *data, u32 len) {{ (void)data, (void)len; return 10 * helper() + shared_state; }}
+                struct msf_svc {name} = {{ .msg_handler = ask }};
+            """)
+            self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-Wno-missing-declarations")
+        config = self.config(*({"svc_name": name, "svc_libs": f"lib{name}.so"} for name in "ab"))
+        child = self.shell(config)
+        codes = [json.loads(self.ask(config, "call", name, "msg_handler", "--json"))["code"] for name in "ab"]
+        self.assertEqual(codes, [11, 22])
+        self.ends(child)
+
+    def test_where_the_run_folder_is_mounted_noexec_the_copy_is_in_memory(self):
+        config = self.config(self.counter("a", "LOOP"), self.plugin("b"))
+        script = f"mount -t tmpfs -o noexec,mode=700 none {self.house.run} && exec {program('msf_shell')} -c {config}"
+        if self.house.call(["unshare", "-r", "-m", "true"]).returncode != 0:
+            self.skipTest("no namespaces of one's own here")
+        child = self.house.start(["unshare", "-r", "-m", "sh", "-c", script])
+        wait_for("the start", lambda: "2 services are started" in self.log_text() or child.poll() is not None)
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        for name in "ab":
+            self.assertRegex(maps, rf"/memfd:\.msf_shell\.trial\.generation\.{name}\.1\.\d+\.so \(deleted\)")
+        run = f"/proc/{child.pid}/root{self.house.run}"
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            peer.connect(f"{run}/msf_shell.trial.sock")
+            with peer.makefile() as reader:
+                for verb, said in (("upgrade", "is upgraded to generation 2, with its state"), ("unload", "is unmapped")):
+                    peer.sendall((json.dumps({"verb": verb, "service": "a"}) + "\n").encode())
+                    self.assertIn(said, reader.readline())
+        self.assertEqual(self.house.end(child)[0], 0)
+
     def test_the_original_may_be_overwritten_or_truncated_while_it_runs(self):
         config = self.config(self.counter("a"))
         child = self.shell(config)
@@ -510,6 +548,56 @@ def rust(package):
 
 
 BUILT = {}
+
+
+class LastWords(PluginCase):
+    """A plugin that ends the process is named in the log, and the signal does what it does."""
+
+    SLOTS = {
+        "SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;",
+        "SIGABRT": "abort();",
+        "SIGFPE": "volatile int zero = 0; return 7 / zero;",
+        "SIGILL": "__builtin_trap();",
+        "stack": "return deeper(0);",
+        "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;",
+    }
+
+    def test_a_fault_in_a_plugin_is_told_by_its_name(self):
+        for name, body in self.SLOTS.items():
+            with self.subTest(name=name):
+                source = self.house.folder / "bad.c"
+                source.write_text("#include <pthread.h>\n#include <stdlib.h>\n#include <string.h>\n#include <msf_svc.h>\n"
+                                  "s32 deeper(int depth);\n"
+                                  "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth, 4096); "
+                                  "return room[depth & 7] == 99 ? 1 : deeper(depth + 1) + room[1]; }\n"
+                                  "void *crash(void *arg);\n"
+                                  "void *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n"
+                                  f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                                  "struct msf_svc bad = { .msg_handler = work };\n")
+                self.house.compile(source, self.house.folder / "libbad.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                                   "-Wno-unused-function", "-Wno-return-type")
+                config = self.config({"svc_name": "bad", "svc_libs": "libbad.so"}, self.counter("b"))
+                child = self.shell(config)
+                self.assertIn("has ended before it answered", self.ask(config, "call", "bad", "msg_handler", code=1))
+                status = child.wait(10)
+                sign = {"stack": signal.SIGSEGV, "thread": signal.SIGSEGV}.get(name) or getattr(signal, name)
+                self.assertEqual(status, -sign)
+                said = child.stderr.read()
+                words = rf"msf_shell: {signal.Signals(sign).name} in service bad, at its code \+ 0x[0-9a-f]+, thread 'svc:bad'"
+                self.assertRegex(said, words)
+                self.assertRegex(self.log_text(), words)
+                for file in (*self.house.run.iterdir(), *self.house.log.iterdir()):
+                    file.unlink()
+
+    def test_a_panic_that_leaves_rust_and_an_abort_are_told(self):
+        config = self.config(Rust.hostile(self))
+        for command in ("abort", "overflow"):
+            child = self.shell(config)
+            self.ask(config, "call", "hostile", command, "x", code=1)
+            self.assertLess(child.wait(10), 0)
+            self.assertIn("in service hostile, at its code", child.stderr.read())
+            for file in self.house.run.iterdir():
+                file.unlink()
 
 
 class Rust(PluginCase):

@@ -17,8 +17,8 @@ impl Driver {
         let Some(running) = &mut service.running else { return false };
         let end = match running.child.collect() {
             Ok(None) => return false,
-            Ok(Some(exit)) => End::Exit(exit),
-            Err(e) => End::Unknown(e),
+            Ok(Some(end)) => end,
+            Err(e) => End::Unknown(e.to_string()),
         };
         service.log_end(&end, at);
         let token = service.running.take().and_then(|running| running.token);
@@ -59,12 +59,13 @@ impl Driver {
             Watched::Attempt(attempt) if attempt.pid() == Some(pid) => Some(token),
             _ => None,
         });
-        match probe {
-            Some(token) => {
+        match (probe, self.tellers.of_pid(pid)) {
+            (Some(token), _) => {
                 self.attempted(reactor, token);
                 true
             }
-            None => reap(pid).is_ok_and(|exit| exit.is_some()),
+            (None, Some(teller)) => self.command_ended(reactor, teller),
+            (None, None) => reap(pid).is_ok_and(|exit| exit.is_some()),
         }
     }
 }

@@ -4,13 +4,17 @@
 //! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
 //! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
 
+mod adopt;
 mod cgroup;
 mod chance;
 mod change;
 mod collect;
+pub mod courier;
 mod desk;
 pub mod driver;
 mod fit;
+pub mod journal;
+mod kin;
 mod notice;
 mod order;
 pub mod outputs;
@@ -20,4 +24,7 @@ mod reload;
 mod roll;
 mod service;
 mod start;
+mod state;
 pub mod surroundings;
+mod tell;
+mod teller;

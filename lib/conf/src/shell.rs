@@ -281,6 +281,11 @@ mod tests {
         assert_eq!(service[0].config, r#"{"a":null,"b":[1,"x"]}"#);
         assert!(service[0].with_loop && service[0].optional && service[1].config == "{}");
         assert_eq!(service[0].patience.stop.as_millis(), 5);
+        let shown = service[0].to_string();
+        assert_eq!(
+            shown,
+            r#"a from liba.so, with a loop, optional, start within 60000 ms, stop within 5 ms, config {"a":null,"b":[1,"x"]}"#
+        );
         assert_eq!((service[1].patience.start, service[2].patience), (None, Patience::default()));
         for bad in [r#", "config": 1"#, r#", "loop": 1"#, r#", "stop_timeout_ms": 0"#, r#", "after": "a""#] {
             assert!(three("", bad, "").unwrap_err().to_string().contains("proc_svcs[1]."), "{bad}");

@@ -5,6 +5,7 @@
 //! dynamic linker for `libmsf.so.1`, so that it and the C plugins it loads share one log, one set of loops,
 //! one state. It owns no state itself.
 
+pub mod crash;
 pub mod event;
 pub mod ffi;
 pub mod library;

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
+use crate::crash::{self, Owned};
 use crate::ffi::msf as c;
 use crate::outcome::{c_string, non_null};
 use crate::rest::AtRest;
@@ -20,6 +21,8 @@ use crate::rest::AtRest;
 pub struct Library {
     handle: NonNull<c_void>,
     mapped_as: PathBuf,
+    /// For the last words of the process.
+    owned: Option<Owned>,
 }
 
 // SAFETY: the loader's functions may be called from any thread.
@@ -34,7 +37,12 @@ impl Library {
         // SAFETY: the name is terminated; that the constructors are what the operator takes them for is the operator's
         // word, who wrote the name into the configuration.
         let handle = non_null(unsafe { c::msf_load_dynamic(name.as_ptr()) })?;
-        Ok(Library { handle, mapped_as: mapped_as.to_owned() })
+        Ok(Library { handle, mapped_as: mapped_as.to_owned(), owned: None })
+    }
+
+    /// If the process ends in its code, it was `name`.
+    pub fn belongs_to(&mut self, name: &str) {
+        self.owned = Some(crash::own(name, &self.code()));
     }
 
     /// The address of a symbol.
@@ -44,9 +52,9 @@ impl Library {
         NonNull::new(unsafe { libc::dlsym(self.handle.as_ptr(), name.as_ptr()) })
     }
 
-    /// The addresses its file is mapped at.
-    pub fn ranges(&self) -> Vec<Range<usize>> {
-        mappings(&self.mapped_as)
+    /// The addresses of its code. Not of its data: an address in there may lie about anywhere, and runs nothing.
+    pub fn code(&self) -> Vec<Range<usize>> {
+        mappings(&self.mapped_as, |rights| rights.contains(&b'x'))
     }
 
     /// The loader's handle, for `g_proc`.
@@ -58,11 +66,11 @@ impl Library {
     /// destroyed, or the library's own wish, keep it.
     pub fn close(self, rest: AtRest) -> bool {
         if rest.is_of(self.handle()) {
-            crate::keys::delete(&self.ranges());
+            crate::keys::delete(&self.code());
             // SAFETY: the handle is open and given back once; nothing of the library runs or will be called, says `rest`.
             unsafe { libc::dlclose(self.handle.as_ptr()) };
         }
-        mappings(&self.mapped_as).is_empty()
+        mappings(&self.mapped_as, |_| true).is_empty()
     }
 }
 
@@ -85,13 +93,14 @@ pub fn libmsf_has(name: &str) -> bool {
     !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null()
 }
 
-/// Where a file is mapped now, also one that has no name any longer.
-pub fn mappings(path: &Path) -> Vec<Range<usize>> {
+/// Where a file is mapped now with such rights, also one that has no name any longer.
+fn mappings(path: &Path, rights: impl Fn(&[u8]) -> bool) -> Vec<Range<usize>> {
     let Ok(maps) = fs::read("/proc/self/maps") else { return Vec::new() };
     let wanted = path.as_os_str().as_bytes();
     let of = |line: &[u8]| {
         let (range, name) = line_parts(line)?;
-        (name.strip_suffix(b" (deleted)").unwrap_or(name) == wanted).then_some(range)
+        let this = name.strip_suffix(b" (deleted)").unwrap_or(name) == wanted;
+        (this && rights(line.split(|byte| *byte == b' ').nth(1)?)).then_some(range)
     };
     maps.split(|byte| *byte == b'\n').filter_map(of).collect()
 }

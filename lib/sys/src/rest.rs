@@ -17,6 +17,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::ffi::msf as c;
@@ -75,9 +76,36 @@ impl Found {
     }
 }
 
+/// A thread of the host's that never enters code of a library, as long as this is kept: it need not be looked at, and the
+/// addresses it handles on behalf of others make nobody suspicious.
+#[derive(Debug)]
+pub struct HostThread(i32);
+
+impl HostThread {
+    /// This one.
+    pub fn this() -> HostThread {
+        // SAFETY: the function takes nothing.
+        let tid = unsafe { libc::gettid() };
+        hosts().push(tid);
+        HostThread(tid)
+    }
+}
+
+impl Drop for HostThread {
+    fn drop(&mut self) {
+        hosts().retain(|tid| *tid != self.0);
+    }
+}
+
+fn hosts() -> MutexGuard<'static, Vec<i32>> {
+    static HOSTS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+    HOSTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The process before a library was loaded.
 pub struct Before {
-    threads: Vec<i32>,
+    /// With the time each began: numbers come again.
+    threads: Vec<(i32, u64)>,
     handlers: Vec<(i32, libc::sigaction)>,
 }
 
@@ -85,17 +113,19 @@ impl Before {
     /// As it is now.
     pub fn now() -> Before {
         let handlers = (1..=LAST_SIGNAL).filter_map(|signal| Some((signal, handler(signal)?))).collect();
-        Before { threads: threads(), handlers }
+        let threads = threads().into_iter().filter_map(|tid| Some((tid, began(tid)?))).collect();
+        Before { threads, handlers }
     }
 
     /// Looks whether nobody runs `library`'s code but, maybe, the calling thread.
     pub fn look(&self, library: &Library) -> (Option<AtRest>, Vec<Found>) {
-        let code = library.ranges();
+        let code = library.code();
         let mut found: Vec<Found> = self.handlers.iter().filter_map(|left| put_back(left, &code)).collect();
         // Before the threads: a timer that fires meanwhile is seen on one of them.
         found.extend(Some(timers(&code)).filter(|count| *count > 0).map(Found::Timers));
+        let mut seen = hosts().clone();
         // SAFETY: the function takes nothing.
-        let mut seen = vec![unsafe { libc::gettid() }];
+        seen.push(unsafe { libc::gettid() });
         loop {
             // One that has ended while others were looked at may have started another before.
             let fresh: Vec<i32> = threads().into_iter().filter(|tid| !seen.contains(tid)).collect();
@@ -110,10 +140,15 @@ impl Before {
     }
 
     fn look_at(&self, tid: i32, code: &[Range<usize>]) -> Option<Found> {
+        let is_older = || began(tid).is_some_and(|began| self.threads.contains(&(tid, began)));
+        // The log's writer is older than any library, and handles nothing but bytes.
+        if comm(tid) == LOG_WRITER && is_older() {
+            return None;
+        }
         match inside(tid, code) {
             Some(true) => Some(Found::Thread { tid, name: comm(tid) }),
             Some(false) => None,
-            None if self.threads.contains(&tid) || !exists(tid) => None,
+            None if is_older() || !exists(tid) => None,
             None => Some(Found::Busy { tid, name: comm(tid) }),
         }
     }
@@ -136,7 +171,8 @@ fn timers(code: &[Range<usize>]) -> usize {
 
 /// The threads that are in `code`, as far as can be told.
 pub fn residents(code: &[Range<usize>]) -> Vec<i32> {
-    threads().into_iter().filter(|tid| inside(*tid, code) == Some(true)).collect()
+    let hosts = hosts().clone();
+    threads().into_iter().filter(|tid| !hosts.contains(tid) && inside(*tid, code) == Some(true)).collect()
 }
 
 /// The numbers of this process' threads.
@@ -149,6 +185,13 @@ pub fn threads() -> Vec<i32> {
 pub fn comm(tid: i32) -> String {
     fs::read_to_string(format!("/proc/self/task/{tid}/comm"))
         .map_or_else(|_| "?".to_owned(), |name| name.trim_end().into())
+}
+
+/// When a thread began, in the kernel's ticks since it came up itself.
+fn began(tid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok()?;
+    // The name in brackets may hold anything; what is meant is the twentieth word behind it.
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 fn exists(tid: i32) -> bool {
@@ -253,6 +296,7 @@ fn log_failure(signal: i32) -> Option<Found> {
     None
 }
 
+const LOG_WRITER: &str = "msf-log";
 const LAST_SIGNAL: i32 = 64;
 const ATTEMPTS: u32 = 12;
 const CHUNK: usize = 64 << 10;

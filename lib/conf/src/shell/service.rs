@@ -3,6 +3,7 @@
 use super::{PATH, text};
 use crate::ConfError;
 use crate::json::Object;
+use std::fmt;
 use std::time::Duration;
 
 /// Bytes of a service's name, which is the name of an exported variable.
@@ -104,6 +105,30 @@ impl Service {
     /// Every service it goes up after.
     pub fn predecessors(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().chain(&self.after).map(String::as_str)
+    }
+}
+
+/// What `-k parse` shows of it.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.name, self.library)?;
+        for (word, names) in [("requires", &self.requires), ("after", &self.after)] {
+            if !names.is_empty() {
+                write!(f, ", {word} {}", names.join(" "))?;
+            }
+        }
+        if self.with_loop {
+            write!(f, ", with a loop")?;
+        }
+        if self.optional {
+            write!(f, ", optional")?;
+        }
+        match self.patience.start {
+            Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,
+            None => write!(f, ", start without limit")?,
+        }
+        write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod child;
 mod claim;
+pub mod crash;
 mod daemon;
 mod ending;
+mod foster;
 mod identity;
 mod image;
 mod limits;
@@ -17,6 +19,7 @@ pub use child::{Child, Exit, ended, reap, wait};
 pub use claim::{Claim, Held, claim, holder};
 pub use daemon::{Ready, daemonize};
 pub use ending::{Ended, Ending};
+pub use foster::{Birth, Fate, Foster, boot};
 pub use identity::Identity;
 pub use limits::{NO_LIMIT, allow_core_dumps, limit, set_limit, set_soft_limit};
 pub use notice::{Notice, Notices};
