@@ -160,6 +160,7 @@ fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Resu
     while !driver.done() {
         reactor.turn(&mut driver, None)?;
     }
+    driver.finish();
     log!(Level::Info, "DAEMON", "everything is stopped");
     // Before the claim goes: whoever waits for that may clear the place away.
     let _ = msf_core::log::flush();

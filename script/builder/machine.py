@@ -57,6 +57,8 @@ NEEDS = {
         Need("nats-server", "nats-server"),
         Need("gearmand", "gearman-job-server"),
         Need("wrk", "wrk"),
+        Need("s6-svscan", "s6"),
+        Need("runsvdir", "runit"),
     ],
 }
 

@@ -117,9 +117,14 @@ class Processes(DaemonCase):
         self.ends(daemon)
 
     def test_without_descriptors_for_more_the_daemon_goes_on_and_recovers(self):
+        self.configure(self.sleeper())
+        # It raises its own limit at the start, so it is lowered afterwards.
+        daemon = self.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 64)))
+        self.assertIn("Max open files            24                   64",
+                      Path(f"/proc/{self.status('one')['pid']}/limits").read_text())
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (24, 64))
         self.configure(*(self.sleeper(f"p{i}") for i in range(40)))
-        daemon = self.house.start([program("msf_daemon"), "-c", self.file], stdout=subprocess.DEVNULL,
-                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 64)))
+        self.call("reload")
         wait_for("the log to tell", lambda: "Too many open files" in self.log())
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (64, 64))
         wait_for("all up", lambda: self.call("status").returncode == 0

@@ -22,6 +22,16 @@ impl Tally {
     /// No deaths.
     pub const NONE: Tally = Tally { taken: 0, refilling_since: None, delays: 0 };
 
+    /// What it consists of: taken from the bucket, since when that refills, delays.
+    pub fn parts(self) -> (u32, Option<Instant>, u32) {
+        (self.taken, self.refilling_since, self.delays)
+    }
+
+    /// The tally that consists of these.
+    pub fn of_parts(taken: u32, refilling_since: Option<Instant>, delays: u32) -> Tally {
+        Tally { taken, refilling_since, delays }
+    }
+
     /// A death at `now` after `up` of being up: when to start again. `chance` spreads delays, so that processes which
     /// died together do not come back together; it only ever shortens them, by up to a quarter.
     pub fn death(self, law: &Restart, now: Instant, up: Duration, chance: u8) -> (Tally, Duration) {

@@ -1,6 +1,7 @@
 //! The one place that every change of a process's phase passes through. Whoever wants to know of changes (the log,
 //! those who wait for others, events, alarms, metrics) is called from here.
 
+use super::adopt::is_lasting;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
 use crate::face::status::span;
@@ -46,10 +47,16 @@ impl Change {
 impl Driver {
     /// Called with the service in its new phase, before the actions that come with it are done.
     pub(super) fn changed(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
+        if let Some(service) = self.roll.get_mut(key) {
+            service.touched = true;
+        }
         if change.from == Phase::Starting {
             self.forget_readying(reactor, key);
         }
         self.record(key, change);
+        if is_lasting(change.to) {
+            self.remember(key);
+        }
         self.tell_others(reactor, key, change);
     }
 

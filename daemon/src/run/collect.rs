@@ -17,8 +17,8 @@ impl Driver {
         let Some(running) = &mut service.running else { return false };
         let end = match running.child.collect() {
             Ok(None) => return false,
-            Ok(Some(exit)) => End::Exit(exit),
-            Err(e) => End::Unknown(e),
+            Ok(Some(end)) => end,
+            Err(e) => End::Unknown(e.to_string()),
         };
         service.log_end(&end, at);
         let token = service.running.take().and_then(|running| running.token);

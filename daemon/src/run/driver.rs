@@ -11,7 +11,7 @@ use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::roll::Roll;
-use super::service::Service;
+use super::state::Store;
 use super::surroundings::Surroundings;
 use crate::face::control::{Control, Conversation};
 use crate::law::life::{Action, Event, Phase, step};
@@ -44,6 +44,7 @@ pub struct Driver {
     pub(super) surroundings: Surroundings,
     pub(super) outputs: Outputs,
     pub(super) groups: Groups,
+    pub(super) store: Store,
     pub(super) roll: Roll,
     /// What has happened and is not dealt with yet.
     events: VecDeque<(Key, Event)>,
@@ -82,6 +83,8 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// It is to be looked whether the process of this service, not our child, still runs.
+    Foster(Key),
 }
 
 /// A timer that runs.
@@ -132,6 +135,7 @@ impl Driver {
             surroundings: setting.surroundings,
             outputs: setting.outputs,
             groups: Groups::default(),
+            store: Store::new(&setting.run_dir),
             roll: Roll::default(),
             events: VecDeque::new(),
             feeding: false,
@@ -149,11 +153,8 @@ impl Driver {
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
         self.version = settings.version;
-        for entry in settings.processes {
-            self.roll.add(Service::new(entry));
-        }
-        self.roll.arrange();
-        for key in self.roll.graph.order().to_vec() {
+        let new = self.take_over(reactor, settings.processes);
+        for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
         // Whoever is told may look into the log at once.
@@ -307,6 +308,7 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Foster(key)) => self.look_after(reactor, key),
             None => {}
         }
         self.settle(reactor);

@@ -4,6 +4,7 @@
 //! own beside it that adds an `impl Driver`, one variant of [`driver::Watched`] (a descriptor) or [`driver::Due`] (a
 //! time), and feeds [`crate::law::life::Event`]s. Every change of a process's phase passes through `change`.
 
+mod adopt;
 mod cgroup;
 mod chance;
 mod change;
@@ -11,6 +12,7 @@ mod collect;
 mod desk;
 pub mod driver;
 mod fit;
+mod kin;
 mod notice;
 mod order;
 pub mod outputs;
@@ -20,4 +22,5 @@ mod reload;
 mod roll;
 mod service;
 mod start;
+mod state;
 pub mod surroundings;

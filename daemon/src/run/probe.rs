@@ -4,7 +4,6 @@
 use super::driver::{Driver, Key, Watched};
 use super::ready::Gift;
 use super::surroundings::Surroundings;
-use libc::SIGKILL;
 use msf_conf::daemon::{Launch, Probe};
 use msf_core::event::{Reactor, Token};
 use msf_core::process::Child;
@@ -92,7 +91,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Way::Command(child) = &self.way {
-            let _ = child.signal(SIGKILL);
+            let _ = child.kill();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Carries out what concerns it alone: signals, its records in the log, its row of the table.
 
 use super::driver::{MODULE, Timer};
+use super::kin::Kin;
 use super::ready::Readying;
 use super::surroundings::Unstartable;
 use crate::face::status::{Last, Row, span};
@@ -12,10 +13,9 @@ use msf_conf::daemon::Process;
 use msf_core::event::Token;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Child, Exit};
+use msf_core::process::{Birth, Exit};
 use nix::sys::signal::Signal;
 use std::fmt;
-use std::io;
 use std::time::{Duration, Instant};
 
 /// A process of the configuration, or one that was and is being stopped.
@@ -33,8 +33,12 @@ pub struct Service {
     pub timer: Option<Timer>,
     /// What will tell that it is ready, while it starts.
     pub readying: Option<Readying>,
+    /// Whether anything has become of it yet.
+    pub touched: bool,
     /// What it was held for the last time it was looked, in words.
     pub missing: String,
+    /// Marks the environment of the process that was made last.
+    pub mark: String,
     /// What it says of itself.
     pub says: Option<String>,
     /// How it ended the last time.
@@ -49,7 +53,9 @@ pub struct Service {
 #[derive(Debug)]
 pub struct Running {
     /// The process.
-    pub child: Child,
+    pub child: Kin,
+    /// Its number and its time of birth.
+    pub birth: Option<Birth>,
     /// None where SIGCHLD has to do.
     pub token: Option<Token>,
 }
@@ -61,8 +67,17 @@ pub enum End {
     Exit(Exit),
     /// It never did.
     Unstartable(Unstartable),
-    /// It is gone, and the kernel would not say how.
-    Unknown(io::Error),
+    /// As a daemon before us has put it.
+    Told {
+        /// In words.
+        reason: String,
+        /// The exit code, if that was it.
+        code: Option<i32>,
+        /// The signal's number, if that was it.
+        signal: Option<i32>,
+    },
+    /// It is gone, and nobody says how; why not.
+    Unknown(String),
 }
 
 impl Service {
@@ -75,7 +90,9 @@ impl Service {
             running: None,
             timer: None,
             readying: None,
+            touched: false,
             missing: String::new(),
+            mark: String::new(),
             says: None,
             last: None,
             leaving: false,
@@ -185,12 +202,20 @@ impl Service {
 impl End {
     /// The exit code, if that was it.
     pub fn code(&self) -> Option<i32> {
-        if let End::Exit(Exit::Code(code)) = self { Some(*code) } else { None }
+        match self {
+            End::Exit(Exit::Code(code)) => Some(*code),
+            End::Told { code, .. } => *code,
+            _ => None,
+        }
     }
 
     /// The signal's number, if that was it.
     pub fn signal(&self) -> Option<i32> {
-        if let End::Exit(Exit::Signal { number, .. }) = self { Some(*number) } else { None }
+        match self {
+            End::Exit(Exit::Signal { number, .. }) => Some(*number),
+            End::Told { signal, .. } => *signal,
+            _ => None,
+        }
     }
 
     /// Whether it ended as one that has done its work.
@@ -204,7 +229,8 @@ impl fmt::Display for End {
         match self {
             End::Exit(exit) => exit.fmt(f),
             End::Unstartable(reason) => reason.fmt(f),
-            End::Unknown(error) => write!(f, "gone, nobody knows how: {error}"),
+            End::Told { reason, .. } => f.write_str(reason),
+            End::Unknown(why) => write!(f, "gone, nobody knows how: {why}"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Starting one process: what it is given, where it writes to, and how its end is learned.
 
+use super::adopt::MARK;
 use super::driver::{Driver, Key, MODULE, Watched};
+use super::kin::Kin;
 use super::ready::Readying;
 use super::service::{End, Running};
 use super::surroundings::Unstartable;
@@ -16,8 +18,12 @@ impl Driver {
     pub(super) fn spawn(&mut self, reactor: &mut Reactor, key: Key) -> Vec<Event> {
         match self.start_process(key) {
             Ok(child) => {
-                self.watch_end(reactor, key, child);
+                self.watch_end(reactor, key, Kin::Own(child));
                 let ready = self.await_readiness(reactor, key);
+                if !ready {
+                    // Else it is up in a moment, and is written down then.
+                    self.remember(key);
+                }
                 let ready = ready.then(|| Event::Ready(Instant::now()));
                 [Event::Spawned].into_iter().chain(ready).collect()
             }
@@ -31,10 +37,17 @@ impl Driver {
     }
 
     fn start_process(&mut self, key: Key) -> Result<Child, Unstartable> {
+        let mark: String = (0..8).map(|_| format!("{:02x}", self.chance.draw())).collect();
+        if let Some(service) = self.roll.get_mut(key) {
+            service.mark.clone_from(&mark);
+        }
+        // Before there is anything to be found.
+        self.remember(key);
         // The phase that asked for it belongs to a service that is there.
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         let start = || self.surroundings.start(&service.entry.launch, gift);
         let child = self.outputs.lent(&service.entry.name, start)?;
@@ -45,7 +58,7 @@ impl Driver {
     }
 
     /// Through its pidfd where the kernel has one; else SIGCHLD tells.
-    fn watch_end(&mut self, reactor: &Reactor, key: Key, child: Child) {
+    pub(super) fn watch_end(&mut self, reactor: &mut Reactor, key: Key, child: Kin) {
         let mut token = self.watched.insert(Watched::Process(key)).filter(|_| child.pidfd().is_some());
         let Some(service) = self.roll.get_mut(key) else { return };
         if let (Some(watch), Some(pidfd)) = (token, child.pidfd())
@@ -55,6 +68,11 @@ impl Driver {
             self.watched.remove(watch);
             token = None;
         }
-        service.running = Some(Running { child, token });
+        let birth = child.birth();
+        let unwatched = token.is_none() && matches!(child, Kin::Foster(_));
+        service.running = Some(Running { child, birth, token });
+        if unwatched {
+            self.look_after(reactor, key);
+        }
     }
 }

@@ -10,11 +10,18 @@ use std::path::Path;
 
 const DAEMON: &str = r#"{
     "msf_author": "libmsf", "msf_version": "v1.0", "msf_desc": "broker and shell", "stop_timeout_ms": 700, "version": 1,
+    "defaults": { "env": { "A": "b" }, "rlimits": { "nofile": [64, 128], "core": "unlimited" }, "nice": 3, "user": "x",
+        "groups": ["y", "7"], "capabilities": ["CAP_NET_RAW", "chown"], "umask": "0027", "wait_for": ["/dev/null"],
+        "cpu_affinity": "0-3,8", "scheduling": { "class": "rr", "priority": 9 }, "cgroup": { "memory_max": 65536 } },
     "msf_procs": [
-        { "proc_idx": 0, "proc_name": "msf_agent", "proc_path": "msf_agent", "proc_conf": "msf_agent.conf" },
+        { "proc_idx": 0, "proc_name": "msf_agent", "proc_path": "msf_agent", "proc_conf": "msf_agent.conf",
+          "ready": { "by": "tcp", "address": "127.0.0.1:6808", "timeout_ms": 500, "interval_ms": 20 } },
+        { "proc_idx": 2, "proc_name": "probe", "proc_path": "x", "after": ["msf_agent"], "numa_node": 0,
+          "ready": { "by": "exec", "command": ["test", "-e", "/run/x"] }, "cpu_affinity": [0, 1], "group": 5 },
         { "proc_idx": 1, "proc_name": "msf_shell", "proc_path": "/bin/msf_shell", "args": ["-x", "\u00e9"],
           "env": { "MSF_PLUGIN_PATH": "/opt/plugins" }, "working_directory": "/srv", "stop_timeout_ms": 8000,
-          "restart": { "immediate": 3 } }
+          "stop_signal": "SIGINT", "requires": ["msf_agent"], "ready": { "by": "fd", "fd": 4 }, "wait_retry_ms": 50,
+          "restart": { "immediate": 3, "policy": "on-failure" } }
     ],
     "restart": { "immediate": 10, "refill_ms": 10000, "delay_ms": 100, "delay_max_ms": 10000, "reset_ms": 60000 }
 }"#;
@@ -101,7 +108,11 @@ const PIECES: &[&str] = &[
     "10.0.0.0/8",
     "function.a.in_flight=",
 ];
-const EACH: usize = 20_000;
+
+/// How many of each; `MSF_MUTATIONS` asks for more.
+fn each() -> usize {
+    std::env::var("MSF_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
+}
 
 /// xorshift: the same sequence in every run.
 struct Random(u64);
@@ -143,7 +154,8 @@ impl Random {
 fn attack<T>(text: &str, seed: u64, parse: impl Fn(&str) -> Result<T, ConfError>, check: impl Fn(&T)) {
     let mut random = Random(seed);
     let (mut accepted, mut keys) = (0, 0);
-    for _ in 0..EACH {
+    let each = each();
+    for _ in 0..each {
         let broken = random.broken(text);
         match parse(&broken) {
             Ok(settings) => {
@@ -161,7 +173,7 @@ fn attack<T>(text: &str, seed: u64, parse: impl Fn(&str) -> Result<T, ConfError>
         }
     }
     // The mutations must reach all three ends, or they would test the JSON reader only.
-    assert!(accepted > EACH / 100 && keys > EACH / 100, "{accepted} accepted, {keys} complaints about a key");
+    assert!(accepted > each / 100 && keys > each / 100, "{accepted} accepted, {keys} complaints about a key");
 }
 
 #[test]
@@ -175,7 +187,9 @@ fn no_daemon_file_breaks_the_reader() {
             assert!(strings.chain([&process.launch.path]).all(|text| !text.contains('\0')));
             assert!(process.restart.delay <= process.restart.delay_max);
         }
-        let _ = settings.to_string();
+        // What -k parse shows is a configuration again, and the same one.
+        let again = Settings::parse(Path::new("shown.json"), &settings.to_string()).unwrap();
+        assert_eq!(again, Settings { warnings: Vec::new(), ..settings.clone() });
     });
 }
 
@@ -252,6 +266,6 @@ fn long_keys_and_names_cost_no_time() {
     let long = "k".repeat(1_000_000);
     let text = SHELL.replacen('{', &format!("{{\"{long}\": 1,"), 1);
     assert_eq!(Shell::parse(Path::new("x.json"), &text).unwrap().warnings.len(), 1);
-    let text = DAEMON.replacen("\"msf_agent\"", &format!("\"{long}\""), 1);
-    assert_eq!(Settings::parse(Path::new("x.json"), &text).map(|settings| settings.processes.len()).unwrap_or(0), 2);
+    let text = DAEMON.replace("\"msf_agent\"", &format!("\"{long}\""));
+    assert_eq!(Settings::parse(Path::new("x.json"), &text).map(|settings| settings.processes.len()).unwrap_or(0), 3);
 }

@@ -71,6 +71,13 @@ impl Launch {
         self.share.show(into);
     }
 
+    /// All of it, as it is written.
+    pub fn shown(&self) -> Value {
+        let mut shown = Map::new();
+        self.show(&mut shown);
+        Value::Object(shown)
+    }
+
     /// The file handed over with `-c`, made absolute: relative ones are meant from `folder`.
     pub fn conf_in(&self, folder: &Path) -> Option<PathBuf> {
         self.conf.as_ref().map(|conf| folder.join(conf))

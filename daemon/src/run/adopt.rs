@@ -1,0 +1,247 @@
+//! What a daemon before us has left running is taken over: nobody is started twice, nobody's counters are lost.
+//!
+//! A process is the same when its number and its time of birth are, in the same run of the machine. One that was just
+//! being made when the daemon died has no number in the file; it has a mark in its environment.
+
+use super::driver::{Driver, Due, Key, MODULE};
+use super::kin::Kin;
+use super::ready::Readying;
+use super::service::{End, Service};
+use super::state::{Record, monotonic};
+use crate::law::life::{Event, Life, Next, Phase, Reason};
+use crate::law::tally::Tally;
+use msf_conf::daemon::{Order, Process, Ready, Stop, Told};
+use msf_core::crypto::crc32;
+use msf_core::event::Reactor;
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Birth, Foster};
+use nix::unistd::{Pid, getpgid};
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+impl Driver {
+    /// Every service of the file, as it was; those that are new are returned. What runs and is in the file no more
+    /// becomes a service that is to stop.
+    pub(super) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
+        let mut before = self.store.read();
+        let marked = find_marked(&before);
+        for (name, birth) in marked {
+            before.entry(name).and_modify(|record| record.process = Some(birth));
+        }
+        // Until it is decided what becomes of each, what was known stays known: we may die here as well.
+        self.store.renew(before.values().cloned());
+        let mut restored = Vec::new();
+        for entry in entries {
+            let record = before.remove(&entry.name);
+            let key = self.roll.add(Service::new(entry));
+            restored.push((key, record));
+        }
+        for record in before.into_values().filter(|record| record.process.is_some()) {
+            let key = self.roll.add(Service { dismissed: true, ..Service::new(unknown(&record)) });
+            restored.push((key, Some(record)));
+        }
+        self.roll.arrange();
+        let events: Vec<_> = restored
+            .into_iter()
+            .filter_map(|(key, record)| match record {
+                Some(record) => Some((key, self.restore(reactor, key, &record)?)),
+                None => Some((key, Event::WantUp)),
+            })
+            .collect();
+        let (new, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|(_, event)| *event == Event::WantUp);
+        for (key, event) in others {
+            self.feed(reactor, key, event);
+        }
+        let gone: Vec<Key> = self.roll.pairs().filter(|(_, service)| service.dismissed).map(|(key, _)| key).collect();
+        self.want_down(reactor, &gone);
+        new.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// A service as it was; what is to happen to it now, if anything.
+    fn restore(&mut self, reactor: &mut Reactor, key: Key, record: &Record) -> Option<Event> {
+        let service = self.roll.get_mut(key)?;
+        service.life = Life { tally: tally(record), restarts: record.restarts, ..Life::NEW };
+        service.mark.clone_from(&record.mark);
+        // Of one that is to be started there is nothing to be known before it is.
+        service.touched = record.process.is_some() || matches!(record.phase.as_str(), "down" | "waiting");
+        service.last = record.last.as_ref().map(|(reason, code, signal, at)| {
+            (End::Told { reason: reason.clone(), code: *code, signal: *signal }, instant(*at))
+        });
+        let at = Instant::now();
+        let since = record.up_since.map_or(at, instant);
+        match record.process.map(Foster::adopt) {
+            None if record.phase == "down" => None,
+            None if record.phase == "waiting" => {
+                service.life.phase = Phase::Waiting;
+                let after = service.rules.restart.delay;
+                self.arm_phase(reactor, key, after);
+                None
+            }
+            None => Some(Event::WantUp),
+            Some(Ok(Some(foster))) => {
+                let changed = record.launch != service.launch_sum() && !service.dismissed;
+                log!(Level::Info, MODULE, "{}: adopted, pid {}", service.name(), foster.pid());
+                service.life.phase = Phase::Up(since);
+                self.watch_end(reactor, key, Kin::Foster(foster));
+                self.go_on(reactor, key, record, changed)
+            }
+            // It has ended while nobody looked.
+            Some(gone) => {
+                if let Err(e) = gone {
+                    log!(Level::Error, MODULE, "{}: cannot be adopted: {e}", service.name());
+                }
+                service.life.phase = if record.phase == "stopping" {
+                    Phase::Stopping(if record.again { Next::Fresh } else { Next::Down })
+                } else {
+                    Phase::Up(since)
+                };
+                service.last = Some((End::Unknown("while no daemon ran".to_owned()), at));
+                Some(Event::Died { at, clean: false, chance: self.chance.draw() })
+            }
+        }
+    }
+
+    /// One that runs, in the phase it was in.
+    fn go_on(&mut self, reactor: &mut Reactor, key: Key, record: &Record, changed: bool) -> Option<Event> {
+        let service = self.roll.get_mut(key)?;
+        if record.phase == "stopping" {
+            return Some(if record.again || changed { Event::Restart } else { Event::WantDown });
+        }
+        if changed {
+            return Some(Event::Restart);
+        }
+        service.readying = match &service.entry.ready {
+            // The pipe went with the daemon that had its other end: all that is known is that it runs.
+            Ready::AtOnce | Ready::Told { by: Told::Fd { .. }, .. } => None,
+            Ready::Told { by: Told::Notify, .. } => Some(Readying::Notice),
+            Ready::Probed { .. } => Some(Readying::Probe { attempt: None, next: None, wrong: String::new() }),
+        };
+        if record.phase == "up" || service.readying.is_none() {
+            service.readying = None;
+            return None;
+        }
+        service.life.phase = Phase::Starting;
+        if let Some(timeout) = service.rules.start_timeout {
+            self.arm_phase(reactor, key, timeout);
+        }
+        self.await_readiness(reactor, key);
+        None
+    }
+
+    /// Nothing tells of the end of a process that is not our child, on a kernel without pidfds: it is looked for.
+    pub(super) fn look_after(&mut self, reactor: &mut Reactor, key: Key) {
+        if !self.collect(reactor, key) && self.roll.get(key).is_some_and(|service| service.running.is_some()) {
+            self.arm(reactor, LOOK_AGAIN, Due::Foster(key));
+        }
+    }
+
+    /// Writes down what is to be known of one service.
+    pub(super) fn remember(&mut self, key: Key) {
+        let Some(service) = self.roll.get(key) else { return };
+        if self.store.append(&service.record()) {
+            self.remember_all();
+        }
+    }
+
+    fn remember_all(&mut self) {
+        // One that is merely listed is not known to be down.
+        self.store.renew(self.roll.iter().filter(|service| service.touched).map(Service::record));
+    }
+
+    /// Everything is stopped.
+    pub fn finish(&mut self) {
+        self.store.remove();
+    }
+}
+
+impl Service {
+    /// What a daemon after us has to know.
+    pub(super) fn record(&self) -> Record {
+        let (taken, refilling, delays) = self.life.tally.parts();
+        let phase = self.life.phase;
+        Record {
+            name: self.entry.name.clone(),
+            phase: phase.word().to_owned(),
+            again: matches!(phase, Phase::Stopping(next) if next != Next::Down),
+            process: self.running.as_ref().and_then(|running| running.birth),
+            mark: self.mark.clone(),
+            up_since: if let Phase::Up(since) = phase { Some(millis(since)) } else { None },
+            restarts: self.life.restarts,
+            tally: (taken, refilling.map(millis), delays),
+            launch: self.launch_sum(),
+            stop: (self.entry.stop.signal.clone(), self.entry.stop.timeout.as_millis() as u64),
+            last: self.last.as_ref().map(|(end, at)| (end.to_string(), end.code(), end.signal(), millis(*at))),
+        }
+    }
+
+    /// Stands for what it is run with: another one is a reason to start it anew.
+    pub(super) fn launch_sum(&self) -> u32 {
+        crc32(self.entry.launch.shown().to_string().as_bytes())
+    }
+}
+
+/// A service that is in the file no more, as far as it is needed to stop it.
+fn unknown(record: &Record) -> Process {
+    let (signal, timeout) = record.stop.clone();
+    let stop = Stop { signal, timeout: Duration::from_millis(timeout) };
+    Process { name: record.name.clone(), order: Order::default(), stop, ..Process::default() }
+}
+
+fn tally(record: &Record) -> Tally {
+    let (taken, refilling, delays) = record.tally;
+    Tally::of_parts(taken, refilling.map(instant), delays)
+}
+
+/// When it was, by the clock that goes on from one process to the next.
+fn millis(instant: Instant) -> u64 {
+    let ago = u64::try_from(instant.elapsed().as_millis()).unwrap_or(u64::MAX);
+    monotonic().saturating_sub(ago)
+}
+
+fn instant(millis: u64) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_millis(monotonic().saturating_sub(millis))).unwrap_or(now)
+}
+
+/// Those that were being made when the daemon died. All of them are other programs by now, or gone: until then they
+/// held the dead daemon's claim, which is ours.
+fn find_marked(before: &HashMap<String, Record>) -> Vec<(String, Birth)> {
+    let being_made = |record: &&Record| record.process.is_none() && record.phase == "starting";
+    let mut open: Vec<&Record> = before.values().filter(being_made).collect();
+    let mut found = Vec::new();
+    if open.is_empty() {
+        return found;
+    }
+    for (pid, environment) in environments() {
+        let marked = open.iter().position(|record| has(&environment, &record.mark));
+        if let Some(place) = marked
+            && let Ok(birth) = Birth::of(pid)
+        {
+            found.push((open.swap_remove(place).name.clone(), birth));
+        }
+    }
+    found
+}
+
+/// Of every process that leads a group, as those of services do, as far as we may see it.
+fn environments() -> impl Iterator<Item = (i32, Vec<u8>)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let leaders = pids.filter(|pid| getpgid(Some(Pid::from_raw(*pid))).is_ok_and(|group| group.as_raw() == *pid));
+    leaders.filter_map(|pid| Some((pid, fs::read(format!("/proc/{pid}/environ")).ok()?)))
+}
+
+fn has(environment: &[u8], mark: &str) -> bool {
+    let wanted = format!("{MARK}={mark}");
+    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+}
+
+/// A variable of every process we start; says nothing to anybody else.
+pub const MARK: &str = "MSF_DAEMON_MARK";
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Whether a phase is worth a line: one that is over when the driver is done is not.
+pub const fn is_lasting(phase: Phase) -> bool {
+    !matches!(phase, Phase::Held(Reason::Looking))
+}

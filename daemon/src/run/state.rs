@@ -1,0 +1,290 @@
+//! What is kept of the services outside of this process, so that a daemon after us finds them again: the file
+//! `msf_daemon.state` in the run directory.
+//!
+//! One line for each thing that happens, appended in one write: a checksum, and a JSON object that says all there is to
+//! know of one service. The last line of a service counts. A line that is broken is passed over; a file of another run of
+//! the machine is nobody's. When much of the file is history it is written anew, aside, and takes the old one's place.
+
+use super::driver::MODULE;
+use crate::face::json::{Value, json, parse};
+use msf_core::crypto::crc32;
+use msf_core::log;
+use msf_core::log::Level;
+use msf_core::process::{Birth, boot};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    boot: String,
+    file: Option<File>,
+    /// Bytes in it.
+    length: usize,
+    /// Bytes in it when it was last written anew.
+    fresh: usize,
+    /// Whether the log knows that it cannot be written.
+    told: bool,
+}
+
+/// Everything about one service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Its name.
+    pub name: String,
+    /// Its phase, as [`crate::law::life::Phase::word`] has it.
+    pub phase: String,
+    /// What comes after its end, while it is told to end.
+    pub again: bool,
+    /// Its process.
+    pub process: Option<Birth>,
+    /// Marks the environment of the process that was about to be made.
+    pub mark: String,
+    /// Since when it is up, in milliseconds of the monotonic clock.
+    pub up_since: Option<u64>,
+    /// How often it was started again by itself.
+    pub restarts: u64,
+    /// Its deaths: taken from the bucket, since when that refills (monotonic milliseconds), delays.
+    pub tally: (u32, Option<u64>, u32),
+    /// Stands for what it is run with.
+    pub launch: u32,
+    /// How it is told to end.
+    pub stop: (String, u64),
+    /// How it ended the last time: words, code, signal, when (monotonic milliseconds).
+    pub last: Option<(String, Option<i32>, Option<i32>, u64)>,
+}
+
+impl Store {
+    /// The one in `run_dir`. Nothing is written yet.
+    pub fn new(run_dir: &Path) -> Store {
+        let boot = boot().unwrap_or_default();
+        Store { path: run_dir.join(FILE), boot, file: None, length: 0, fresh: 0, told: false }
+    }
+
+    /// What a daemon before us has left, by name.
+    pub fn read(&self) -> HashMap<String, Record> {
+        match fs::read(&self.path) {
+            Ok(bytes) => records(&bytes, &self.boot),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => HashMap::new(),
+            Err(e) => {
+                log!(Level::Error, MODULE, "{}: what ran before is not known: {e}", self.path.display());
+                HashMap::new()
+            }
+        }
+    }
+
+    /// Adds what is to be known of one service now. Whether the file has become long, and should be written anew.
+    pub fn append(&mut self, record: &Record) -> bool {
+        let line = line(&record.document());
+        let written = match &mut self.file {
+            Some(file) => file.write_all(&line),
+            None => Ok(()),
+        };
+        self.length += line.len();
+        self.check(written);
+        self.length > 4 * self.fresh + ROOM
+    }
+
+    /// Writes all of it anew.
+    pub fn renew(&mut self, records: impl Iterator<Item = Record>) {
+        let mut bytes = line(&json!({"format": 1, "boot": self.boot}));
+        records.for_each(|record| bytes.extend(line(&record.document())));
+        let aside = self.path.with_extension("state.new");
+        let mut options = File::options();
+        options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let written = options.open(&aside).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            fs::rename(&aside, &self.path)?;
+            self.file = Some(file);
+            Ok(())
+        });
+        (self.length, self.fresh) = (bytes.len(), bytes.len());
+        self.check(written);
+    }
+
+    /// Everything is stopped: there is nothing to be found again.
+    pub fn remove(&mut self) {
+        self.file = None;
+        let _ = fs::remove_file(&self.path);
+    }
+
+    fn check(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.told = false,
+            Err(e) if !self.told => {
+                self.told = true;
+                let path = self.path.display();
+                log!(Level::Error, MODULE, "{path}: a daemon after this one will not know what runs: {e}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The records of a file of this run of the machine.
+fn records(bytes: &[u8], boot: &str) -> HashMap<String, Record> {
+    let mut documents = bytes.split(|byte| *byte == b'\n').filter_map(document);
+    let ours = documents.next().is_some_and(|head| head["format"] == 1 && head["boot"] == boot && !boot.is_empty());
+    if !ours {
+        return HashMap::new();
+    }
+    documents.filter_map(|document| Record::of(&document)).map(|record| (record.name.clone(), record)).collect()
+}
+
+fn line(document: &Value) -> Vec<u8> {
+    let text = document.to_string();
+    format!("{:08x} {text}\n", crc32(text.as_bytes())).into_bytes()
+}
+
+fn document(line: &[u8]) -> Option<Value> {
+    let (sum, text) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let sum = u32::from_str_radix(sum, 16).ok()?;
+    (crc32(text.as_bytes()) == sum).then(|| parse(text))?
+}
+
+impl Record {
+    fn document(&self) -> Value {
+        json!({
+            "name": self.name,
+            "phase": self.phase,
+            "again": self.again,
+            "process": self.process.map(|birth| json!([birth.pid, birth.ticks])),
+            "mark": self.mark,
+            "up_since": self.up_since,
+            "restarts": self.restarts,
+            "tally": [self.tally.0, self.tally.1, self.tally.2],
+            "launch": self.launch,
+            "stop": [self.stop.0, self.stop.1],
+            "last": self.last.as_ref().map(|(reason, code, signal, at)| json!([reason, code, signal, at])),
+        })
+    }
+
+    fn of(document: &Value) -> Option<Record> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let int = |value: &Value| i32::try_from(value.as_i64()?).ok();
+        let count = |value: &Value| u32::try_from(value.as_u64()?).ok();
+        let process = &document["process"];
+        let (tally, stop, last) = (&document["tally"], &document["stop"], &document["last"]);
+        Some(Record {
+            name: text(&document["name"])?,
+            phase: text(&document["phase"])?,
+            again: document["again"].as_bool()?,
+            process: match process.is_null() {
+                true => None,
+                false => Some(Birth { pid: int(&process[0])?, ticks: process[1].as_u64()? }),
+            },
+            mark: text(&document["mark"])?,
+            up_since: document["up_since"].as_u64(),
+            restarts: document["restarts"].as_u64()?,
+            tally: (count(&tally[0])?, tally[1].as_u64(), count(&tally[2])?),
+            launch: count(&document["launch"])?,
+            stop: (text(&stop[0])?, stop[1].as_u64()?),
+            last: match last.is_null() {
+                true => None,
+                false => Some((text(&last[0])?, int(&last[1]), int(&last[2]), last[3].as_u64()?)),
+            },
+        })
+    }
+}
+
+/// Milliseconds of the clock that goes on from one process to the next.
+pub fn monotonic() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+const FILE: &str = "msf_daemon.state";
+/// So much history is no reason to write the file anew.
+const ROOM: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, pid: i32) -> Record {
+        Record {
+            name: name.to_owned(),
+            phase: "up".to_owned(),
+            process: Some(Birth { pid, ticks: u64::MAX - 3 }),
+            mark: "0a".to_owned(),
+            up_since: Some(17),
+            restarts: 4,
+            tally: (1, Some(9), 2),
+            launch: 77,
+            stop: ("SIGINT".to_owned(), 300),
+            last: Some(("SIGKILL".to_owned(), None, Some(9), 12)),
+            ..Record::default()
+        }
+    }
+
+    fn store(name: &str) -> Store {
+        let folder = std::env::temp_dir().join(format!("msf-state-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Store::new(&folder)
+    }
+
+    fn gone(store: &Store) {
+        fs::remove_dir_all(store.path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_last_record_of_each_counts_and_is_what_was_written() {
+        let mut store = store("last");
+        store.renew([record("a", 1), record("b", 2)].into_iter());
+        store.append(&record("a", 3));
+        let odd = Record { name: "\u{1f600}\n\"".to_owned(), ..Record::default() };
+        store.append(&odd);
+        let read = store.read();
+        assert_eq!((&read["a"], &read["b"], &read[&odd.name]), (&record("a", 3), &record("b", 2), &odd));
+        assert_eq!(read.len(), 3);
+        store.remove();
+        assert!(store.read().is_empty() && !store.path.exists());
+        gone(&store);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_or_broken_anywhere_gives_whole_records_or_none() {
+        let mut store = store("cut");
+        store.renew([record("a", 1), record("b", 2)].into_iter());
+        store.append(&record("a", 3));
+        let bytes = fs::read(&store.path).unwrap();
+        let known = [record("a", 1), record("b", 2), record("a", 3)];
+        for length in 0..=bytes.len() {
+            assert!(records(&bytes[..length], &store.boot).values().all(|found| known.contains(found)), "{length}");
+        }
+        for place in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[place] ^= 0x15;
+            assert!(records(&broken, &store.boot).values().all(|found| known.contains(found)), "{place}");
+        }
+        assert_eq!(records(&bytes, &store.boot).len(), 2);
+        gone(&store);
+    }
+
+    #[test]
+    fn a_file_of_another_run_of_the_machine_is_nobodys() {
+        let mut store = store("boot");
+        store.renew([record("a", 1)].into_iter());
+        let bytes = fs::read(&store.path).unwrap();
+        assert!(records(&bytes, "another").is_empty());
+        assert!(records(&bytes, "").is_empty());
+        gone(&store);
+    }
+
+    #[test]
+    fn history_is_a_reason_to_write_it_anew() {
+        let mut store = store("long");
+        store.renew([record("a", 1)].into_iter());
+        let appended = (1..).find(|_| store.append(&record("a", 1))).unwrap();
+        assert!((100..2000).contains(&appended), "{appended}");
+        store.renew([record("a", 1)].into_iter());
+        assert!(!store.append(&record("a", 2)));
+        assert_eq!(store.read()["a"], record("a", 2));
+        gone(&store);
+    }
+}
