@@ -6,6 +6,7 @@ pub mod conversation;
 pub mod event;
 pub mod follow;
 pub mod json;
+pub mod letter;
 pub mod metrics;
 pub mod request;
 pub mod scrape;

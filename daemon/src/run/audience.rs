@@ -94,7 +94,7 @@ impl Driver {
             let token = waiter.token;
             match self.outcome(waiter) {
                 Some(reply) => {
-                    self.dismiss(reactor, token);
+                    self.stop_waiting(reactor, token);
                     self.reply(reactor, token, &reply, Then::End);
                 }
                 None => at += 1,
@@ -111,12 +111,12 @@ impl Driver {
             pending.then(|| format!("{name}: not in time: {}\n", state(service)))
         });
         let reply = Reply { verdict: Verdict::Late, text: unfinished.collect() };
-        self.dismiss(reactor, token);
+        self.stop_waiting(reactor, token);
         self.reply(reactor, token, &reply, Then::End);
     }
 
     /// Nobody behind `token` waits or listens any more.
-    pub(super) fn dismiss(&mut self, reactor: &mut Reactor, token: Token) {
+    pub(super) fn stop_waiting(&mut self, reactor: &mut Reactor, token: Token) {
         self.audience.listeners.retain(|listener| listener.token != token);
         self.audience.tails.retain(|(tail, _)| *tail != token);
         if let Some(at) = self.audience.waiters.iter().position(|waiter| waiter.token == token) {
@@ -171,7 +171,7 @@ impl Driver {
 
     /// The end of a conversation, however it came.
     pub(super) fn hang_up(&mut self, reactor: &mut Reactor, token: Token) -> bool {
-        self.dismiss(reactor, token);
+        self.stop_waiting(reactor, token);
         self.watched.remove(token).is_some()
     }
 

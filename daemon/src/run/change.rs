@@ -72,6 +72,7 @@ impl Driver {
         if let Some(happening) = self.roll.get(key).map(|service| change.told(service)) {
             self.announce(reactor, happening);
         }
+        self.tell_change(reactor, key, change);
         if is_lasting(change.to) {
             self.remember(key);
         }

@@ -9,6 +9,7 @@ use super::capture::Captures;
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::journal::Journal;
 use super::metrics::Show;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
@@ -16,9 +17,11 @@ use super::probe::Attempt;
 use super::roll::Roll;
 use super::state::Store;
 use super::surroundings::Surroundings;
+use super::teller::{TellerId, Tellers};
 use crate::face::control::Control;
 use crate::face::conversation::Conversation;
 use crate::face::scrape::Scraper;
+use crate::law::alarm::Book;
 use crate::law::life::{Action, Event, Phase, step};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
@@ -27,7 +30,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Claim, Starter};
 use msf_core::timer::TimerId;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -58,6 +61,14 @@ pub struct Driver {
     events: VecDeque<(Key, Event)>,
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
+    pub(super) journal: Journal,
+    /// The alarms that are open.
+    pub(super) alarms: Book,
+    /// Services that may have left a crash loop.
+    pub(super) calming: HashMap<Key, Timer>,
+    pub(super) tellers: Tellers,
+    /// The machine's name, for those who are told.
+    pub(super) host: String,
     pub(super) chance: Chance,
     starter: Starter,
     pub(super) since: Instant,
@@ -80,6 +91,8 @@ pub enum Watched {
     ReadyPipe(Key),
     /// The socket to which services say how they are.
     Notices,
+    /// The pidfd of a command that tells of an alarm.
+    Teller(TellerId),
     /// A probe that has been begun.
     Attempt(Attempt),
     /// The files that processes write to.
@@ -101,6 +114,12 @@ pub enum Due {
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
     Output(u64),
+    /// This service has stayed up.
+    Calm(Key),
+    /// This teller may go on.
+    Teller(TellerId),
+    /// The command of this teller has had time enough.
+    TellerCommand(TellerId),
     /// It is to be looked whether the process of this service, not our child, still runs.
     Foster(Key),
 }
@@ -128,6 +147,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Where programs write to.
     pub outputs: Outputs,
+    /// Where events are written to.
+    pub journal: Journal,
     /// Whom to tell that we are ready.
     pub starter: Starter,
 }
@@ -160,6 +181,11 @@ impl Driver {
             show: Show::default(),
             events: VecDeque::new(),
             feeding: false,
+            journal: setting.journal,
+            alarms: Book::default(),
+            calming: HashMap::new(),
+            tellers: Tellers::default(),
+            host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
             starter: setting.starter,
             since: Instant::now(),
@@ -173,6 +199,7 @@ impl Driver {
     /// Starts everything, in order.
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
+        self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
         // What is wrong with it is in the log.
         let _ = self.show_metrics(reactor, settings.metrics.as_ref());
@@ -245,6 +272,9 @@ impl Driver {
                 if let Some(service) = self.roll.get(key) {
                     service.end(action == Action::Kill);
                 }
+                if action == Action::Kill {
+                    self.tell_kill(reactor, key);
+                }
             }
         }
         Vec::new()
@@ -314,6 +344,9 @@ impl Turn for Driver {
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
+            Some(&Watched::Teller(id)) => {
+                self.command_ended(reactor, id);
+            }
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
             Some(Watched::Outputs) => self.written(reactor),
             Some(Watched::Stall) => self.receive_scrapers(reactor),
@@ -336,6 +369,9 @@ impl Turn for Driver {
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
+            Some(Due::Calm(key)) => self.calm(reactor, key),
+            Some(Due::Teller(id)) => self.deliver(reactor, id),
+            Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),
             None => {}
         }

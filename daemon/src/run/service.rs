@@ -43,6 +43,8 @@ pub struct Service {
     pub says: Option<String>,
     /// How it ended the last time.
     pub last: Option<(End, Instant)>,
+    /// The pid that it had the last time it ran.
+    pub last_pid: Option<i32>,
     /// It is to stop as soon as nobody needs it any more.
     pub leaving: bool,
     /// Somebody has stopped it by hand, and nobody has started it since.
@@ -97,6 +99,7 @@ impl Service {
             mark: String::new(),
             says: None,
             last: None,
+            last_pid: None,
             leaving: false,
             stopped_by_hand: false,
             dismissed: false,

@@ -54,6 +54,7 @@ impl Driver {
         let child = self.surroundings.start(&service.entry.launch, gift)?;
         service.readying = readying;
         service.says = None;
+        service.last_pid = Some(child.pid());
         log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());
         Ok(child)
     }

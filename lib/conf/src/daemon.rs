@@ -4,6 +4,8 @@
 //! Pure: paths and names of users are taken as written; who looks for them, and where, is the daemon's business. A key
 //! nobody knows is a warning in a file that has the original's keys only; in any other it is an error.
 
+mod alarms;
+mod events;
 mod launch;
 mod limits;
 mod metrics;
@@ -18,6 +20,8 @@ mod share;
 use crate::ConfError;
 use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
+pub use alarms::{Form, Secret, Target, To, Webhook};
+pub use events::Events;
 pub use launch::Launch;
 pub use limits::{Cgroup, Limit};
 pub use metrics::Metrics;
@@ -45,6 +49,10 @@ pub struct Settings {
     pub processes: Vec<Process>,
     /// `metrics`: where the daemon shows its numbers, if it does.
     pub metrics: Option<Metrics>,
+    /// `events`: the file of events.
+    pub events: Events,
+    /// `alarms`: who is told when something is wrong.
+    pub alarms: Vec<Target>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
 }
@@ -103,6 +111,8 @@ impl Settings {
         }
         order::check(&processes, &entries)?;
         let metrics = Metrics::read(&top, &mut strangers)?;
+        let events = Events::read(&top, &mut strangers)?;
+        let alarms = Target::read_all(&top, &mut strangers)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -113,6 +123,8 @@ impl Settings {
             desc: text(&top, "msf_desc")?,
             processes,
             metrics,
+            events,
+            alarms,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
     }
@@ -124,6 +136,8 @@ impl Settings {
             "msf_author": self.author,
             "msf_version": self.version,
             "msf_desc": self.desc,
+            "events": self.events.shown(),
+            "alarms": self.alarms.iter().map(Target::shown).collect::<Vec<_>>(),
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
         });
         if let Some(metrics) = &self.metrics {
@@ -189,7 +203,7 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "metrics"];
+const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "events", "alarms", "metrics"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -340,9 +354,11 @@ mod tests {
         ];
         let defaults = r#"{"env": {"A": "default", "C": "c"}, "nice": 4, "rlimits": {"nproc": 3, "nofile": 1},
             "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70, "stdout": "null"}"#;
+        let alarms = r#"[{"to": "log"}, {"to": "command", "command": ["a", "b"], "timeout_ms": 5, "per_minute": 1},
+            {"to": "webhook", "url": "https://h/p?a=b", "form": "dingtalk", "secret": "s", "ca_file": "ca", "retries": 0}]"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
-                "metrics": {{"listen": "[::1]:9083"}},
+                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "alarms": {alarms}, "metrics": {{"listen": "[::1]:9083"}},
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )
