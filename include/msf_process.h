@@ -137,6 +137,15 @@ MSF_EXPORT s32 msf_set_rlimit(const struct process *proc);
  */
 MSF_EXPORT s32 process_try_lock(const s8 *name, u32 mode);
 
+/*
+ * From now on whoever started this process (msf_daemon: MSF_CRASH_SOCKET, else NOTIFY_SOCKET) is told the moment it begins
+ * to crash (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP), and so need not wait until its core is written. What
+ * the program does with these signals must be settled before; it happens as it would without this call. Also gives
+ * the calling thread a stack on which that works when its own has overflowed: call it in every thread that should have
+ * one. 0; -1 ENOENT nobody wants to know, ENAMETOOLONG.
+ */
+MSF_EXPORT s32 msf_crash_notify(void);
+
 /* A program to be started, as in 2019. */
 struct process_desc {
     pid_t proc_pid;     /* written by process_spwan */

@@ -16,7 +16,9 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
+use run::courier::refused;
 use run::driver::{Driver, Setting};
+use run::journal::Journal;
 use run::outputs::Outputs;
 use run::surroundings::{Surroundings, is_executable};
 use std::env;
@@ -121,6 +123,9 @@ fn parse(file: &Path) -> Result<(), Failure> {
             Err(missing) => eprintln!("msf_daemon: warning: {name}: {missing}"),
         }
     }
+    if let Some(why) = refused(&settings.alarms) {
+        eprintln!("msf_daemon: warning: {why}");
+    }
     show(&settings.to_string())
 }
 
@@ -128,6 +133,9 @@ fn parse(file: &Path) -> Result<(), Failure> {
 fn run(file: &Path, background: bool) -> Result<(), Failure> {
     let starter = Starter::from_environment();
     let settings = Settings::read(file).map_err(wrong)?;
+    if let Some(why) = refused(&settings.alarms) {
+        return Err(wrong(format!("{}: {why}", file.display())));
+    }
     let mut claim = claim(ask::NAME)?;
     msf_core::log::open(&log_dir()?.join("msf_daemon.log"))?;
     let run_dir = run_dir()?;
@@ -140,7 +148,9 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
         claim.renew()?;
         outputs = Outputs::in_folder(&log_dir()?)?;
     }
-    let setting = Setting { config: file.to_owned(), claim, run_dir, control, surroundings, outputs, starter };
+    let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
+    let config = file.to_owned();
+    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, journal, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

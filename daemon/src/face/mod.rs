@@ -3,4 +3,5 @@
 pub mod ask;
 pub mod control;
 pub mod json;
+pub mod letter;
 pub mod status;

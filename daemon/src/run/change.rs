@@ -54,6 +54,7 @@ impl Driver {
             self.forget_readying(reactor, key);
         }
         self.record(key, change);
+        self.tell_change(reactor, key, change);
         if is_lasting(change.to) {
             self.remember(key);
         }

@@ -59,12 +59,13 @@ impl Driver {
             Watched::Attempt(attempt) if attempt.pid() == Some(pid) => Some(token),
             _ => None,
         });
-        match probe {
-            Some(token) => {
+        match (probe, self.tellers.of_pid(pid)) {
+            (Some(token), _) => {
                 self.attempted(reactor, token);
                 true
             }
-            None => reap(pid).is_ok_and(|exit| exit.is_some()),
+            (None, Some(teller)) => self.command_ended(reactor, teller),
+            (None, None) => reap(pid).is_ok_and(|exit| exit.is_some()),
         }
     }
 }

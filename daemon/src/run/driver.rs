@@ -7,13 +7,16 @@
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::journal::Journal;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::roll::Roll;
 use super::state::Store;
 use super::surroundings::Surroundings;
+use super::teller::{TellerId, Tellers};
 use crate::face::control::{Control, Conversation};
+use crate::law::alarm::Book;
 use crate::law::life::{Action, Event, Phase, step};
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
@@ -22,7 +25,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Claim, Starter};
 use msf_core::timer::TimerId;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -50,6 +53,14 @@ pub struct Driver {
     events: VecDeque<(Key, Event)>,
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
+    pub(super) journal: Journal,
+    /// The alarms that are open.
+    pub(super) alarms: Book,
+    /// Services that may have left a crash loop.
+    pub(super) calming: HashMap<Key, Timer>,
+    pub(super) tellers: Tellers,
+    /// The machine's name, for those who are told.
+    pub(super) host: String,
     pub(super) chance: Chance,
     starter: Starter,
     pub(super) since: Instant,
@@ -72,6 +83,8 @@ pub enum Watched {
     ReadyPipe(Key),
     /// The socket to which services say how they are.
     Notices,
+    /// The pidfd of a command that tells of an alarm.
+    Teller(TellerId),
     /// A probe that has been begun.
     Attempt(Attempt),
 }
@@ -83,6 +96,12 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// This service has stayed up.
+    Calm(Key),
+    /// This teller may go on.
+    Teller(TellerId),
+    /// The command of this teller has had time enough.
+    TellerCommand(TellerId),
     /// It is to be looked whether the process of this service, not our child, still runs.
     Foster(Key),
 }
@@ -110,6 +129,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Where programs write to.
     pub outputs: Outputs,
+    /// Where events are written to.
+    pub journal: Journal,
     /// Whom to tell that we are ready.
     pub starter: Starter,
 }
@@ -139,6 +160,11 @@ impl Driver {
             roll: Roll::default(),
             events: VecDeque::new(),
             feeding: false,
+            journal: setting.journal,
+            alarms: Book::default(),
+            calming: HashMap::new(),
+            tellers: Tellers::default(),
+            host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
             starter: setting.starter,
             since: Instant::now(),
@@ -152,6 +178,7 @@ impl Driver {
     /// Starts everything, in order.
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
+        self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
         let new = self.take_over(reactor, settings.processes);
         for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
@@ -222,6 +249,9 @@ impl Driver {
                 if let Some(service) = self.roll.get(key) {
                     service.end(action == Action::Kill);
                 }
+                if action == Action::Kill {
+                    self.tell_kill(reactor, key);
+                }
             }
         }
         Vec::new()
@@ -291,6 +321,9 @@ impl Turn for Driver {
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
+            Some(&Watched::Teller(id)) => {
+                self.command_ended(reactor, id);
+            }
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
             None => {}
         }
@@ -308,6 +341,9 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Calm(key)) => self.calm(reactor, key),
+            Some(Due::Teller(id)) => self.deliver(reactor, id),
+            Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),
             None => {}
         }

@@ -46,6 +46,8 @@ pub struct Gift {
     pub env: Vec<(OsString, OsString)>,
     /// Descriptors, and their numbers.
     pub fds: Vec<(OwnedFd, i32)>,
+    /// Its input, instead of nothing.
+    pub input: Option<OwnedFd>,
     /// Where it says that it belongs to its control group.
     pub cgroup: Option<OwnedFd>,
 }

@@ -1,5 +1,6 @@
 //! Carrying out what a new configuration changes.
 
+use super::courier::refused;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
 use crate::face::control::Answer;
@@ -23,10 +24,15 @@ impl Driver {
                 return Err(format!("not reloaded, the old configuration goes on: {e}\n"));
             }
         };
+        if let Some(why) = refused(&settings.alarms) {
+            return Err(format!("not reloaded, the old configuration goes on: {why}\n"));
+        }
         let runs: Vec<&Process> = self.roll.iter().map(|service| &service.entry).collect();
         let changes = difference(&runs, &settings.processes);
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
+        self.journal.follow(&settings.events);
+        self.tell_to(reactor, &settings.alarms);
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;
         let mut text = format!("{changes}\n");

@@ -43,6 +43,8 @@ pub struct Service {
     pub says: Option<String>,
     /// How it ended the last time.
     pub last: Option<(End, Instant)>,
+    /// The pid that it had the last time it ran.
+    pub last_pid: Option<i32>,
     /// It is to stop as soon as nobody needs it any more.
     pub leaving: bool,
     /// No longer in the configuration: to be forgotten once it is down.
@@ -95,6 +97,7 @@ impl Service {
             mark: String::new(),
             says: None,
             last: None,
+            last_pid: None,
             leaving: false,
             dismissed: false,
         }

@@ -53,6 +53,7 @@ impl Driver {
         let child = self.outputs.lent(&service.entry.name, start)?;
         service.readying = readying;
         service.says = None;
+        service.last_pid = Some(child.pid());
         log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());
         Ok(child)
     }

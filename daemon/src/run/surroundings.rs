@@ -8,7 +8,7 @@ use super::ready::Gift;
 use msf_conf::daemon::Launch;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Child, Plan, Resource, SpawnError, limit, set_limit};
+use msf_core::process::{Child, Plan, Resource, SpawnError, Stdio, limit, set_limit};
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -104,6 +104,9 @@ impl Surroundings {
         let inherited = self.environment.iter().filter(|(key, _)| !launch.env.keys().any(|own| key == own.as_str()));
         let own = launch.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
         let mut plan = Plan::new(program, words, inherited.cloned().chain(own).chain(gift.env))?;
+        if let Some(input) = gift.input {
+            plan = plan.input(Stdio::Fd(input));
+        }
         for (fd, number) in gift.fds {
             plan = plan.descriptor(fd, number)?;
         }

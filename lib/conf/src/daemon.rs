@@ -4,6 +4,8 @@
 //! Pure: paths and names of users are taken as written; who looks for them, and where, is the daemon's business. A key
 //! nobody knows is a warning in a file that has the original's keys only; in any other it is an error.
 
+mod alarms;
+mod events;
 mod launch;
 mod limits;
 mod order;
@@ -16,6 +18,8 @@ mod share;
 use crate::ConfError;
 use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
+pub use alarms::{Form, Secret, Target, To, Webhook};
+pub use events::Events;
 pub use launch::Launch;
 pub use limits::{Cgroup, Limit};
 pub use order::Order;
@@ -39,6 +43,10 @@ pub struct Settings {
     pub desc: String,
     /// `msf_procs`, in the order of the file.
     pub processes: Vec<Process>,
+    /// `events`: the file of events.
+    pub events: Events,
+    /// `alarms`: who is told when something is wrong.
+    pub alarms: Vec<Target>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
 }
@@ -96,6 +104,8 @@ impl Settings {
             processes.push(process);
         }
         order::check(&processes, &entries)?;
+        let events = Events::read(&top, &mut strangers)?;
+        let alarms = Target::read_all(&top, &mut strangers)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -105,6 +115,8 @@ impl Settings {
             version: text(&top, "msf_version")?,
             desc: text(&top, "msf_desc")?,
             processes,
+            events,
+            alarms,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
     }
@@ -116,6 +128,8 @@ impl Settings {
             "msf_author": self.author,
             "msf_version": self.version,
             "msf_desc": self.desc,
+            "events": self.events.shown(),
+            "alarms": self.alarms.iter().map(Target::shown).collect::<Vec<_>>(),
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
         })
     }
@@ -177,7 +191,7 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms"];
+const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "events", "alarms"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -321,8 +335,11 @@ mod tests {
         ];
         let defaults = r#"{"env": {"A": "default", "C": "c"}, "nice": 4, "rlimits": {"nproc": 3, "nofile": 1},
             "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70}"#;
+        let alarms = r#"[{"to": "log"}, {"to": "command", "command": ["a", "b"], "timeout_ms": 5, "per_minute": 1},
+            {"to": "webhook", "url": "https://h/p?a=b", "form": "dingtalk", "secret": "s", "ca_file": "ca", "retries": 0}]"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
+                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "alarms": {alarms},
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )

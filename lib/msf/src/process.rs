@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 as_declared! {
     msf_run_dir msf_log_dir msf_process_claim msf_process_release msf_process_holder msf_process_title
     msf_process_daemonize msf_process_ready msf_get_process_name msf_getpid_by_name msf_set_user msf_set_rlimit
-    process_try_lock
+    process_try_lock msf_crash_notify
 }
 
 /// Points at a zeroed description from the first moment on; the program fills it in, or points elsewhere.
@@ -91,6 +91,13 @@ pub unsafe extern "C" fn msf_process_holder(name: *const c_char) -> libc::pid_t 
 pub unsafe extern "C" fn msf_process_title(title: *const c_char) -> c_int {
     // SAFETY: the contract is our caller's.
     guard(|| process::title(unsafe { text(title) }?).map_err(plain))
+}
+
+/// # Safety
+/// None. It is unsafe because every function of the header is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msf_crash_notify() -> c_int {
+    guard(|| process::crash::notify().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))
 }
 
 /// # Safety

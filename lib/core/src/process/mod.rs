@@ -2,6 +2,7 @@
 
 mod child;
 mod claim;
+pub mod crash;
 mod daemon;
 mod ending;
 mod foster;

@@ -30,4 +30,4 @@ pub(crate) mod tty;
 pub(crate) mod volume;
 pub(crate) mod wall;
 
-pub use wall::timestamp;
+pub use wall::{now_rfc3339, timestamp};

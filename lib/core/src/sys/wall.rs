@@ -60,6 +60,14 @@ pub(crate) fn rfc3339(moment: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}Z", t.tm_hour, t.tm_min, t.tm_sec)
 }
 
+/// Now in UTC as RFC 3339 writes it, to the millisecond: `2026-01-02T03:04:05.000Z`.
+pub fn now_rfc3339() -> String {
+    let mut text = rfc3339(moment());
+    // The last four are three digits of microseconds and the Z; all of it is ASCII.
+    text.truncate(text.len() - 4);
+    text + "Z"
+}
+
 /// The moment in local time as RFC 3164 writes it: `Nov  2 03:04:05`.
 pub(crate) fn rfc3164(moment: u64) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -96,6 +104,12 @@ const SECOND: u64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn now_has_milliseconds_and_a_zone() {
+        let now = now_rfc3339();
+        assert_eq!((now.len(), &now[19..20], &now[23..]), (24, ".", "Z"));
+    }
 
     #[test]
     fn a_timestamp_is_padded_and_ends_with_microseconds() {

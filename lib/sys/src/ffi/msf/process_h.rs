@@ -124,6 +124,7 @@ unsafe extern "C" {
     pub fn msf_set_user(proc_: *mut process) -> c_int;
     pub fn msf_set_rlimit(proc_: *const process) -> c_int;
     pub fn process_try_lock(name: *const c_char, mode: u32) -> c_int;
+    pub fn msf_crash_notify() -> c_int;
     pub fn process_spwan(desc: *mut process_desc) -> pid_t;
     pub fn msf_process_spawn(plan: *const msf_process_plan) -> pid_t;
     pub fn msf_process_wait(pid: pid_t, timeout_ms: c_int, status_out: *mut c_int) -> c_int;

@@ -1,0 +1,117 @@
+//! What the world is told of a process: events in the events file, alarms to whoever the configuration names.
+//!
+//! [`Driver::alarm`] is the seam for everybody who finds something wrong.
+
+use super::change::Change;
+use super::driver::{Driver, Due, Key};
+use super::service::{End, Service};
+use crate::face::json::{Value, json};
+use crate::face::letter::Letter;
+use crate::law::alarm::{Alarm, Kind, Severity, is_ended_by, raised_by};
+use crate::law::life::{Event, Phase};
+use msf_core::event::Reactor;
+use msf_core::sys::now_rfc3339;
+
+impl Driver {
+    /// A change of a phase: its line, and the alarms that it raises and ends.
+    pub(super) fn tell_change(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
+        let Some(service) = self.roll.get(key) else { return };
+        let line = line_of(service, change);
+        let cause = change.cause(service);
+        self.journal.write(&line);
+        if let Some((kind, severity)) = raised_by(change.from, change.to, change.event) {
+            self.alarm(reactor, key, Alarm { kind, severity, text: cause.clone(), recovered: false });
+        }
+        // Everything is about to end: nothing of it is a recovery.
+        if !self.stopping {
+            for (kind, severity) in self.alarms.of(key) {
+                if is_ended_by(kind, change.from, change.to, change.event) {
+                    self.alarm(reactor, key, Alarm { kind, severity, text: cause.clone(), recovered: true });
+                }
+            }
+        }
+        self.watch_calm(reactor, key, change);
+    }
+
+    /// Something is wrong with a service, or is no longer. What is open already is not told again unless it has become
+    /// worse, and the end of what is not open is not told at all: raise and end it as often as you look.
+    pub(super) fn alarm(&mut self, reactor: &mut Reactor, key: Key, alarm: Alarm) {
+        if !self.alarms.enter(key, &alarm) {
+            return;
+        }
+        let Some(service) = self.roll.get(key) else { return };
+        let (name, pid) = (service.name().to_owned(), service.pid());
+        let state = if alarm.recovered { "recovered" } else { "raised" };
+        self.journal.write(&[
+            ("name", json!(name)),
+            ("event", json!("alarm")),
+            ("alarm", json!(alarm.kind.word())),
+            ("state", json!(state)),
+            ("severity", json!(alarm.severity.word())),
+            ("pid", json!(pid)),
+            ("cause", json!(alarm.text)),
+        ]);
+        let letter = Letter {
+            time: now_rfc3339(),
+            host: self.host.clone(),
+            service: name,
+            pid,
+            kind: alarm.kind.word(),
+            severity: alarm.severity.word(),
+            state,
+            text: alarm.text,
+        };
+        self.post(reactor, &letter);
+    }
+
+    /// It would not end when it was asked to.
+    pub(super) fn tell_kill(&mut self, reactor: &mut Reactor, key: Key) {
+        let Some(service) = self.roll.get(key) else { return };
+        let text = format!("not ended in {}; killed", crate::face::status::span(service.rules.stop_timeout));
+        let alarm = Alarm { kind: Kind::StopTimeout, severity: Severity::Warning, text, recovered: false };
+        self.alarm(reactor, key, alarm);
+    }
+
+    /// A crash loop is over when the process has stayed up for as long as its law wants it.
+    fn watch_calm(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
+        if let Some(timer) = self.calming.remove(&key) {
+            self.disarm(reactor, timer);
+        }
+        let Some(service) = self.roll.get(key) else { return };
+        let reset = service.rules.restart.reset;
+        if matches!(change.to, Phase::Up(_))
+            && self.alarms.has(key, Kind::CrashLoop)
+            && let Some(timer) = self.arm(reactor, reset, Due::Calm(key))
+        {
+            self.calming.insert(key, timer);
+        }
+    }
+
+    /// It has stayed up.
+    pub(super) fn calm(&mut self, reactor: &mut Reactor, key: Key) {
+        self.calming.remove(&key);
+        let Some(service) = self.roll.get(key) else { return };
+        let text = format!("up for {}", crate::face::status::span(service.rules.restart.reset));
+        let alarm = Alarm { kind: Kind::CrashLoop, severity: Severity::Critical, text, recovered: true };
+        self.alarm(reactor, key, alarm);
+    }
+}
+
+fn line_of(service: &Service, change: &Change) -> Vec<(&'static str, Value)> {
+    let ended = match (change.event, &service.last) {
+        (Event::Died { .. }, Some((end, _))) => Some(end),
+        _ => None,
+    };
+    let pid = service.pid().or(ended.and(service.last_pid));
+    vec![
+        ("name", json!(service.name())),
+        ("event", json!("state")),
+        ("from", json!(change.from.word())),
+        ("to", json!(change.to.word())),
+        ("pid", json!(pid)),
+        ("cause", json!(change.cause(service))),
+        ("exit_code", json!(ended.and_then(End::code))),
+        ("signal", json!(ended.and_then(End::signal))),
+        ("restarts", json!(service.life.restarts)),
+    ]
+}
