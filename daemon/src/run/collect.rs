@@ -1,13 +1,13 @@
 //! Processes that have ended: ours, those of probes, and orphans that became ours because we are process 1.
 
-use super::driver::{Driver, Key, MODULE, Watched};
+use super::driver::{Driver, Due, Key, MODULE, Watched};
 use super::service::End;
 use crate::law::life::Event;
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{ended, reap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Driver {
     /// Looks whether a process has ended, and if so lets its life go on from there.
@@ -38,9 +38,10 @@ impl Driver {
         true
     }
 
-    /// Every child that has ended.
+    /// Every child that has ended. Whoever is started again meanwhile may end meanwhile, and so on: in between, others
+    /// have their turn.
     pub(super) fn collect_all(&mut self, reactor: &mut Reactor) {
-        loop {
+        for _ in 0..self.roll.keys().len() + OTHERS {
             let pid = match ended() {
                 Ok(Some(pid)) => pid,
                 Ok(None) => return,
@@ -54,6 +55,7 @@ impl Driver {
                 return;
             }
         }
+        self.arm(reactor, Duration::ZERO, Due::Collect);
     }
 
     fn collect_other(&mut self, reactor: &mut Reactor, pid: i32) -> bool {
@@ -71,3 +73,6 @@ impl Driver {
         }
     }
 }
+
+/// Probes, commands and orphans that are collected at a time.
+const OTHERS: usize = 16;

@@ -110,6 +110,8 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// More children may have ended.
+    Collect,
     /// Whoever waits in this conversation has waited long enough.
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
@@ -367,6 +369,7 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Collect) => self.collect_all(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
             Some(Due::Calm(key)) => self.calm(reactor, key),
