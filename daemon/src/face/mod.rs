@@ -4,4 +4,5 @@ pub mod ask;
 pub mod control;
 pub mod json;
 pub mod letter;
+pub mod report;
 pub mod status;

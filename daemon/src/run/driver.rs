@@ -7,6 +7,7 @@
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::crash::{Corpse, Morgue};
 use super::journal::Journal;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
@@ -54,6 +55,10 @@ pub struct Driver {
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
     pub(super) journal: Journal,
+    /// Reports of ends that nobody asked for.
+    pub(super) morgue: Morgue,
+    /// Those who are crashing.
+    pub(super) corpses: Vec<Corpse>,
     /// The alarms that are open.
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
@@ -83,6 +88,8 @@ pub enum Watched {
     ReadyPipe(Key),
     /// The socket to which services say how they are.
     Notices,
+    /// The pidfd of one who is crashing.
+    Corpse(i32),
     /// The pidfd of a command that tells of an alarm.
     Teller(TellerId),
     /// A probe that has been begun.
@@ -98,6 +105,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// This service has stayed up.
     Calm(Key),
+    /// It is to be looked at this one, who is crashing.
+    Corpse(i32),
     /// This teller may go on.
     Teller(TellerId),
     /// The command of this teller has had time enough.
@@ -129,6 +138,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Where programs write to.
     pub outputs: Outputs,
+    /// Where crash reports are kept.
+    pub morgue: Morgue,
     /// Where events are written to.
     pub journal: Journal,
     /// Whom to tell that we are ready.
@@ -161,6 +172,8 @@ impl Driver {
             events: VecDeque::new(),
             feeding: false,
             journal: setting.journal,
+            morgue: setting.morgue,
+            corpses: Vec::new(),
             alarms: Book::default(),
             calming: HashMap::new(),
             tellers: Tellers::default(),
@@ -191,7 +204,7 @@ impl Driver {
 
     /// Whether everything is stopped, after it was told to.
     pub fn done(&self) -> bool {
-        self.stopping && self.roll.iter().all(|service| service.life.phase == Phase::Down)
+        self.stopping && self.corpses.is_empty() && self.roll.iter().all(|service| service.life.phase == Phase::Down)
     }
 
     pub(super) fn banner(&self, settings: &Settings) {
@@ -283,6 +296,7 @@ impl Driver {
         if !self.stopping {
             log!(Level::Info, MODULE, "{why}: stopping everything");
             self.stopping = true;
+            self.end_corpses();
             self.tell(|starter| starter.stopping());
         }
     }
@@ -321,6 +335,9 @@ impl Turn for Driver {
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
+            Some(&Watched::Corpse(pid)) => {
+                self.bury(reactor, pid);
+            }
             Some(&Watched::Teller(id)) => {
                 self.command_ended(reactor, id);
             }
@@ -342,6 +359,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
+            Some(Due::Corpse(pid)) => self.look_at_corpse(reactor, pid),
             Some(Due::Teller(id)) => self.deliver(reactor, id),
             Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),

@@ -10,6 +10,7 @@ mod chance;
 mod change;
 mod collect;
 pub mod courier;
+pub mod crash;
 mod desk;
 pub mod driver;
 mod fit;

@@ -32,6 +32,7 @@ impl Driver {
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
         self.journal.follow(&settings.events);
+        self.morgue.follow(settings.crash_reports);
         self.tell_to(reactor, &settings.alarms);
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;

@@ -221,6 +221,11 @@ impl End {
         }
     }
 
+    /// The signal by which it ended, if that left a core.
+    pub fn cored_by(&self) -> Option<i32> {
+        if let End::Exit(Exit::Signal { number, core: true }) = self { Some(*number) } else { None }
+    }
+
     /// Whether it ended as one that has done its work.
     pub fn is_clean(&self) -> bool {
         self.code() == Some(0)

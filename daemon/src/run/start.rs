@@ -47,6 +47,9 @@ impl Driver {
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        if let Some(board) = &self.notices {
+            gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));
+        }
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         let start = || self.surroundings.start(&service.entry.launch, gift);

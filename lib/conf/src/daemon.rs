@@ -19,7 +19,7 @@ use crate::ConfError;
 use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
 pub use alarms::{Form, Secret, Target, To, Webhook};
-pub use events::Events;
+pub use events::{CrashReports, Events};
 pub use launch::Launch;
 pub use limits::{Cgroup, Limit};
 pub use order::Order;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub processes: Vec<Process>,
     /// `events`: the file of events.
     pub events: Events,
+    /// `crash_reports`: how many are kept.
+    pub crash_reports: CrashReports,
     /// `alarms`: who is told when something is wrong.
     pub alarms: Vec<Target>,
     /// What is odd but not wrong, ready to be logged.
@@ -105,6 +107,7 @@ impl Settings {
         }
         order::check(&processes, &entries)?;
         let events = Events::read(&top, &mut strangers)?;
+        let crash_reports = CrashReports::read(&top, &mut strangers)?;
         let alarms = Target::read_all(&top, &mut strangers)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
@@ -116,6 +119,7 @@ impl Settings {
             desc: text(&top, "msf_desc")?,
             processes,
             events,
+            crash_reports,
             alarms,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
@@ -129,6 +133,7 @@ impl Settings {
             "msf_version": self.version,
             "msf_desc": self.desc,
             "events": self.events.shown(),
+            "crash_reports": self.crash_reports.shown(),
             "alarms": self.alarms.iter().map(Target::shown).collect::<Vec<_>>(),
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
         })
@@ -191,7 +196,8 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "events", "alarms"];
+const OUR_TOP_KEYS: &[&str] =
+    &["version", "defaults", "restart", "stop_timeout_ms", "events", "crash_reports", "alarms"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -339,7 +345,7 @@ mod tests {
             {"to": "webhook", "url": "https://h/p?a=b", "form": "dingtalk", "secret": "s", "ca_file": "ca", "retries": 0}]"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
-                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "alarms": {alarms},
+                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "crash_reports": {{"files": 3}}, "alarms": {alarms},
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )
