@@ -117,6 +117,25 @@ MSF_EXPORT s32 client_agent_service(struct basic_pdu *pdu);
  */
 MSF_EXPORT s32 client_agent_wait(u32 ms);
 
+/*
+ * Upgrade of a service: its connection, with the id that is logged in, passes to another process of the same user,
+ * and neither the agent nor anybody who calls notices. channel is one end of a unix stream socket, which stays the
+ * caller's; the successor calls client_agent_take_over on the other end, instead of client_agent_init, with the same
+ * id. ms is how long all of it may take.
+ *
+ * client_agent_hand_over waits for the answers to calls under way, answers the requests that were read, and passes the
+ * connection; requests that come meanwhile wait for the successor. Calls made meanwhile fail with ECANCELED, but for
+ * those of callbacks. 0: this process has no client any more (no client_agent_deinit). -1 with errno, and it goes on
+ * as before: ETIMEDOUT, ENOTCONN not logged in, ECONNRESET the other end was closed, EPROTO what came from there is
+ * not the answer of a successor, EALREADY an init, deinit or hand-over is under way, EDEADLK called by a callback,
+ * ECHILD after fork, or what the kernel says of the channel.
+ *
+ * client_agent_take_over: 0 logged in; -1 with errno: EINVAL as for client_agent_init, or the connection is another
+ * id's; EALREADY, ETIMEDOUT, ECONNRESET, EPROTO as above; ENOMEM.
+ */
+MSF_EXPORT s32 client_agent_hand_over(s32 channel, u32 ms);
+MSF_EXPORT s32 client_agent_take_over(struct client_param *param, s32 channel, u32 ms);
+
 #ifdef __cplusplus
 }
 #endif

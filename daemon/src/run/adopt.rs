@@ -241,7 +241,8 @@ fn has(environment: &[u8], mark: &str) -> bool {
 /// A variable of every process we start; says nothing to anybody else.
 pub const MARK: &str = "MSF_DAEMON_MARK";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Whether a phase is worth a line: one that is over when the driver is done is not.
+/// Whether a phase is worth a line: one that is over when the driver is done is not, nor is the start, before which there
+/// is a line with its mark.
 pub const fn is_lasting(phase: Phase) -> bool {
-    !matches!(phase, Phase::Held(Reason::Looking))
+    !matches!(phase, Phase::Held(Reason::Looking) | Phase::Starting)
 }

@@ -64,8 +64,6 @@ impl Driver {
     fn record(&self, key: Key, change: &Change) {
         let Some(service) = self.roll.get(key) else { return };
         let name = service.name();
-        let (from, to, cause) = (change.from.word(), change.to.word(), change.cause(service));
-        log!(Level::Debug, MODULE, "{name}: {from} -> {to}: {cause}");
         match change.to {
             Phase::Held(Reason::Missing) => log!(Level::Warn, MODULE, "{name}: held: {}", service.missing),
             Phase::Held(Reason::After | Reason::Requires) => {

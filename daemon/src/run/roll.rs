@@ -8,7 +8,8 @@ use std::collections::HashMap;
 /// See the module.
 #[derive(Default)]
 pub struct Roll {
-    services: HashMap<Key, Service>,
+    /// Boxed: half of a large table is empty.
+    services: HashMap<Key, Box<Service>>,
     /// In the order of the file, and behind them those that are being stopped for good.
     order: Vec<Key>,
     /// Who comes after whom, as of the last [`Roll::arrange`].
@@ -20,19 +21,19 @@ impl Roll {
     /// A new one, at the end; its key.
     pub fn add(&mut self, service: Service) -> Key {
         self.last += 1;
-        self.services.insert(self.last, service);
+        self.services.insert(self.last, Box::new(service));
         self.order.push(self.last);
         self.last
     }
 
     /// One of them.
     pub fn get(&self, key: Key) -> Option<&Service> {
-        self.services.get(&key)
+        self.services.get(&key).map(Box::as_ref)
     }
 
     /// One of them, to change.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut Service> {
-        self.services.get_mut(&key)
+        self.services.get_mut(&key).map(Box::as_mut)
     }
 
     /// The one of that name.
@@ -57,7 +58,7 @@ impl Roll {
 
     /// All, in order, with their keys.
     pub fn pairs(&self) -> impl DoubleEndedIterator<Item = (Key, &Service)> {
-        self.order.iter().filter_map(|key| Some((*key, self.services.get(key)?)))
+        self.order.iter().filter_map(|key| Some((*key, self.services.get(key)?.as_ref())))
     }
 
     /// Forgets those of which this is true.

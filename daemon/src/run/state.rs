@@ -94,7 +94,7 @@ impl Store {
     pub fn renew(&mut self, records: impl Iterator<Item = Record>) {
         let mut bytes = line(&json!({"format": 1, "boot": self.boot}));
         records.for_each(|record| bytes.extend(line(&record.document())));
-        let aside = self.path.with_extension("state.new");
+        let aside = self.aside();
         let mut options = File::options();
         options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&aside).and_then(|mut file| {
@@ -111,6 +111,12 @@ impl Store {
     pub fn remove(&mut self) {
         self.file = None;
         let _ = fs::remove_file(&self.path);
+        // A daemon before us may have died before this took its place.
+        let _ = fs::remove_file(self.aside());
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.path.with_extension("state.new")
     }
 
     fn check(&mut self, written: io::Result<()>) {

@@ -30,6 +30,12 @@ impl Inbox {
         self.bytes.filled(count);
     }
 
+    /// What has been received and not taken out.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
     /// Looks at what the buffer begins with.
     ///
     /// # Errors

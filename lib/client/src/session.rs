@@ -131,6 +131,26 @@ impl<T> Session<T> {
         self.limit
     }
 
+    /// Whether nobody waits for an answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The number of the last call.
+    #[must_use]
+    pub const fn seq(&self) -> u32 {
+        self.seq
+    }
+
+    /// Goes on with the connection of another process, which was logged in and waited for nothing: the number of its
+    /// last call, and the longest payload the agent takes.
+    pub fn resume(&mut self, seq: u32, limit: u32) {
+        self.state = State::Online;
+        self.seq = seq;
+        self.limit = limit;
+    }
+
     /// A call somebody waits for: the header to send. Every ticket comes back exactly once, by an [`Event::Answer`],
     /// [`expire`](Self::expire), [`give_up`](Self::give_up) or [`lost`](Self::lost).
     ///

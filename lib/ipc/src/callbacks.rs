@@ -55,6 +55,7 @@ fn serve(client: &Arc<Client>, job: Job) {
         Job::Answer(head, payload) => hand_over(client, &head, payload),
     }
     SERVING.set(outside);
+    client.jobs.done();
 }
 
 /// The program works in a buffer that holds the payload, and that has room for what the caller wants back.

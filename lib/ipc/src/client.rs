@@ -3,6 +3,7 @@
 use crate::callbacks;
 use crate::errno::Errno;
 use crate::face;
+use crate::handover::Passed;
 use crate::io::Io;
 use crate::jobs::Jobs;
 use crate::link::{Link, Phase};
@@ -16,6 +17,7 @@ use msf_sys::log;
 use msf_sys::log::Level;
 use msf_sys::thread::{self, Thread};
 use std::ffi::c_int;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,7 +50,18 @@ impl Client {
 
     /// Starts the threads and waits for the agent's yes. After a failure call [`end`](Self::end).
     pub(crate) fn start(self: &Arc<Self>) -> Result<(), Errno> {
-        self.io().start(self)?;
+        self.io().start(self, Some(Duration::ZERO))?;
+        self.start_threads()?;
+        self.await_login()
+    }
+
+    /// Starts the threads on a connection that is logged in.
+    pub(crate) fn resume(self: &Arc<Self>, socket: OwnedFd, passed: &Passed) -> Result<(), Errno> {
+        self.io().resume(self, socket, passed)?;
+        self.start_threads()
+    }
+
+    fn start_threads(self: &Arc<Self>) -> Result<(), Errno> {
         let (io, callbacks) = (Arc::clone(self), Arc::clone(self));
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         signals::shielded(|| {
@@ -56,8 +69,7 @@ impl Client {
             threads.push(thread::spawn("ipc_callback", move || callbacks::run(&callbacks))?);
             Ok::<_, std::io::Error>(())
         })?;
-        drop(threads);
-        self.await_login()
+        Ok(())
     }
 
     /// One call; the errcode of its answer, or 0 when nobody waits for one.

@@ -12,17 +12,18 @@
 use crate::client::Client;
 use crate::errno::Errno;
 use crate::params::Settings;
-use crate::{callbacks, face, nmid, signals, socket};
+use crate::{callbacks, face, handover, nmid, signals, socket};
 use msf_sys::log;
 use msf_sys::log::Level;
 use std::env;
 use std::ffi::c_int;
 use std::hint;
-use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// One count of the present client, or null.
 static CURRENT: AtomicPtr<Client> = AtomicPtr::new(ptr::null_mut());
@@ -61,6 +62,41 @@ pub(crate) fn open(settings: Settings) -> Result<(), Errno> {
         client.end();
     }
     started
+}
+
+/// Hands the client's connection to another process over `channel`; after that there is no client.
+pub(crate) fn hand_over(channel: BorrowedFd<'_>, patience: Duration) -> Result<(), Errno> {
+    let client = current()?;
+    if callbacks::depth(&client) > 0 {
+        return Err(Errno::DEADLK);
+    }
+    let _busy = Busy::claim()?;
+    client.hand_over(channel, Instant::now() + patience)?;
+    face::stopping();
+    publish(None);
+    client.end();
+    Ok(())
+}
+
+/// Instead of [`open`]: a client that goes on with the connection that comes over `channel`.
+pub(crate) fn take_over(settings: Settings, channel: BorrowedFd<'_>, patience: Duration) -> Result<(), Errno> {
+    let _busy = Busy::claim()?;
+    if !CURRENT.load(Ordering::Acquire).is_null() {
+        return Err(Errno::ALREADY);
+    }
+    signals::ignore_sigpipe();
+    prepare()?;
+    face::introduce(settings.id, &settings.raw_name, eventfd()?);
+    let client = Client::new(settings)?;
+    let (socket, passed) = handover::take_over(channel, client.settings.id, Instant::now() + patience)?;
+    publish(Some(&client));
+    ORPHANED.store(false, Ordering::Release);
+    let resumed = client.resume(socket, &passed);
+    if resumed.is_err() {
+        publish(None);
+        client.end();
+    }
+    resumed
 }
 
 /// What everything of libipc needs: a log, without which it works as well, and to know of a fork.

@@ -6,6 +6,7 @@
 
 use crate::client::Client;
 use crate::errno::Errno;
+use crate::handover::Passed;
 use crate::jobs::Job;
 use crate::link::Phase;
 use crate::loss::{Loss, Told};
@@ -16,6 +17,7 @@ use msf_sys::log;
 use msf_sys::log::Level;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// See the module.
@@ -33,6 +35,8 @@ pub(crate) struct Io {
     /// Where the agent was met last, in words.
     peer: String,
     told: Told,
+    /// Nothing is read.
+    frozen: bool,
 }
 
 impl Io {
@@ -47,11 +51,12 @@ impl Io {
             short_lived: 0,
             peer: String::new(),
             told: Told::default(),
+            frozen: false,
         }
     }
 
-    /// Before the thread runs: the alarm clock, set for the first attempt.
-    pub(crate) fn start(&mut self, client: &Arc<Client>) -> Result<(), Errno> {
+    /// Before the thread runs: the alarm clock, set for the first attempt if there is to be one.
+    pub(crate) fn start(&mut self, client: &Arc<Client>, first: Option<Duration>) -> Result<(), Errno> {
         let owner = Arc::clone(client);
         let alarm = client.base.on_read(socket::timerfd()?, move |clock| {
             socket::clear_count(clock);
@@ -59,8 +64,46 @@ impl Io {
         })?;
         self.alarm = Some(alarm);
         self.init_ends = Instant::now().checked_add(client.settings.patience);
-        self.set_alarm(Some(Duration::ZERO));
+        self.set_alarm(first);
         Ok(())
+    }
+
+    /// The same, on a connection that another process has logged in.
+    pub(crate) fn resume(&mut self, client: &Arc<Client>, socket: OwnedFd, passed: &Passed) -> Result<(), Errno> {
+        self.start(client, None)?;
+        self.limit = passed.limit.max(DEFAULT_PAYLOAD_LIMIT);
+        let mut rest = passed.rest.as_slice();
+        while !rest.is_empty() {
+            let space = self.inbox.space(self.limit).map_err(|_| Errno::NOMEM)?;
+            let (now, later) = rest.split_at(rest.len().min(space.len()));
+            space.get_mut(..now.len()).ok_or(Errno::PROTO)?.copy_from_slice(now);
+            self.inbox.filled(now.len());
+            rest = later;
+        }
+        let number = socket.as_raw_fd();
+        let reader = Arc::clone(client);
+        let event = client.base.on_read(socket, move |socket| reader.io().readable(&reader, socket))?;
+        home::note_reader(number);
+        let mut link = client.lock();
+        link.socket = Some(event);
+        link.phase = Phase::Up;
+        link.session.resume(passed.seq, passed.limit);
+        face::online(number);
+        drop(link);
+        self.init_ends = None;
+        self.up_since = Some(Instant::now());
+        log!(Level::Info, &client.settings.name, "goes on as {:#x} for another process", client.settings.id);
+        Ok(())
+    }
+
+    /// From here on nothing is read, or something is again.
+    pub(crate) fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// What has come of a frame that is not whole.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.inbox.bytes()
     }
 
     /// After the thread has ended. The events know the client, which knows them: somebody has to let go.
@@ -74,7 +117,7 @@ impl Io {
         match phase {
             Phase::Down => self.attempt(client),
             Phase::LoggingIn => self.lost(client, &Loss::Mute),
-            Phase::Up | Phase::Leaving | Phase::Over => {}
+            Phase::Up | Phase::Handing | Phase::Leaving | Phase::Over => {}
         }
     }
 
@@ -117,6 +160,10 @@ impl Io {
     }
 
     fn readable(&mut self, client: &Arc<Client>, socket: BorrowedFd<'_>) {
+        if self.frozen {
+            // It stays readable, and will be announced again and again until somebody reads.
+            return thread::sleep(FROZEN);
+        }
         let space = match self.inbox.space(self.limit) {
             Ok(space) => space,
             Err(_) => return self.lost(client, &Loss::Broken(Errno::NOMEM)),
@@ -338,6 +385,8 @@ fn copied(body: &[u8]) -> Option<Vec<u8>> {
     Some(copy)
 }
 
+/// How long the io thread rests while it must not read.
+const FROZEN: Duration = Duration::from_millis(1);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 /// An attempt that comes just before the end of init is a real one, too.
 const LEAST_PATIENCE: Duration = Duration::from_millis(100);

@@ -32,6 +32,8 @@ struct State {
     queue: VecDeque<Job>,
     bytes: usize,
     closed: bool,
+    /// Jobs that were taken out and are not done.
+    running: usize,
 }
 
 impl Jobs {
@@ -68,11 +70,24 @@ impl Jobs {
                 return None;
             }
             if let Some(job) = state.take() {
+                state.running += 1;
                 self.room.notify_one();
                 return Some(job);
             }
             state = self.arrived.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// A job that was taken out is done.
+    pub(crate) fn done(&self) {
+        let mut state = self.lock();
+        state.running = state.running.saturating_sub(1);
+    }
+
+    /// Whether none waits and none is being done.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && state.running == 0
     }
 
     /// Makes [`next`](Self::next) look at its `done` again.

@@ -18,6 +18,7 @@ mod client;
 mod errno;
 mod face;
 mod guard;
+mod handover;
 mod home;
 mod io;
 mod jobs;
@@ -36,6 +37,8 @@ use guard::guard;
 use msf_sys::ffi::ipc as header;
 use msf_sys::ffi::ipc::{basic_pdu, client_param};
 use std::ffi::c_int;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// Two functions of different type cannot share an array: a definition that differs from the header's mirror does not
 /// compile.
@@ -43,7 +46,10 @@ macro_rules! as_declared {
     ($($name:ident)*) => { $(const _: () = { let _ = [$name, header::$name]; };)* };
 }
 
-as_declared! { client_agent_init client_agent_deinit client_agent_service client_agent_wait }
+as_declared! {
+    client_agent_init client_agent_deinit client_agent_service client_agent_wait client_agent_hand_over
+    client_agent_take_over
+}
 
 /// Connects, logs in, and returns once the agent has said yes.
 ///
@@ -82,6 +88,29 @@ pub unsafe extern "C" fn client_agent_service(pdu: *mut basic_pdu) -> c_int {
             }
             outcome => outcome,
         }
+    })
+}
+
+/// Hands the connection to a successor over `channel`.
+#[unsafe(no_mangle)]
+pub extern "C" fn client_agent_hand_over(channel: c_int, ms: u32) -> c_int {
+    guard(|| {
+        let channel = socket::lent(channel)?;
+        home::hand_over(channel.as_fd(), Duration::from_millis(ms.into())).map(|()| 0)
+    })
+}
+
+/// Goes on with the connection that comes over `channel`.
+///
+/// # Safety
+/// `param` is null or points to a `struct client_param` whose strings are null or terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_take_over(param: *mut client_param, channel: c_int, ms: u32) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let settings = unsafe { params::settings(param) }?;
+        let channel = socket::lent(channel)?;
+        home::take_over(settings, channel.as_fd(), Duration::from_millis(ms.into())).map(|()| 0)
     })
 }
 

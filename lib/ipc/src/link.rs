@@ -7,7 +7,7 @@
 use crate::client::Client;
 use crate::errno::Errno;
 use crate::waiter::Waiter;
-use crate::{home, socket};
+use crate::{callbacks, home, socket};
 use msf_client::wire::{HEADER_LEN, Header};
 use msf_client::{Call, Refusal, Session};
 use msf_sys::event::{Callbacks, Event};
@@ -25,6 +25,8 @@ pub(crate) enum Phase {
     LoggingIn,
     /// Logged in.
     Up,
+    /// Still logged in, and about to be somebody else's: only callbacks make calls.
+    Handing,
     /// The logout is sent; the agent will close.
     Leaving,
     /// This client is over.
@@ -69,6 +71,7 @@ impl Link {
         payload: &[u8],
         waiter: Arc<Waiter>,
     ) -> Result<u32, Errno> {
+        self.is_open(client)?;
         let head = self.session.call(call, waiter, Instant::now()).map_err(errno)?;
         match self.send(client, &head, payload) {
             Ok(()) => Ok(head.seq),
@@ -81,8 +84,15 @@ impl Link {
 
     /// Sends a call nobody waits for, unless so much waits to be sent already that the agent must be stuck.
     pub(crate) fn post(&mut self, client: &Arc<Client>, call: &Call, payload: &[u8]) -> Result<(), Errno> {
+        self.is_open(client)?;
         let head = self.session.post(call).map_err(errno)?;
         if self.congested() { Err(Errno::AGAIN) } else { self.send(client, &head, payload) }
+    }
+
+    /// While the connection is about to pass, only callbacks make calls: nobody would be here to take other answers.
+    fn is_open(&self, client: &Arc<Client>) -> Result<(), Errno> {
+        let closing = self.phase == Phase::Handing && callbacks::depth(client) == 0;
+        if closing { Err(Errno::CANCELED) } else { Ok(()) }
     }
 
     /// Sends one frame: what the socket does not take now goes to the outbox.
@@ -146,6 +156,11 @@ impl Link {
             self.outbox.drain(..self.sent);
             self.sent = 0;
         }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.outbox.is_empty()
     }
 
     /// Takes everything of this connection down and returns those who waited for answers over it.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A non-blocking connection to the first address of the place that answers. Only TCP may take a moment: so long per
 /// address. With it comes that address in words.
@@ -59,6 +59,126 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, space: &mut [u8]) -> Result<Option
         Err(Errno::AGAIN) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// A copy of a descriptor of the program's, for the time of one call.
+pub(crate) fn lent(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: a number that is no open descriptor is an error; the copy is nobody's but ours.
+    owned(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
+/// Sends bytes over a unix stream socket, and a descriptor with the first of them.
+pub(crate) fn pass(channel: BorrowedFd<'_>, bytes: &[u8], with: BorrowedFd<'_>, end: Instant) -> Result<(), Errno> {
+    let mut control = [0_u64; CONTROL];
+    let parts = [IoSlice::new(bytes)];
+    // SAFETY: a msghdr is numbers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: takes an int, gives an int.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(mem::size_of::<c_int>() as _) } as _;
+    // SAFETY: the message has a control buffer with room for one header and one int.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    // SAFETY: not null, since there is room for a header, and aligned as the buffer is.
+    let header = unsafe { &mut *header };
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    // SAFETY: takes an int, gives an int.
+    header.cmsg_len = unsafe { libc::CMSG_LEN(mem::size_of::<c_int>() as _) } as _;
+    // SAFETY: the header lies in the control buffer; its data begins behind it.
+    let place = unsafe { libc::CMSG_DATA(header) }.cast::<c_int>();
+    // SAFETY: there is room for one int, aligned or not.
+    unsafe { place.write_unaligned(with.as_raw_fd()) };
+    let sent = loop {
+        let sent = retried(|| {
+            // SAFETY: the message names buffers that live until the end of this function.
+            unsafe { libc::sendmsg(channel.as_raw_fd(), &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) }
+        });
+        match sent {
+            Err(Errno::AGAIN) => await_readiness(channel, libc::POLLOUT, end)?,
+            sent => break sent?,
+        }
+    };
+    send_all(channel, bytes.get(sent..).unwrap_or_default(), end)
+}
+
+/// Sends all of it, until then.
+pub(crate) fn send_all(channel: BorrowedFd<'_>, mut bytes: &[u8], end: Instant) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match send(channel, &[IoSlice::new(bytes)])? {
+            0 => await_readiness(channel, libc::POLLOUT, end)?,
+            count => bytes = bytes.get(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// Fills the space, until then; ECONNRESET when the other end closes before that.
+pub(crate) fn receive_all(channel: BorrowedFd<'_>, mut space: &mut [u8], end: Instant) -> Result<(), Errno> {
+    while !space.is_empty() {
+        match receive(channel, space)? {
+            None => await_readiness(channel, libc::POLLIN, end)?,
+            Some(0) => return Err(Errno::CONNRESET),
+            Some(count) => space = space.get_mut(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// The same, for bytes with whose first a descriptor comes. EPROTO: none has come, or more.
+pub(crate) fn receive_passed(channel: BorrowedFd<'_>, space: &mut [u8], end: Instant) -> Result<OwnedFd, Errno> {
+    let mut control = [0_u64; CONTROL];
+    let mut part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: 1 };
+    // SAFETY: a msghdr is numbers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    let count = loop {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = mem::size_of_val(&control) as _;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+        let count = retried(|| {
+            // SAFETY: the message names two buffers of ours with their lengths; the space has one byte at least.
+            unsafe { libc::recvmsg(channel.as_raw_fd(), &mut message, flags) }
+        });
+        match count {
+            Err(Errno::AGAIN) => await_readiness(channel, libc::POLLIN, end)?,
+            count => break count?,
+        }
+    };
+    if count == 0 {
+        return Err(Errno::CONNRESET);
+    }
+    // SAFETY: the message has been filled by recvmsg and names a buffer that lives.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+    // SAFETY: null, or a header in the control buffer, which is aligned for it.
+    let Some(header) = (unsafe { header.as_ref() }) else { return Err(Errno::PROTO) };
+    // SAFETY: takes an int, gives an int.
+    let one = libc::cmsghdr { cmsg_len: unsafe { libc::CMSG_LEN(mem::size_of::<c_int>() as _) } as _, ..*header };
+    let is_rights = (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    if !is_rights || header.cmsg_len != one.cmsg_len {
+        return Err(Errno::PROTO);
+    }
+    // SAFETY: the header lies in the control buffer; its data begins behind it.
+    let place = unsafe { libc::CMSG_DATA(header) }.cast::<c_int>();
+    // SAFETY: the header says that one int is there.
+    let fd = owned(unsafe { place.read_unaligned() })?;
+    receive_all(channel, space.get_mut(1..).unwrap_or_default(), end)?;
+    Ok(fd)
+}
+
+/// Waits for room or bytes, until then. EINVAL: there is no such thing to be had from it.
+fn await_readiness(channel: BorrowedFd<'_>, events: i16, end: Instant) -> Result<(), Errno> {
+    let rest = end.saturating_duration_since(Instant::now());
+    if rest.is_zero() {
+        return Err(Errno::TIMEDOUT);
+    }
+    let mut look = libc::pollfd { fd: channel.as_raw_fd(), events, revents: 0 };
+    let patience = c_int::try_from(rest.as_millis()).unwrap_or(c_int::MAX).max(1);
+    // SAFETY: one pollfd of ours.
+    unsafe { libc::poll(&mut look, 1, patience) };
+    Ok(())
 }
 
 /// Waits for the socket to take bytes, for a moment at most. The number may have become somebody else's: nothing is
@@ -187,6 +307,8 @@ fn retried(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
     }
 }
 
+/// Words of a control buffer: one header, and a few descriptors more than there should be.
+const CONTROL: usize = 8;
 /// Milliseconds.
 const A_MOMENT: c_int = 50;
 /// When TCP asks a silent peer whether it lives: after so many seconds, so often, so many times.

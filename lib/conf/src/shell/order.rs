@@ -4,49 +4,63 @@ use super::Service;
 use crate::ConfError;
 use crate::json::Object;
 use crate::nearest::nearest;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 /// The services' places in `services`, in the order they go up. `entries` are where complaints point.
 pub(super) fn order(services: &[Service], entries: &[Object<'_>]) -> Result<Vec<usize>, ConfError> {
-    let place = |name: &str| services.iter().position(|service| service.name == name);
-    for (service, entry) in services.iter().zip(entries) {
-        for key in ["requires", "after"] {
-            let named = if key == "requires" { &service.requires } else { &service.after };
-            if let Some(stranger) = named.iter().find(|name| place(name).is_none()) {
-                return Err(entry.error(key, unknown(stranger, services)));
+    let places: HashMap<&str, usize> = services.iter().enumerate().map(|(at, one)| (one.name.as_str(), at)).collect();
+    let mut waits = vec![0usize; services.len()];
+    let mut followers = vec![Vec::new(); services.len()];
+    for (at, (service, entry)) in services.iter().zip(entries).enumerate() {
+        for (key, named) in [("requires", &service.requires), ("after", &service.after)] {
+            for name in named {
+                let first = places.get(name.as_str()).ok_or_else(|| entry.error(key, unknown(name, services)))?;
+                followers[*first].push(at);
+                waits[at] += 1;
             }
         }
     }
+    // Of those that may go up the first in the file does.
+    let mut ready: BinaryHeap<Reverse<usize>> = (0..services.len()).filter(|at| waits[*at] == 0).map(Reverse).collect();
     let mut order = Vec::with_capacity(services.len());
-    let mut up = vec![false; services.len()];
-    while order.len() < services.len() {
-        let may = |service: &Service| service.predecessors().filter_map(place).all(|other| up[other]);
-        let Some(next) = (0..services.len()).find(|at| !up[*at] && may(&services[*at])) else {
-            let circle = circle(services, &up, place);
-            let at = place(circle[0]).unwrap_or(0);
-            let what = format!("waits for itself: {}", circle.join(" goes up after "));
-            return Err(entries[at].error("svc_name", what));
-        };
-        up[next] = true;
+    while let Some(Reverse(next)) = ready.pop() {
         order.push(next);
+        for follower in &followers[next] {
+            waits[*follower] -= 1;
+            if waits[*follower] == 0 {
+                ready.push(Reverse(*follower));
+            }
+        }
     }
-    Ok(order)
+    if order.len() == services.len() {
+        return Ok(order);
+    }
+    let circle = circle(services, &waits, &places);
+    let names: Vec<&str> = circle.iter().map(|at| services[*at].name.as_str()).collect();
+    let first = circle.first().and_then(|at| entries.get(*at)).or(entries.first());
+    match first {
+        Some(entry) => Err(entry.error("svc_name", format!("waits for itself: {}", names.join(" goes up after ")))),
+        None => Ok(order),
+    }
 }
 
-/// The members of a circle among those that cannot go up, the first of them at the end again.
-fn circle<'a>(services: &'a [Service], up: &[bool], place: impl Fn(&str) -> Option<usize>) -> Vec<&'a str> {
-    // Whoever cannot go up goes up after one that cannot, so this walk never ends but by meeting itself.
-    let mut walked: Vec<usize> = up.iter().position(|up| !up).into_iter().collect();
-    while let Some(next) =
-        walked.last().and_then(|at| services[*at].predecessors().filter_map(&place).find(|other| !up[*other]))
-    {
-        if let Some(first) = walked.iter().position(|at| *at == next) {
-            walked.drain(..first);
-            walked.push(next);
-            break;
+/// The members of a circle among those that still wait, the first of them at the end again.
+fn circle(services: &[Service], waits: &[usize], places: &HashMap<&str, usize>) -> Vec<usize> {
+    // Whoever waits goes up after one that waits, so this walk never ends but by meeting itself.
+    let mut walked: Vec<usize> = waits.iter().position(|waits| *waits > 0).into_iter().collect();
+    let mut met = HashMap::new();
+    while let Some(at) = walked.last().copied() {
+        if let Some(first) = met.insert(at, walked.len() - 1) {
+            return walked.split_off(first);
         }
-        walked.push(next);
+        let mut before = services[at].predecessors().filter_map(|name| places.get(name).copied());
+        match before.find(|other| waits[*other] > 0) {
+            Some(next) => walked.push(next),
+            None => break,
+        }
     }
-    walked.into_iter().map(|at| services[at].name.as_str()).collect()
+    walked
 }
 
 fn unknown(name: &str, services: &[Service]) -> String {

@@ -136,6 +136,7 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
     let patience = Instant::now() + PATIENCE;
     loop {
         if let Some(lock) = try_lock(&lock_path)? {
+            sweep(folder, name);
             let pid = write_pid(&pid_path)?;
             return Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() });
         }
@@ -145,6 +146,18 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
             return Err(Held::By { name: name.to_owned(), pid: pid.unwrap_or(0) });
         }
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What holders before us have left that were killed while they wrote their number down. Nobody else writes there: the
+/// lock is ours.
+fn sweep(folder: &Path, name: &str) {
+    let aside = format!("{name}.pid.");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let left = entry.file_name().to_str().and_then(|file| file.strip_prefix(&aside)?.parse::<u32>().ok());
+        if left.is_some() {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -255,10 +268,12 @@ mod tests {
         let folder = fresh("crash");
         fs::write(folder.join("agent.lock"), "").unwrap();
         fs::write(folder.join("agent.pid"), "999999999\n").unwrap();
+        fs::write(folder.join("agent.pid.999999999"), "").unwrap();
         assert_eq!(holder_in(&folder, "agent"), None);
         let claim = claim_in(&folder, "agent").unwrap();
         assert_eq!(fs::read_to_string(folder.join("agent.pid")).unwrap(), format!("{}\n", std::process::id()));
         drop(claim);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -217,6 +217,8 @@ unsafe extern "C" {
     pub fn client_agent_deinit() -> c_int;
     pub fn client_agent_service(pdu: *mut basic_pdu) -> c_int;
     pub fn client_agent_wait(ms: u32) -> c_int;
+    pub fn client_agent_hand_over(channel: c_int, ms: u32) -> c_int;
+    pub fn client_agent_take_over(param: *mut client_param, channel: c_int, ms: u32) -> c_int;
 
     // nmid_client.h
     pub fn nmid_client_new(host: *const c_char, port: u16) -> *mut nmid_client;
