@@ -85,6 +85,7 @@ impl Morgue {
     }
 
     /// The newest report about `name`.
+    #[allow(dead_code, reason = "for a status of one process")]
     pub fn newest(&self, name: &str) -> Option<String> {
         let entries = fs::read_dir(&self.folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let newest = entries.filter(|file| is_about(file, name)).max()?;
