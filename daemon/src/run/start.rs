@@ -47,6 +47,7 @@ impl Driver {
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.hears_heartbeats(service.entry.health.as_ref(), self.notices.as_ref()).map_err(Unstartable::Readiness)?;
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         let start = || self.surroundings.start(&service.entry.launch, gift);
