@@ -103,6 +103,12 @@ pub enum Due {
     Phase(Key),
     /// This service may be probed again.
     ReadyProbe(Key),
+    /// It is to be found out whether this service is well.
+    Check(Key),
+    /// The probe of this service has taken too long.
+    CheckTimeout(Key),
+    /// It is to be looked what this service uses.
+    Sample(Key),
     /// This service has stayed up.
     Calm(Key),
     /// It is to be looked at this one, who is crashing.
@@ -285,6 +291,12 @@ impl Driver {
         Some(Timer { id: reactor.arm(after, token.bits().into()), token, at: Instant::now() + after })
     }
 
+    /// As [`Driver::arm`], for a moment that others may share.
+    pub(super) fn arm_at(&mut self, reactor: &mut Reactor, at: Instant, due: Due) -> Option<Timer> {
+        let token = self.clock.insert(due)?;
+        Some(Timer { id: reactor.arm_at(at, token.bits().into()), token, at })
+    }
+
     /// Disarms a timer; one that has expired is nobody's.
     pub(super) fn disarm(&mut self, reactor: &mut Reactor, timer: Timer) {
         if self.clock.remove(timer.token).is_some() {
@@ -358,6 +370,9 @@ impl Turn for Driver {
                 self.feed(reactor, key, Event::Timeout);
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
+            Some(Due::Check(key)) => self.check(reactor, key),
+            Some(Due::CheckTimeout(key)) => self.check_timed_out(reactor, key),
+            Some(Due::Sample(key)) => self.sample(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
             Some(Due::Corpse(pid)) => self.look_at_corpse(reactor, pid),
             Some(Due::Teller(id)) => self.deliver(reactor, id),

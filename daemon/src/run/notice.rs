@@ -5,7 +5,7 @@
 
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::ready::Readying;
-use crate::law::life::{Event, Phase};
+use crate::law::life::Phase;
 use crate::law::news::{News, news};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log;
@@ -106,7 +106,9 @@ impl Driver {
             match news {
                 News::Ready if matches!(service.readying, Some(Readying::Notice)) => self.is_ready(reactor, key),
                 News::Status(text) => service.says = Some(text),
-                News::Ill => self.feed(reactor, key, Event::Unhealthy(reactor.now())),
+                News::Alive => self.beaten(key),
+                News::AliveEvery(every) => self.beats_every(reactor, key, every),
+                News::Ill => self.called_in_sick(reactor, key),
                 News::Extend(longer) if matches!(phase, Phase::Starting | Phase::Stopping(_)) => {
                     self.arm_phase(reactor, key, longer);
                 }

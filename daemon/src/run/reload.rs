@@ -5,7 +5,7 @@ use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
 use crate::face::control::Answer;
 use crate::law::difference::{Change, Changes, difference};
-use crate::law::life::Event;
+use crate::law::life::{Event, Phase};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
@@ -48,7 +48,7 @@ impl Driver {
         let (mut down, mut up, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for (name, change) in &changes.0 {
             let new = wanted.iter().find(|process| process.name == *name);
-            let Some(key) = self.enter(name, new) else { continue };
+            let Some(key) = self.enter(reactor, name, new) else { continue };
             match change {
                 Change::Stop => down.push(key),
                 Change::Restart => again.push(key),
@@ -76,13 +76,18 @@ impl Driver {
     }
 
     /// The service of that name with its new entry, or a new one.
-    fn enter(&mut self, name: &str, new: Option<&Process>) -> Option<Key> {
+    fn enter(&mut self, reactor: &mut Reactor, name: &str, new: Option<&Process>) -> Option<Key> {
         match (self.roll.named(name), new) {
             (Some(key), new) => {
                 let service = self.roll.get_mut(key)?;
                 service.dismissed = new.is_none();
                 if let Some(entry) = new {
+                    let anew = service.entry.health != entry.health || service.entry.bounds != entry.bounds;
                     service.change(entry.clone());
+                    if anew && matches!(service.life.phase, Phase::Up(_)) {
+                        self.look_away(reactor, key);
+                        self.watch_over(reactor, key);
+                    }
                 }
                 Some(key)
             }

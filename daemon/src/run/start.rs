@@ -50,6 +50,7 @@ impl Driver {
         if let Some(board) = &self.notices {
             gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));
         }
+        gift.hears_heartbeats(service.entry.health.as_ref(), self.notices.as_ref()).map_err(Unstartable::Readiness)?;
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         let start = || self.surroundings.start(&service.entry.launch, gift);
