@@ -19,6 +19,7 @@ use msf_core::log::Level;
 use msf_core::process::{Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
 use run::courier::refused;
+use run::crash::Morgue;
 use run::driver::{Driver, Setting};
 use run::journal::Journal;
 use run::outputs::Outputs;
@@ -182,8 +183,9 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
         claim.renew()?;
     }
     let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
+    let morgue = Morgue::new(&log_dir()?, settings.crash_reports);
     let config = file.to_owned();
-    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, journal, starter };
+    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -23,6 +23,8 @@ LIBRARIES = ("msf", "ipc")
 RUST_PLUGINS = {"msf-count": "libmsf_count.so"}     # cargo's package -> its library
 PROGRAMS = ("msf_upnp", "msf_dlna", "nmid_toupper", "nmid_call")
 EXAMPLES = {"toupper": "nmid_toupper_rust"}     # cargo's name -> its name here
+# Not for gateways, where it would weigh more than the rest of msf_daemon: there a command tells of alarms.
+FEATURES = {"release": ("msf-daemon/tls",)}
 SONAME_MAJOR = 1
 C_FLAGS = ("-std=gnu11", "-O2", "-g0", "-Wall", "-Wextra", "-Werror=implicit-function-declaration")
 SOURCES = ("Cargo.toml", "Cargo.lock", "lib", "agent", "daemon", "shell", "plugins", "include", "script/builder",
@@ -47,6 +49,8 @@ class Stage:
         command = ["cargo", "build", "--profile", self.profile, *flags]
         for package in (*PACKAGES, *self.rust_plugins()):
             command += ["-p", package]
+        for feature in FEATURES.get(self.profile, ()):
+            command += ["--features", feature]
         # With an example asked for, libraries and programs are built only when they are asked for as well.
         command += ["--lib", "--bins"]
         for example in EXAMPLES:

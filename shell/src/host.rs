@@ -16,17 +16,19 @@ use crate::signals::Signals;
 use crate::staging;
 use msf_conf::shell::Shell;
 use msf_sys::crash;
-use msf_sys::event::Base;
+use msf_sys::event::{Base, Event};
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About, Refused};
 use msf_sys::rest::HostThread;
 use msf_sys::roster::Roster;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a shell ended whose log was open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +173,7 @@ fn turn(orders: &Orders, signals: &Signals, base: &Base, ready: impl FnOnce()) -
     let own = signals.as_fd().try_clone_to_owned()?;
     let _event = base.on_read(own, move |_| waker.exit())?;
     ready();
+    let _heart = ready::heartbeat().map(|every| beat(base, every)).transpose()?;
     loop {
         // Before the first wait, too: some may have come while the services went up.
         while let Some(signal) = signals.next()? {
@@ -187,6 +190,20 @@ fn turn(orders: &Orders, signals: &Signals, base: &Base, ready: impl FnOnce()) -
         }
         base.dispatch()?;
     }
+}
+
+/// Tells whoever started us that this loop still turns, for as long as what is returned is kept.
+fn beat(base: &Base, every: Duration) -> io::Result<Event> {
+    let clock = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+    clock.set(Expiration::Interval(every.into()), TimerSetTimeFlags::empty())?;
+    say(ready::alive());
+    base.on_read(clock.into(), |clock| {
+        let mut passed = [0; 8];
+        // Has to be read, or it would stay readable; how many times it has struck is all the same.
+        if nix::unistd::read(clock, &mut passed).is_ok() {
+            say(ready::alive());
+        }
+    })
 }
 
 fn rotate() {

@@ -51,6 +51,21 @@ fn take_over(fd: i32) -> io::Result<File> {
     Ok(pipe)
 }
 
+/// How often whoever started us wants to hear that we are alive, if he does: half of the time after which he would hold
+/// us for dead.
+pub fn heartbeat() -> Option<Duration> {
+    env::var_os("NOTIFY_SOCKET")?;
+    let number = |name| env::var_os(name).map(|value| value.to_str().and_then(|text| text.parse::<u64>().ok()));
+    let is_meant = number("WATCHDOG_PID").is_none_or(|pid| pid == Some(std::process::id().into()));
+    let micros = number("WATCHDOG_USEC").flatten().filter(|micros| is_meant && *micros > 1)?;
+    Some(Duration::from_micros(micros / 2))
+}
+
+/// We are alive.
+pub fn alive() -> Result<(), String> {
+    notify("WATCHDOG=1")
+}
+
 /// The way down has begun.
 pub fn stopping() -> Result<(), String> {
     notify("STOPPING=1")

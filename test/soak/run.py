@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
 with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
 (shm_torture.c), and a process that logs, killed at random 500 times
-(lib/core/tests/log_killed.rs). With --seconds N only a few of those, each for N seconds. Ends with a line
+(lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not complain
+(daemon/tests/limits.rs). With --seconds N only a few of those, each for N seconds. Ends with a line
 `N passed, N failed`.
 """
 
@@ -88,17 +89,25 @@ def log_passes(options):
     yield subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_LOG_KILLS": kills}).returncode == 0
 
 
+def health_pass(options):
+    """Whether nothing is said of processes that are well."""
+    seconds = str(options.seconds or 600)
+    print(f"soak health, {seconds} s of normal load", flush=True)
+    command = ["cargo", "test", "--quiet", "--package", "msf-daemon", "--test", "limits", "normal_load"]
+    return subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_SOAK_SECONDS": seconds}).returncode == 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", required=True, type=pathlib.Path)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health"))
     options = parser.parse_args()
     stage = options.stage.resolve()
     results = []
-    if options.only not in ("shm", "log"):
+    if options.only not in ("shm", "log", "health"):
         load, nmid_load = build_load_generators()
         if options.only in (None, "librpc"):
             results += librpc_passes(load, stage, options)
@@ -110,6 +119,8 @@ def main():
         results += shm_passes(stage, options)
     if options.only in (None, "log"):
         results += log_passes(options)
+    if options.only in (None, "health"):
+        results.append(health_pass(options))
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1

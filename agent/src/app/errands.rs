@@ -10,6 +10,7 @@ use msf_core::process::{Child, Starter};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The program's side of the control thread.
 pub struct Program {
@@ -56,6 +57,16 @@ impl Errands for Program {
         };
         msf_core::log!(Level::Info, LOG, "reload: done");
         Some(reloaded)
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        self.starter.heartbeat()
+    }
+
+    fn alive(&mut self) {
+        if let Err(error) = self.starter.alive() {
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are alive: {error}");
+        }
     }
 
     fn spawn_successor(&mut self, drain: bool) -> Result<Child, String> {

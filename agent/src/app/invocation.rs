@@ -64,7 +64,7 @@ pub fn may_drain() -> bool {
 pub const PREDECESSOR: &str = "MSF_UPGRADE_FROM";
 /// Says how an upgrade is asked for where a supervisor must start the successor.
 const SUPERVISED: &str = "MSF_UPGRADE_BY";
-/// What was said to us alone.
-const NOT_PASSED: [&str; 3] = [PREDECESSOR, DRAIN, "MSF_READY_FD"];
+/// What was said to us alone. Whoever wants heartbeats wants them of the successor as well, and that has another pid.
+const NOT_PASSED: [&str; 4] = [PREDECESSOR, DRAIN, "MSF_READY_FD", "WATCHDOG_PID"];
 /// Says that the connections may stay with the predecessor, where they cannot pass.
 const DRAIN: &str = "MSF_UPGRADE_DRAIN";

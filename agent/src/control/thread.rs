@@ -155,6 +155,7 @@ impl<E: Errands> Control<E> {
 
     /// Turns `reactor` until the agent has ended; how it did.
     pub fn run(mut self, mut reactor: Reactor) -> io::Result<End> {
+        self.beat(&mut reactor);
         while self.phase != Phase::Over {
             reactor.turn(&mut self, None)?;
             self.fulfil_wishes(&mut reactor);
@@ -170,6 +171,14 @@ impl<E: Errands> Control<E> {
             true => End::Orderly,
             false => End::Failed,
         })
+    }
+
+    /// Tells whoever started us that this thread still turns, if he wants to hear it.
+    fn beat(&mut self, reactor: &mut Reactor) {
+        if let Some(every) = self.errands.heartbeat() {
+            self.errands.alive();
+            reactor.arm(every, Timer::Heartbeat as u64);
+        }
     }
 
     /// What follows from what has changed, once for all of it.
@@ -401,6 +410,7 @@ impl<E: Errands> Turn for Control<E> {
         }
         let phase = self.phase;
         match key {
+            key if key == Timer::Heartbeat as u64 => self.beat(reactor),
             key if key == Timer::Upgrade as u64 => self.look_after_upgrade(reactor),
             key if key == Timer::Accept as u64 => {
                 self.accepting_later = false;
@@ -432,6 +442,7 @@ enum Timer {
     LastWords,
     Stop,
     Upgrade,
+    Heartbeat,
 }
 
 const LOG: &str = "AGENT";

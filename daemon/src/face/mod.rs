@@ -8,6 +8,7 @@ pub mod follow;
 pub mod json;
 pub mod letter;
 pub mod metrics;
+pub mod report;
 pub mod request;
 pub mod scrape;
 pub mod status;

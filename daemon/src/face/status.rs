@@ -40,6 +40,10 @@ pub struct Row {
     pub held_by: Option<String>,
     /// What it says of itself, if it does.
     pub says: Option<String>,
+    /// Whether it is well, if that is known.
+    pub health: Option<String>,
+    /// Of what it uses more than it should.
+    pub above: Vec<&'static str>,
     /// How it ended the last time, if it ever did.
     pub last: Option<Last>,
     /// The file it writes its output to, if that is the daemon's doing.
@@ -91,7 +95,13 @@ impl Status {
             text.push_str(line.trim_end());
             text.push('\n');
         }
-        for Row { name, held_by, says, .. } in &self.processes {
+        for Row { name, held_by, says, health, above, .. } in &self.processes {
+            if let Some(ill) = health.as_ref().filter(|health| *health != "well") {
+                let _ = writeln!(text, "{name} is {ill}");
+            }
+            if !above.is_empty() {
+                let _ = writeln!(text, "{name} is above its limits: {}", above.join(", "));
+            }
             if let Some(what) = held_by {
                 let _ = writeln!(text, "{name} {what}");
             }
@@ -121,6 +131,8 @@ impl Row {
             "next_start_ms": self.next_start.map(millis),
             "held_by": self.held_by,
             "status": self.says,
+            "health": self.health,
+            "above_limits": self.above,
             "last_exit": self.last.as_ref().map(|last| json!({
                 "reason": last.reason,
                 "code": last.code,
@@ -183,6 +195,8 @@ mod tests {
             next_start: None,
             held_by: None,
             says: None,
+            health: None,
+            above: Vec::new(),
             last: None,
             output: Some(format!("/log/{name}.out")),
             error_output: None,

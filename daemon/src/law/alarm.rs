@@ -21,7 +21,6 @@ pub struct Alarm {
 
 /// What can be wrong. Of one process each is told once until it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(dead_code, reason = "those of its health are raised by whoever looks after that")]
 pub enum Kind {
     /// It dies as soon as it is started, and its bucket is empty.
     CrashLoop,

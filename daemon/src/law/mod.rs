@@ -4,7 +4,10 @@
 pub mod alarm;
 pub mod difference;
 pub mod graph;
+pub mod health;
 pub mod life;
+pub mod limit;
 pub mod news;
 pub mod outbox;
 pub mod tally;
+pub mod trend;

@@ -33,6 +33,12 @@ pub enum News {
     FdName(String),
     /// `FDPOLL=0`: keep them even when their other end is gone.
     NoPoll,
+    /// `MSF_CRASH=…`: it is crashing, by this signal.
+    Crash(i32),
+    /// `MSF_CRASH_ADDRESS=…`: there.
+    CrashAddress(String),
+    /// `MSF_CRASH_TRACE=…`: called from there.
+    CrashTrace(String),
     /// `BARRIER=1`: close the descriptor that came with it.
     Barrier,
 }
@@ -61,6 +67,9 @@ fn line(line: &str) -> Option<News> {
         ("FDSTOREREMOVE", "1") => News::Unstore,
         ("FDNAME", name) if is_fd_name(name) => News::FdName(name.to_owned()),
         ("FDPOLL", "0") => News::NoPoll,
+        ("MSF_CRASH", signal) => News::Crash(signal.parse().ok().filter(|signal| (1..=64).contains(signal))?),
+        ("MSF_CRASH_ADDRESS", text) => News::CrashAddress(text.chars().map(visible).take(LONGEST_STATUS).collect()),
+        ("MSF_CRASH_TRACE", text) => News::CrashTrace(text.chars().map(visible).collect()),
         ("BARRIER", "1") => News::Barrier,
         _ => return None,
     })

@@ -122,6 +122,7 @@ impl Driver {
         };
         if record.phase == "up" || service.readying.is_none() {
             service.readying = None;
+            self.watch_over(reactor, key);
             return None;
         }
         service.life.phase = Phase::Starting;

@@ -49,7 +49,7 @@ impl Change {
             Event::Present | Event::Spawned => "started".to_owned(),
             Event::Lost => "somebody it requires has stopped".to_owned(),
             Event::Ready(_) => "ready".to_owned(),
-            Event::Unhealthy(_) => "unhealthy".to_owned(),
+            Event::Unhealthy(_) => service.ails.clone(),
             Event::Unstartable { .. } | Event::Died { .. } => ended(service.last.as_ref()),
             Event::Timeout => match self.from {
                 Phase::Starting => "not ready in time".to_owned(),
@@ -67,6 +67,12 @@ impl Driver {
         }
         if change.from == Phase::Starting {
             self.forget_readying(reactor, key);
+        }
+        if matches!(change.from, Phase::Up(_)) {
+            self.look_away(reactor, key);
+        }
+        if matches!(change.to, Phase::Up(_)) {
+            self.watch_over(reactor, key);
         }
         self.record(key, change);
         if let Some(happening) = self.roll.get(key).map(|service| change.told(service)) {

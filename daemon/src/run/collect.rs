@@ -1,18 +1,39 @@
 //! Processes that have ended: ours, those of probes, and orphans that became ours because we are process 1.
 
+use super::crash::used;
 use super::driver::{Driver, Due, Key, MODULE, Watched};
 use super::service::End;
-use crate::law::life::Event;
+use crate::face::report::Report;
+use crate::law::life::{Event, Phase};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{ended, reap};
+use msf_core::process::{Usage, ended, reap};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// An end that nobody asked for, and what a report about it takes.
+#[derive(Debug)]
+pub struct Unwanted {
+    /// What was known before it was collected.
+    pub report: Report,
+    /// The signal by which it left a core.
+    pub cored_by: Option<i32>,
+    /// The short name of its program.
+    pub program: String,
+    /// The folder it began in.
+    pub folder: PathBuf,
+}
 
 impl Driver {
     /// Looks whether a process has ended, and if so lets its life go on from there.
     pub(super) fn collect(&mut self, reactor: &mut Reactor, key: Key) -> bool {
         let at = Instant::now();
+        let Some(service) = self.roll.get(key) else { return false };
+        // Known only until it is collected.
+        let asked = self.stopping || service.leaving;
+        let unwanted = !asked && matches!(service.life.phase, Phase::Starting | Phase::Up(_));
+        let usage = service.running.as_ref().and_then(|running| used(&running.child));
         let Some(service) = self.roll.get_mut(key) else { return false };
         let Some(running) = &mut service.running else { return false };
         let end = match running.child.collect() {
@@ -23,6 +44,8 @@ impl Driver {
         self.drain_output(reactor, key);
         let Some(service) = self.roll.get_mut(key) else { return false };
         service.log_end(&end, at);
+        let unwanted = (unwanted && !end.is_clean()).then(|| self.unwanted(key, &end, usage, at)).flatten();
+        let Some(service) = self.roll.get_mut(key) else { return false };
         let token = service.running.take().and_then(|running| running.token);
         let (clean, leaving) = (end.is_clean(), service.leaving);
         service.last = Some((end, at));
@@ -35,7 +58,18 @@ impl Driver {
         }
         let chance = self.chance.draw();
         self.feed(reactor, key, Event::Died { at, clean, chance });
+        // Its successor does not wait for a file.
+        if let Some(unwanted) = unwanted {
+            self.unwanted_end(unwanted);
+        }
         true
+    }
+
+    fn unwanted(&self, key: Key, end: &End, usage: Option<Usage>, at: Instant) -> Option<Unwanted> {
+        let service = self.roll.get(key)?;
+        let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
+        let report = Report { usage, end: end.to_string(), ..self.autopsy(service, at) };
+        Some(Unwanted { report, cored_by: end.cored_by(), program, folder })
     }
 
     /// Every child that has ended. Whoever is started again meanwhile may end meanwhile, and so on: in between, others
@@ -49,6 +83,7 @@ impl Driver {
             };
             let progress = match self.roll.find(|service| service.pid() == Some(pid)) {
                 Some(key) => self.collect(reactor, key),
+                None if self.is_corpse(pid) => self.bury(reactor, pid),
                 None => self.collect_other(reactor, pid),
             };
             if !progress {

@@ -9,6 +9,7 @@ use super::capture::Captures;
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::crash::{Corpse, Morgue};
 use super::journal::Journal;
 use super::metrics::Show;
 use super::notice::Noticeboard;
@@ -62,6 +63,10 @@ pub struct Driver {
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
     pub(super) journal: Journal,
+    /// Reports of ends that nobody asked for.
+    pub(super) morgue: Morgue,
+    /// Those who are crashing.
+    pub(super) corpses: Vec<Corpse>,
     /// The alarms that are open.
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
@@ -91,6 +96,8 @@ pub enum Watched {
     ReadyPipe(Key),
     /// The socket to which services say how they are.
     Notices,
+    /// The pidfd of one who is crashing.
+    Corpse(i32),
     /// The pidfd of a command that tells of an alarm.
     Teller(TellerId),
     /// A probe that has been begun.
@@ -116,8 +123,16 @@ pub enum Due {
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
     Output(u64),
+    /// It is to be found out whether this service is well.
+    Check(Key),
+    /// The probe of this service has taken too long.
+    CheckTimeout(Key),
+    /// It is to be looked what this service uses.
+    Sample(Key),
     /// This service has stayed up.
     Calm(Key),
+    /// It is to be looked at this one, who is crashing.
+    Corpse(i32),
     /// This teller may go on.
     Teller(TellerId),
     /// The command of this teller has had time enough.
@@ -149,6 +164,8 @@ pub struct Setting {
     pub surroundings: Surroundings,
     /// Where programs write to.
     pub outputs: Outputs,
+    /// Where crash reports are kept.
+    pub morgue: Morgue,
     /// Where events are written to.
     pub journal: Journal,
     /// Whom to tell that we are ready.
@@ -184,6 +201,8 @@ impl Driver {
             events: VecDeque::new(),
             feeding: false,
             journal: setting.journal,
+            morgue: setting.morgue,
+            corpses: Vec::new(),
             alarms: Book::default(),
             calming: HashMap::new(),
             tellers: Tellers::default(),
@@ -216,7 +235,7 @@ impl Driver {
 
     /// Whether everything is stopped, after it was told to.
     pub fn done(&self) -> bool {
-        self.stopping && self.roll.iter().all(|service| service.life.phase == Phase::Down)
+        self.stopping && self.corpses.is_empty() && self.roll.iter().all(|service| service.life.phase == Phase::Down)
     }
 
     pub(super) fn banner(&self, settings: &Settings) {
@@ -297,6 +316,12 @@ impl Driver {
         Some(Timer { id: reactor.arm(after, token.bits().into()), token, at: Instant::now() + after })
     }
 
+    /// As [`Driver::arm`], for a moment that others may share.
+    pub(super) fn arm_at(&mut self, reactor: &mut Reactor, at: Instant, due: Due) -> Option<Timer> {
+        let token = self.clock.insert(due)?;
+        Some(Timer { id: reactor.arm_at(at, token.bits().into()), token, at })
+    }
+
     /// Disarms a timer; one that has expired is nobody's.
     pub(super) fn disarm(&mut self, reactor: &mut Reactor, timer: Timer) {
         if self.clock.remove(timer.token).is_some() {
@@ -308,6 +333,7 @@ impl Driver {
         if !self.stopping {
             log!(Level::Info, MODULE, "{why}: stopping everything");
             self.stopping = true;
+            self.end_corpses();
             self.tell(|starter| starter.stopping());
         }
     }
@@ -346,6 +372,9 @@ impl Turn for Driver {
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
             Some(Watched::Notices) => self.heard(reactor),
+            Some(&Watched::Corpse(pid)) => {
+                self.bury(reactor, pid);
+            }
             Some(&Watched::Teller(id)) => {
                 self.command_ended(reactor, id);
             }
@@ -372,7 +401,11 @@ impl Turn for Driver {
             Some(Due::Collect) => self.collect_all(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
+            Some(Due::Check(key)) => self.check(reactor, key),
+            Some(Due::CheckTimeout(key)) => self.check_timed_out(reactor, key),
+            Some(Due::Sample(key)) => self.sample(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
+            Some(Due::Corpse(pid)) => self.look_at_corpse(reactor, pid),
             Some(Due::Teller(id)) => self.deliver(reactor, id),
             Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),

@@ -5,7 +5,7 @@
 
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::ready::Readying;
-use crate::law::life::{Event, Phase};
+use crate::law::life::Phase;
 use crate::law::news::{News, news};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log;
@@ -63,6 +63,10 @@ impl Driver {
                 Ok(None) => return,
                 Err(e) => return log!(Level::Error, MODULE, "cannot hear what processes tell: {e}"),
             };
+            if self.is_corpse(notice.pid) {
+                self.hear_corpse(&notice);
+                continue;
+            }
             match self.sender(notice.pid) {
                 Some(key) => self.noticed(reactor, key, notice),
                 None => {
@@ -78,14 +82,33 @@ impl Driver {
         of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
     }
 
-    fn noticed(&mut self, reactor: &mut Reactor, key: Key, notice: Notice) {
+    /// What a process tells that counts as dead already.
+    fn hear_corpse(&mut self, notice: &Notice) {
         for news in news(&notice.text) {
+            if let News::CrashTrace(trace) = news {
+                self.crash_traced(notice.pid, &trace);
+            }
+        }
+    }
+
+    fn noticed(&mut self, reactor: &mut Reactor, key: Key, notice: Notice) {
+        let all = news(&notice.text);
+        if let Some(signal) =
+            all.iter().find_map(|news| if let News::Crash(signal) = news { Some(*signal) } else { None })
+        {
+            let address =
+                all.into_iter().find_map(|news| if let News::CrashAddress(text) = news { Some(text) } else { None });
+            return self.crash_begun(reactor, key, notice.pid, signal, address.unwrap_or_default());
+        }
+        for news in all {
             let Some(service) = self.roll.get_mut(key) else { return };
             let phase = service.life.phase;
             match news {
                 News::Ready if matches!(service.readying, Some(Readying::Notice)) => self.is_ready(reactor, key),
                 News::Status(text) => service.says = Some(text),
-                News::Ill => self.feed(reactor, key, Event::Unhealthy(reactor.now())),
+                News::Alive => self.beaten(key),
+                News::AliveEvery(every) => self.beats_every(reactor, key, every),
+                News::Ill => self.called_in_sick(reactor, key),
                 News::Extend(longer) if matches!(phase, Phase::Starting | Phase::Stopping(_)) => {
                     self.arm_phase(reactor, key, longer);
                 }

@@ -28,8 +28,9 @@ impl Driver {
         for (other, required) in self.roll.graph.before(key) {
             let Some(service) = self.roll.get(*other) else { continue };
             let (name, phase) = (service.name(), service.life.phase);
-            if *required && !matches!(phase, Phase::Up(_)) {
-                return Some((Reason::Requires, format!("requires {name}, which is {}", phase.word())));
+            if *required && (service.leaving || !matches!(phase, Phase::Up(_))) {
+                let what = if service.leaving { "about to stop" } else { phase.word() };
+                return Some((Reason::Requires, format!("requires {name}, which is {what}")));
             }
             if !required && self.is_on_its_way(*other) {
                 return Some((Reason::After, format!("comes after {name}, which is {}", phase.word())));

@@ -1,7 +1,8 @@
-//! One attempt to find out whether a process serves: a connection, or a command that ends with 0. Nothing here waits:
+//! One attempt to find out whether a process serves: a connection, a request by HTTP, or a command that ends with 0. Nothing here waits:
 //! an attempt that has no answer yet is watched, and asked again when its descriptor is ready.
 
 use super::driver::{Driver, Key, Watched};
+use super::http::Question;
 use super::ready::Gift;
 use super::surroundings::Surroundings;
 use msf_conf::daemon::{Launch, Probe};
@@ -13,6 +14,7 @@ use nix::sys::socket::{
     socket, sockopt::SocketError,
 };
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// An attempt that has been begun.
@@ -28,11 +30,14 @@ pub struct Attempt {
 pub enum Asker {
     /// Whether this service is ready.
     Ready(Key),
+    /// Whether this service is well.
+    Health(Key),
 }
 
 #[derive(Debug)]
 enum Way {
     Connection(OwnedFd),
+    Request(TcpStream, Question),
     Command(Child),
 }
 
@@ -43,13 +48,14 @@ impl Attempt {
     /// Begins one. A command is run as `launch` says, which is that of the process it is about.
     pub fn begin(probe: &Probe, asker: Asker, launch: &Launch, surroundings: &Surroundings) -> Result<Attempt, String> {
         let way = match probe {
-            Probe::Tcp(address) => {
-                let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-                Way::Connection(begin_connection(family, &SockaddrStorage::from(*address)).map_err(in_words)?)
-            }
+            Probe::Tcp(address) => Way::Connection(begin_tcp(*address).map_err(in_words)?),
             Probe::Unix(path) => {
                 let address = UnixAddr::new(path.as_str()).map_err(in_words)?;
                 Way::Connection(begin_connection(AddressFamily::Unix, &address).map_err(in_words)?)
+            }
+            Probe::Http { address, path, status } => {
+                let socket = begin_tcp(*address).map_err(in_words)?;
+                Way::Request(TcpStream::from(socket), Question::new(*address, path, *status))
             }
             Probe::Exec(command) => {
                 let (program, args) = command.split_first().ok_or("no command")?;
@@ -64,6 +70,7 @@ impl Attempt {
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.way {
             Way::Connection(socket) => Some(socket.as_fd()),
+            Way::Request(socket, _) => Some(socket.as_fd()),
             Way::Command(child) => child.pidfd(),
         }
     }
@@ -76,7 +83,11 @@ impl Attempt {
     /// What came of it, if it is over.
     pub fn outcome(&mut self) -> Option<Outcome> {
         match &mut self.way {
-            Way::Connection(socket) => connected(socket),
+            Way::Connection(socket) => connected(socket.as_fd()),
+            Way::Request(socket, question) => match connected(socket.as_fd()) {
+                Some(Ok(())) => question.go_on(socket),
+                other => other,
+            },
             Way::Command(child) => match child.collect() {
                 Ok(None) => None,
                 Ok(Some(msf_core::process::Exit::Code(0))) => Some(Ok(())),
@@ -87,13 +98,18 @@ impl Attempt {
     }
 }
 
-/// A command that nobody waits for any more is ended; SIGCHLD tells when it can be collected.
+/// A command that nobody waits for any more is ended with all it has started; SIGCHLD tells when it can be collected.
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Way::Command(child) = &self.way {
             let _ = child.kill();
         }
     }
+}
+
+fn begin_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    begin_connection(family, &SockaddrStorage::from(address))
 }
 
 fn begin_connection(family: AddressFamily, address: &dyn SockaddrLike) -> Result<OwnedFd, Errno> {
@@ -107,8 +123,8 @@ fn begin_connection(family: AddressFamily, address: &dyn SockaddrLike) -> Result
 }
 
 /// Watched edge-triggered, a socket tells of itself once before anything has happened.
-fn connected(socket: &OwnedFd) -> Option<Outcome> {
-    match getsockopt(socket, SocketError) {
+fn connected(socket: BorrowedFd<'_>) -> Option<Outcome> {
+    match getsockopt(&socket, SocketError) {
         Ok(0) => match getpeername::<SockaddrStorage>(socket.as_raw_fd()) {
             Err(Errno::ENOTCONN) => None,
             _ => Some(Ok(())),
@@ -156,6 +172,7 @@ impl Driver {
             self.watched.remove(token);
             match asker {
                 Asker::Ready(key) => self.ready_probed(reactor, key, outcome),
+                Asker::Health(key) => self.check_answered(reactor, key, outcome),
             }
         }
     }

@@ -4,7 +4,7 @@ use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
 use super::notice::Noticeboard;
 use super::probe::{Asker, Outcome};
 use crate::law::life::Event;
-use msf_conf::daemon::{Ready, Told};
+use msf_conf::daemon::{Health, Ready, Told};
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
 use msf_core::log::Level;
@@ -55,6 +55,22 @@ pub struct Gift {
     pub outputs: [Option<Stdio>; 2],
 }
 
+impl Gift {
+    /// What a process needs that is to send heartbeats.
+    pub fn hears_heartbeats(&mut self, health: Option<&Health>, notices: Option<&Noticeboard>) -> io::Result<()> {
+        let Some(interval) = health.and_then(Health::heartbeat) else { return Ok(()) };
+        let board = notices.ok_or_else(no_board)?;
+        self.env.retain(|(key, _)| key != NOTIFY_SOCKET);
+        self.env.push((NOTIFY_SOCKET.into(), board.path().into()));
+        self.env.push(("WATCHDOG_USEC".into(), interval.as_micros().to_string().into()));
+        Ok(())
+    }
+}
+
+fn no_board() -> io::Error {
+    io::Error::other("there is no socket for NOTIFY_SOCKET")
+}
+
 impl Readying {
     /// For one start of a process that becomes ready like this.
     pub fn prepare(ready: &Ready, notices: Option<&Noticeboard>) -> io::Result<(Option<Readying>, Gift)> {
@@ -70,8 +86,8 @@ impl Readying {
                 Readying::Pipe { pipe, token: None, is_closed: false }
             }
             Ready::Told { by: Told::Notify, .. } => {
-                let board = notices.ok_or_else(|| io::Error::other("there is no socket for NOTIFY_SOCKET"))?;
-                gift.env.push(("NOTIFY_SOCKET".into(), board.path().into()));
+                let board = notices.ok_or_else(no_board)?;
+                gift.env.push((NOTIFY_SOCKET.into(), board.path().into()));
                 Readying::Notice
             }
             Ready::Probed { .. } => Readying::Probe { attempt: None, next: None, wrong: String::new() },
@@ -184,3 +200,4 @@ impl Driver {
 
 /// The number of the pipe where the configuration names none.
 const READY_FD: i32 = 3;
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";

@@ -4,7 +4,7 @@ use super::courier::refused;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
 use crate::law::difference::{Change, Changes, difference};
-use crate::law::life::Event;
+use crate::law::life::{Event, Phase};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
@@ -31,6 +31,7 @@ impl Driver {
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
         self.journal.follow(&settings.events);
+        self.morgue.follow(settings.crash_reports);
         self.tell_to(reactor, &settings.alarms);
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;
@@ -47,7 +48,7 @@ impl Driver {
         let (mut down, mut up, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for (name, change) in &changes.0 {
             let new = wanted.iter().find(|process| process.name == *name);
-            let Some(key) = self.enter(name, new) else { continue };
+            let Some(key) = self.enter(reactor, name, new) else { continue };
             let by_hand = self.roll.get(key).is_some_and(|service| service.stopped_by_hand);
             match change {
                 Change::Stop => down.push(key),
@@ -78,13 +79,18 @@ impl Driver {
     }
 
     /// The service of that name with its new entry, or a new one.
-    fn enter(&mut self, name: &str, new: Option<&Process>) -> Option<Key> {
+    fn enter(&mut self, reactor: &mut Reactor, name: &str, new: Option<&Process>) -> Option<Key> {
         match (self.roll.named(name), new) {
             (Some(key), new) => {
                 let service = self.roll.get_mut(key)?;
                 service.dismissed = new.is_none();
                 if let Some(entry) = new {
+                    let anew = service.entry.health != entry.health || service.entry.bounds != entry.bounds;
                     service.change(entry.clone());
+                    if anew && matches!(service.life.phase, Phase::Up(_)) {
+                        self.look_away(reactor, key);
+                        self.watch_over(reactor, key);
+                    }
                 }
                 Some(key)
             }

@@ -3,9 +3,11 @@
 //! Carries out what concerns it alone: signals, its records in the log, its row of the table.
 
 use super::driver::{MODULE, Timer};
+use super::health::Vigil;
 use super::kin::Kin;
 use super::ready::Readying;
 use super::surroundings::Unstartable;
+use super::usage::Usage;
 use crate::face::status::{Last, Row, span};
 use crate::law::life::{Life, Phase, Reason, Rules};
 use libc::{SIGCONT, SIGTERM};
@@ -41,6 +43,14 @@ pub struct Service {
     pub mark: String,
     /// What it says of itself.
     pub says: Option<String>,
+    /// Whether it is well, while it is up.
+    pub vigil: Vigil,
+    /// What it uses, while it is up.
+    pub usage: Usage,
+    /// Why it was last stopped for its own good, in words.
+    pub ails: String,
+    /// That was for good: what was wrong with it is not over because it is down.
+    pub is_put_down: bool,
     /// How it ended the last time.
     pub last: Option<(End, Instant)>,
     /// The pid that it had the last time it ran.
@@ -98,6 +108,10 @@ impl Service {
             missing: String::new(),
             mark: String::new(),
             says: None,
+            vigil: Vigil::default(),
+            usage: Usage::default(),
+            ails: String::new(),
+            is_put_down: false,
             last: None,
             last_pid: None,
             leaving: false,
@@ -199,6 +213,8 @@ impl Service {
             next_start: if phase == Phase::Waiting { self.left(now) } else { None },
             held_by: matches!(phase, Phase::Held(_)).then(|| self.missing.clone()),
             says: self.says.clone().filter(|_| phase.is_alive()),
+            health: self.vigil.shown(),
+            above: self.usage.shown(),
             last,
             output: None,
             error_output: None,
@@ -223,6 +239,11 @@ impl End {
             End::Told { signal, .. } => *signal,
             _ => None,
         }
+    }
+
+    /// The signal by which it ended, if that left a core.
+    pub fn cored_by(&self) -> Option<i32> {
+        if let End::Exit(Exit::Signal { number, core: true }) = self { Some(*number) } else { None }
     }
 
     /// Whether it ended as one that has done its work.

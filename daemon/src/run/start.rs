@@ -48,6 +48,10 @@ impl Driver {
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        if let Some(board) = &self.notices {
+            gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));
+        }
+        gift.hears_heartbeats(service.entry.health.as_ref(), self.notices.as_ref()).map_err(Unstartable::Readiness)?;
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         gift.outputs = outputs;

@@ -95,6 +95,13 @@ impl Surroundings {
         found.ok_or_else(|| Unstartable::NotFound { path: path.to_owned(), looked })
     }
 
+    /// The short name of what `launch` runs, and the folder it begins in.
+    pub fn where_it_runs(&self, launch: &Launch) -> (String, PathBuf) {
+        let program = Path::new(&launch.path).file_name().map(|name| name.to_string_lossy().into_owned());
+        let folder = launch.working_directory_in(&self.conf_folder).or_else(|| env::current_dir().ok());
+        (program.unwrap_or_default(), folder.unwrap_or_default())
+    }
+
     fn plan(&self, program: &Path, launch: &Launch, gift: Gift) -> io::Result<Plan> {
         let mut words = vec![OsString::from(program)];
         if let Some(conf) = launch.conf_in(&self.conf_folder) {
@@ -169,6 +176,7 @@ const OURS: &[&str] = &[
     "LISTEN_FDNAMES",
     "MAINPID",
     "MSF_READY_FD",
+    "MSF_CRASH_SOCKET",
 ];
 const PLACES: &[&str] = &["MSF_RUN_DIR", "MSF_LOG_DIR", "MSF_AGENT_SOCK"];
 

@@ -18,12 +18,13 @@ impl Driver {
         let Some(service) = self.roll.get(key) else { return };
         let line = line_of(service, change);
         let cause = change.cause(service);
+        let goes_on = service.is_put_down && change.to == Phase::Down;
         self.journal.write(&line);
         if let Some((kind, severity)) = raised_by(change.from, change.to, change.event) {
             self.alarm(reactor, key, Alarm { kind, severity, text: cause.clone(), recovered: false });
         }
         // Everything is about to end: nothing of it is a recovery.
-        if !self.stopping {
+        if !self.stopping && !goes_on {
             for (kind, severity) in self.alarms.of(key) {
                 if is_ended_by(kind, change.from, change.to, change.event) {
                     self.alarm(reactor, key, Alarm { kind, severity, text: cause.clone(), recovered: true });

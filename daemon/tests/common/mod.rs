@@ -1,6 +1,8 @@
 //! A real msf_daemon in a folder of its own, for one test.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod patient;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};

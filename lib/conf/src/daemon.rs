@@ -5,12 +5,15 @@
 //! nobody knows is a warning in a file that has the original's keys only; in any other it is an error.
 
 mod alarms;
+mod bounds;
 mod events;
+mod health;
 mod launch;
 mod limits;
 mod metrics;
 mod order;
 mod output;
+mod probe;
 mod read;
 mod ready;
 mod restart;
@@ -21,14 +24,17 @@ use crate::ConfError;
 use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
 pub use alarms::{Form, Secret, Target, To, Webhook};
-pub use events::Events;
+pub use bounds::{Bound, Bounds, Cpu, Growth};
+pub use events::{CrashReports, Events};
+pub use health::{Act, Check, Health};
 pub use launch::Launch;
 pub use limits::{Cgroup, Limit};
 pub use metrics::Metrics;
 pub use order::Order;
 pub use output::Output;
+pub use probe::Probe;
 use read::Layers;
-pub use ready::{Probe, Ready, Told};
+pub use ready::{Ready, Told};
 pub use restart::{Policy, Restart, Stop};
 pub use rights::Rights;
 pub use share::{Class, Share};
@@ -51,6 +57,8 @@ pub struct Settings {
     pub metrics: Option<Metrics>,
     /// `events`: the file of events.
     pub events: Events,
+    /// `crash_reports`: how many are kept.
+    pub crash_reports: CrashReports,
     /// `alarms`: who is told when something is wrong.
     pub alarms: Vec<Target>,
     /// What is odd but not wrong, ready to be logged.
@@ -74,6 +82,10 @@ pub struct Process {
     pub restart: Restart,
     /// How it is told to end.
     pub stop: Stop,
+    /// `health`: how it is found out whether it still works.
+    pub health: Option<Health>,
+    /// `limits`: how much it may use.
+    pub bounds: Bounds,
 }
 
 impl Settings {
@@ -112,6 +124,7 @@ impl Settings {
         order::check(&processes, &entries)?;
         let metrics = Metrics::read(&top, &mut strangers)?;
         let events = Events::read(&top, &mut strangers)?;
+        let crash_reports = CrashReports::read(&top, &mut strangers)?;
         let alarms = Target::read_all(&top, &mut strangers)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
@@ -124,6 +137,7 @@ impl Settings {
             processes,
             metrics,
             events,
+            crash_reports,
             alarms,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
@@ -137,6 +151,7 @@ impl Settings {
             "msf_version": self.version,
             "msf_desc": self.desc,
             "events": self.events.shown(),
+            "crash_reports": self.crash_reports.shown(),
             "alarms": self.alarms.iter().map(Target::shown).collect::<Vec<_>>(),
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
         });
@@ -176,6 +191,8 @@ impl Process {
             ready: Ready::read(layers, strangers)?,
             restart: Restart::read(layers, strangers)?,
             stop: Stop::read(layers)?,
+            health: Health::read(layers, strangers)?,
+            bounds: Bounds::read(layers, strangers)?,
         })
     }
 
@@ -189,6 +206,8 @@ impl Process {
         shown.insert("restart".to_owned(), self.restart.shown());
         shown.insert("stop_signal".to_owned(), json!(self.stop.signal));
         shown.insert("stop_timeout_ms".to_owned(), json!(self.stop.timeout.as_millis() as u64));
+        Health::show(self.health.as_ref(), &mut shown);
+        self.bounds.show(&mut shown);
         Value::Object(shown)
     }
 }
@@ -203,7 +222,8 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] = &["version", "defaults", "restart", "stop_timeout_ms", "events", "alarms", "metrics"];
+const OUR_TOP_KEYS: &[&str] =
+    &["version", "defaults", "restart", "stop_timeout_ms", "events", "crash_reports", "alarms", "metrics"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -230,6 +250,8 @@ const OUR_KEYS: &[&str] = &[
     "stop_timeout_ms",
     "stdout",
     "stderr",
+    "health",
+    "limits",
 ];
 /// Ours, in a process only: they name other processes.
 const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
@@ -344,21 +366,32 @@ mod tests {
             "wait_for": ["/dev/null"], "wait_retry_ms": 50, "stop_signal": "INT", "stop_timeout_ms": 3,
             "ready": {"by": "exec", "command": ["true"], "timeout_ms": 7, "interval_ms": 2},
             "stdout": {"file": "o", "max_bytes": 9, "files": 2}, "stderr": "log",
-            "restart": {"policy": "on-failure", "immediate": 1}"#;
+            "restart": {"policy": "on-failure", "immediate": 1},
+            "health": {"by": "http", "address": "127.0.0.1:8080", "path": "/a?b", "status": [200, 204], "interval_ms": 900,
+                "timeout_ms": 800, "failures": 4, "successes": 3, "start_after_ms": 70, "act": "stop"},
+            "limits": {"rss_bytes": {"warn": 1, "act": 2, "do": "restart", "periods": 5}, "fds": {"warn": 7},
+                "rss_growth": {"act": 9, "window_ms": 24000, "warm_up_ms": 0}, "cpu_percent": {"warn": 80, "window_ms": 30}}"#;
         let processes = [
             process("fd", r#", "ready": {"by": "fd", "fd": 9}, "scheduling": {"class": "idle"}"#),
             process("all", &format!(r#"{all}, "after": ["fd", "tcp"], "requires": ["notify"]"#)),
-            process("notify", r#", "ready": {"by": "notify"}, "cpu_affinity": [3, 1], "stdout": "inherit""#),
+            process(
+                "notify",
+                r#", "ready": {"by": "notify"}, "cpu_affinity": [3, 1], "health": {"by": "heartbeat"}, "stdout": "inherit""#,
+            ),
             process("tcp", r#", "ready": {"by": "tcp", "address": "[::1]:80"}, "requires": ["fd"]"#),
-            process("unix", r#", "ready": {"by": "unix", "path": "/run/x"}"#),
+            process("unix", r#", "ready": {"by": "unix", "path": "/run/x"}, "health": {"by": "none"}"#),
+            process("bare", r#", "limits": {"fds": null, "sample_ms": 50, "threads": {"act": 9, "do": "stop"}}"#),
         ];
         let defaults = r#"{"env": {"A": "default", "C": "c"}, "nice": 4, "rlimits": {"nproc": 3, "nofile": 1},
-            "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70, "stdout": "null"}"#;
+            "restart": {"policy": "never"}, "user": 5, "wait_retry_ms": 70, "stdout": "null",
+            "health": {"by": "tcp", "address": "[::1]:1", "act": "alarm"},
+            "limits": {"fds": {"warn": 100, "act": 200, "do": "alarm"}}}"#;
         let alarms = r#"[{"to": "log"}, {"to": "command", "command": ["a", "b"], "timeout_ms": 5, "per_minute": 1},
             {"to": "webhook", "url": "https://h/p?a=b", "form": "dingtalk", "secret": "s", "ca_file": "ca", "retries": 0}]"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
-                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "alarms": {alarms}, "metrics": {{"listen": "[::1]:9083"}},
+                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "crash_reports": {{"files": 3}}, "alarms": {alarms},
+                "metrics": {{"listen": "[::1]:9083"}},
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )
@@ -370,6 +403,48 @@ mod tests {
             let settings = parse(text).unwrap();
             assert_eq!(parse(&settings.to_string()).unwrap(), settings);
         }
+    }
+
+    #[test]
+    fn what_is_looked_after_is_taken_from_defaults_thing_by_thing_and_can_be_taken_away() {
+        let settings = parse(&rich()).unwrap();
+        let [fd, all, notify, .., unix, bare] = &settings.processes[..] else { panic!() };
+        let way = |process: &Process| process.health.as_ref().map(|health| health.way.clone());
+        assert!(matches!(way(fd), Some(Check::Probe { probe: Probe::Tcp(_), .. })));
+        assert!(matches!(way(all), Some(Check::Probe { probe: Probe::Http { status: (200, 204), .. }, .. })));
+        assert_eq!((way(notify), way(unix)), (Some(Check::Heartbeat), None));
+        assert_eq!(fd.health.as_ref().map(|health| (health.failures, health.act)), Some((2, Act::Alarm)));
+        assert_eq!(fd.bounds.fds, Some(Bound { warn: Some(100), act: Some(200), deed: Act::Alarm, periods: 2 }));
+        assert_eq!(all.bounds.fds.unwrap().warn, Some(7));
+        assert_eq!((bare.bounds.fds, bare.bounds.threads.unwrap().deed), (None, Act::Stop));
+        assert!(bare.bounds.cpu.is_none() && !bare.bounds.is_empty());
+    }
+
+    #[test]
+    fn limits_and_probes_that_make_no_sense_are_refused_with_their_path() {
+        let ends = |keys: &str, end: &str| {
+            let told = complaint(&with(keys, ""));
+            assert!(told.ends_with(end), "{told}");
+        };
+        ends(r#", "health": {}"#, "health.by: missing; expected how its health is found out");
+        ends(r#", "health": {"by": "tcp"}"#, "health.address: missing; expected a string");
+        ends(r#", "health": {"by": "http", "address": "1.2.3.4:5", "path": "x"}"#, "without blanks");
+        ends(
+            r#", "health": {"by": "exec", "command": ["a"], "interval_ms": 50, "timeout_ms": 60}"#,
+            "health.timeout_ms: 60 ms is more than interval_ms, which is 50",
+        );
+        ends(r#", "health": {"by": "heartbeat", "timeout_ms": 6}"#, "health.timeout_ms: unknown key");
+        ends(r#", "limits": {"fds": {}}"#, r#"limits.fds.warn: missing; expected "warn", "act", or both"#);
+        ends(r#", "limits": {"fds": {"warn": 5, "act": 4}}"#, "limits.fds.act: 4 is less than warn, which is 5");
+        ends(
+            r#", "limits": {"fds": {"warn": 5, "do": "stop"}}"#,
+            "limits.fds.act: missing; expected from where on it is to be done",
+        );
+        ends(
+            r#", "limits": {"rss_growth": {"warn": 5, "window_ms": 23999}}"#,
+            "rss_growth.window_ms: 23999 ms is too short; expected at least 24 times sample_ms, which is 1000",
+        );
+        ends(r#", "limits": {"thread": {"warn": 5}}"#, r#"limits.thread: unknown key; did you mean "threads"?"#);
     }
 
     #[test]
@@ -430,7 +505,7 @@ mod tests {
             ),
             (
                 r#""ready": {"by": "smoke"}"#,
-                "ready.by: expected one of \"fd\", \"notify\", \"tcp\", \"unix\", \"exec\", \"none\", found \"smoke\"",
+                "ready.by: expected one of \"fd\", \"notify\", \"tcp\", \"unix\", \"exec\", \"http\", \"none\", found \"smoke\"",
             ),
             (
                 r#""ready": {"by": "tcp", "address": "localhost"}"#,

@@ -43,6 +43,12 @@ pub struct Wiring {
 pub trait Errands {
     /// SIGHUP: reads the configuration again; what changed, if it can be used.
     fn reload(&mut self) -> Option<Reloaded>;
+    /// How often whoever started us wants to hear that we are alive.
+    fn heartbeat(&self) -> Option<Duration> {
+        None
+    }
+    /// Tells him.
+    fn alive(&mut self) {}
     /// SIGUSR1: opens the log file anew.
     fn rotate(&mut self);
     /// Starts another process that is to take our place; if `drain`, even where the connections must stay here.

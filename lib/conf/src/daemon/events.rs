@@ -48,4 +48,38 @@ impl Events {
     }
 }
 
+/// `crash_reports`: how many reports of ends that nobody asked for are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashReports {
+    /// `files`.
+    pub files: u32,
+    /// `max_bytes`: of all of them together.
+    pub max_bytes: u64,
+}
+
+impl Default for CrashReports {
+    fn default() -> CrashReports {
+        CrashReports { files: 32, max_bytes: 4 << 20 }
+    }
+}
+
+impl CrashReports {
+    pub(super) fn read(top: &Object, strangers: &mut Vec<ConfError>) -> Result<CrashReports, ConfError> {
+        let mut reports = CrashReports::default();
+        let Some(object) = top.object("crash_reports")? else { return Ok(reports) };
+        strangers.extend(object.unknown(&["files", "max_bytes"]));
+        if let Some(files) = object.integer("files", 1..=10_000)? {
+            reports.files = files.unsigned_abs() as u32;
+        }
+        if let Some(bytes) = object.integer("max_bytes", BYTES)? {
+            reports.max_bytes = bytes.unsigned_abs();
+        }
+        Ok(reports)
+    }
+
+    pub(super) fn shown(self) -> Value {
+        json!({"files": self.files, "max_bytes": self.max_bytes})
+    }
+}
+
 const BYTES: std::ops::RangeInclusive<i64> = 4096..=1 << 40;

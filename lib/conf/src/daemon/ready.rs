@@ -1,10 +1,9 @@
-//! How a process says that it is ready, and what else is probed.
+//! When a process counts as up.
 
-use super::read::{Layers, millis, one_of, path, words};
+use super::probe::{Kind, Probe};
+use super::read::{Layers, millis, one_of};
 use crate::ConfError;
-use crate::json::Object;
-use crate::tree::{Map, Value, json};
-use std::net::SocketAddr;
+use crate::tree::{Value, json};
 use std::time::Duration;
 
 /// When a process counts as up.
@@ -43,17 +42,6 @@ pub enum Told {
     Notify,
 }
 
-/// One attempt to find out whether somebody serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// A connection to an address.
-    Tcp(SocketAddr),
-    /// A connection to a socket file.
-    Unix(String),
-    /// A command that ends with 0.
-    Exec(Vec<String>),
-}
-
 impl Ready {
     /// How long it may take; `None` where it takes no time.
     pub fn timeout(&self) -> Option<Duration> {
@@ -68,20 +56,23 @@ impl Ready {
         let by = one_of(&object, "by", WAYS)?;
         let by = by.ok_or_else(|| object.error("by", "missing; expected how the process says that it is ready"))?;
         let timeout = millis(&object, "timeout_ms", 1)?.unwrap_or(TIMEOUT);
+        let mut known = vec!["by"];
         let (ready, keys): (_, &[&str]) = match by {
-            Way::None => (Ready::AtOnce, &["by"]),
+            Way::None => (Ready::AtOnce, &[]),
             Way::Fd => {
                 let number = object.integer("fd", 3..=1023)?.and_then(|fd| i32::try_from(fd).ok());
-                (Ready::Told { by: Told::Fd { number }, timeout }, &["by", "timeout_ms", "fd"])
+                (Ready::Told { by: Told::Fd { number }, timeout }, &["timeout_ms", "fd"])
             }
-            Way::Notify => (Ready::Told { by: Told::Notify, timeout }, &["by", "timeout_ms"]),
-            Way::Tcp | Way::Unix | Way::Exec => {
+            Way::Notify => (Ready::Told { by: Told::Notify, timeout }, &["timeout_ms"]),
+            Way::Probe(kind) => {
                 let interval = millis(&object, "interval_ms", 1)?.unwrap_or(INTERVAL);
-                let (probe, key) = Probe::read(&object, by)?;
-                (Ready::Probed { probe, interval, timeout }, key)
+                let (probe, own) = Probe::read(&object, kind)?;
+                known.extend(own);
+                (Ready::Probed { probe, interval, timeout }, &["timeout_ms", "interval_ms"])
             }
         };
-        strangers.extend(object.unknown(keys));
+        known.extend(keys);
+        strangers.extend(object.unknown(&known));
         Ok(ready)
     }
 
@@ -104,55 +95,21 @@ impl Ready {
     }
 }
 
-impl Probe {
-    /// The probe of an object, and the keys that may be beside it.
-    fn read(object: &Object, by: Way) -> Result<(Probe, &'static [&'static str]), ConfError> {
-        match by {
-            Way::Tcp => {
-                let written = object.required("address")?;
-                let address = written.parse().map_err(|_| {
-                    object.error("address", format!("expected an address such as 127.0.0.1:80, found {written:?}"))
-                })?;
-                Ok((Probe::Tcp(address), &["by", "timeout_ms", "interval_ms", "address"]))
-            }
-            Way::Unix => Ok((Probe::Unix(path(object, "path")?), &["by", "timeout_ms", "interval_ms", "path"])),
-            _ => {
-                let command = words(object, "command")?;
-                if command.first().is_none_or(String::is_empty) {
-                    return Err(object.error("command", "missing or empty; expected the words of a command"));
-                }
-                Ok((Probe::Exec(command), &["by", "timeout_ms", "interval_ms", "command"]))
-            }
-        }
-    }
-
-    /// The keys that say it.
-    pub(super) fn shown(&self) -> Map<String, Value> {
-        let (by, key, value) = match self {
-            Probe::Tcp(address) => ("tcp", "address", json!(address.to_string())),
-            Probe::Unix(path) => ("unix", "path", json!(path)),
-            Probe::Exec(command) => ("exec", "command", json!(command)),
-        };
-        Map::from_iter([("by".to_owned(), json!(by)), (key.to_owned(), value)])
-    }
-}
-
 #[derive(Clone, Copy)]
 enum Way {
     None,
     Fd,
     Notify,
-    Tcp,
-    Unix,
-    Exec,
+    Probe(Kind),
 }
 
 const WAYS: &[(&str, Way)] = &[
     ("fd", Way::Fd),
     ("notify", Way::Notify),
-    ("tcp", Way::Tcp),
-    ("unix", Way::Unix),
-    ("exec", Way::Exec),
+    ("tcp", Way::Probe(Kind::Tcp)),
+    ("unix", Way::Probe(Kind::Unix)),
+    ("exec", Way::Probe(Kind::Exec)),
+    ("http", Way::Probe(Kind::Http)),
     ("none", Way::None),
 ];
 const TIMEOUT: Duration = Duration::from_secs(30);

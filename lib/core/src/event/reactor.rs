@@ -73,6 +73,11 @@ impl Reactor {
         self.timers.arm(now + after, key)
     }
 
+    /// Arms a one-shot timer for a moment; those of one moment expire in one turn, wherever they were armed.
+    pub fn arm_at(&mut self, at: Instant, key: u64) -> TimerId {
+        self.timers.arm(at, key)
+    }
+
     /// Disarms a timer; false when it has already fired.
     pub fn disarm(&mut self, timer: TimerId) -> bool {
         self.timers.disarm(timer)

@@ -14,6 +14,7 @@ mod plan;
 mod spawn;
 mod starter;
 mod title;
+mod usage;
 
 pub use child::{Child, Exit, ended, reap, wait};
 pub use claim::{Claim, Held, claim, holder};
@@ -27,3 +28,4 @@ pub use plan::{Plan, Resource, Stdio, in_path};
 pub use spawn::SpawnError;
 pub use starter::Starter;
 pub use title::title;
+pub use usage::{Usage, usage};

@@ -65,6 +65,23 @@ impl Starter {
         self.notify("STOPPING=1")
     }
 
+    /// How often whoever started us wants to hear that we are alive; `None` when he does not. It is half of the time
+    /// after which he would hold us for dead (`WATCHDOG_USEC`), if he means this process (`WATCHDOG_PID`).
+    pub fn heartbeat(&self) -> Option<Duration> {
+        self.place.as_ref()?;
+        let number =
+            |variable| env::var_os(variable).map(|value| value.to_str().and_then(|text| text.parse::<u64>().ok()));
+        heartbeat(number("WATCHDOG_USEC"), number("WATCHDOG_PID"), std::process::id())
+    }
+
+    /// We are alive.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn alive(&self) -> io::Result<()> {
+        self.notify("WATCHDOG=1")
+    }
+
     fn notify(&self, news: &str) -> io::Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
         let sent = address(place).and_then(|to| {
@@ -75,6 +92,12 @@ impl Starter {
         });
         sent.map(drop).map_err(|e| io::Error::other(format!("NOTIFY_SOCKET={}: {e}", place.display())))
     }
+}
+
+/// Of two variables, each perhaps not set and perhaps no number.
+fn heartbeat(micros: Option<Option<u64>>, whose: Option<Option<u64>>, own: u32) -> Option<Duration> {
+    let is_meant = whose.is_none_or(|pid| pid == Some(own.into()));
+    micros.flatten().filter(|micros| is_meant && *micros > 1).map(|micros| Duration::from_micros(micros / 2))
 }
 
 /// The pipe behind a number we were given. Through /proc it is opened anew, so nothing has to be taken on trust.
@@ -134,6 +157,24 @@ mod tests {
         Starter { pipe: Ok(None), place: None }.ready().unwrap();
         let error = starter("/nowhere/at/all").stopping().unwrap_err().to_string();
         assert!(error.starts_with("NOTIFY_SOCKET=/nowhere/at/all: "), "{error}");
+    }
+
+    #[test]
+    fn the_heart_beats_twice_in_the_time_given_to_whom_it_was_given() {
+        let half = Some(Duration::from_millis(500));
+        assert_eq!(heartbeat(Some(Some(1_000_000)), None, 7), half);
+        assert_eq!(heartbeat(Some(Some(1_000_000)), Some(Some(7)), 7), half);
+        for (micros, whose) in [
+            (None, None),
+            (Some(None), None),
+            (Some(Some(0)), None),
+            (Some(Some(1)), None),
+            (Some(Some(1_000_000)), Some(Some(8))),
+            (Some(Some(1_000_000)), Some(None)),
+        ] {
+            assert_eq!(heartbeat(micros, whose, 7), None, "{micros:?} {whose:?}");
+        }
+        assert_eq!(Starter { pipe: Ok(None), place: None }.heartbeat(), None);
     }
 
     #[test]

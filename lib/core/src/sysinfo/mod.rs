@@ -15,6 +15,7 @@
 
 pub mod cpu;
 pub mod disk;
+pub mod gauge;
 pub mod memory;
 pub mod process;
 

@@ -147,7 +147,7 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-fn page_size() -> u64 {
+pub(super) fn page_size() -> u64 {
     sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 

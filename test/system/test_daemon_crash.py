@@ -1,0 +1,86 @@
+"""A service that tells of its crash has a successor while the kernel still writes its core of 256 MiB."""
+
+import json
+import os
+import signal
+import time
+import unittest
+from datetime import datetime
+from pathlib import Path
+
+from house import gone, program, wait_for
+from test_daemon_attacks import DaemonCase
+
+LARGE = r"""
+#include <msf_process.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(void)
+{
+    char *memory = malloc(256 << 20);
+
+    memset(memory, 0x5a, 256 << 20);
+    if (msf_crash_notify() != 0)
+        return 1;
+    if (write(atoi(getenv("MSF_READY_FD")), "\n", 1) != 1)
+        return 2;
+    for (;;)
+        pause();
+}
+"""
+ROUNDS = 5
+
+
+class Crash(DaemonCase):
+    def events(self, name, to):
+        text = (self.house.log / "msf_daemon.events.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line for line in lines if line["name"] == name and line.get("to") == to]
+
+    def build(self):
+        source, binary = self.house.folder / "large.c", self.house.folder / "large"
+        source.write_text(LARGE)
+        return self.house.compile(source, binary, f"-Wl,-rpath,{program('').parent / 'lib'}")
+
+    def test_a_crash_is_noticed_before_its_core_is_written(self):
+        pattern = Path("/proc/sys/kernel/core_pattern").read_text()
+        if pattern.startswith(("|", "/")):
+            self.skipTest(f"core_pattern is {pattern.strip()}: cores do not go to the process's folder")
+        cores = self.house.folder / "cores"
+        cores.mkdir()
+        self.configure(self.command("large", str(self.build()), ready={"by": "fd"}, working_directory=str(cores),
+                                    rlimits={"core": "unlimited"}, restart={"immediate": 1000}))
+        daemon = self.start()
+        noticed, dumped = [], []
+        for _ in range(ROUNDS):
+            wait_for("its readiness", lambda: self.status("large")["state"] == "up", 60)
+            pid, before = self.status("large")["pid"], len(self.events("large", "starting"))
+            began = time.time()
+            os.kill(pid, signal.SIGSEGV)
+            died = wait_for("the news", lambda: self.events("large", "starting")[before:])[0]
+            # Its own successor runs; what is left of it still writes.
+            self.assertFalse(gone(pid))
+            self.assertEqual((died["pid"], died["signal"]), (pid, signal.SIGSEGV))
+            noticed.append(datetime.fromisoformat(died["time"]).timestamp() - began)
+            wait_for("a successor", lambda: self.status("large")["pid"] not in (None, pid))
+            wait_for("the end of the core", lambda: gone(pid), 60)
+            dumped.append(time.time() - began)
+            for core in cores.iterdir():
+                self.assertGreater(core.stat().st_size, 256 << 20)
+                core.unlink()
+        # On a busy machine one or the other comes later, but never as late as a core.
+        self.assertLess(min(noticed), 0.005, noticed)
+        self.assertLess(sorted(noticed)[ROUNDS // 2], min(dumped) / 10, (noticed, dumped))
+        print(f"noticed after {[f'{1000 * one:.1f}' for one in noticed]} ms, dumped after {[f'{1000 * one:.0f}' for one in dumped]} ms")
+        reports = wait_for("the reports", lambda: (found := sorted((self.house.log / "crash").glob("large-*.txt"))) and len(found) == ROUNDS and found)
+        text = reports[0].read_text()
+        for part in ("ended: SIGSEGV (core dumped)", "fault at: 0x", "libc.so", "KiB at most", "core: "):
+            self.assertIn(part, text)
+        self.ends(daemon)
+
+
+if __name__ == "__main__":
+    unittest.main()
