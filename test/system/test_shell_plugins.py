@@ -679,10 +679,12 @@ class Cycles(PluginCase):
                 ask(verb="load", service=name)
                 self.assertEqual(ask(verb="call", service=name, command="add", text="9")["text"], "9")
                 self.assertIn("is unmapped", ask(verb="unload", service=name)["done"][-1])
-            for _ in range(50):
+            count = int(os.environ.get("MSF_CYCLES", "300"))
+            # Until every arena of malloc has been used by some thread.
+            for _ in range(min(count // 5, 1000)):
                 cycle()
             before = self.use(child)
-            for _ in range(int(os.environ.get("MSF_CYCLES", "250"))):
+            for _ in range(count - min(count // 5, 1000)):
                 cycle()
             after = self.use(child)
         self.assertEqual(after[:3], before[:3], "descriptors, threads, mappings")
