@@ -692,8 +692,9 @@ class Cycles(PluginCase):
         self.ends(child)
 
     def use(self, child):
+        """Memory of its own: the log's ring and pages of files are shared, and come as they are touched."""
         proc = Path(f"/proc/{child.pid}")
-        rss = int(re.search(r"VmRSS:\s+(\d+)", (proc / "status").read_text())[1])
+        rss = int(re.search(r"RssAnon:\s+(\d+)", (proc / "status").read_text())[1])
         return len(os.listdir(proc / "fd")), len(os.listdir(proc / "task")), len(self.mapped(child)), rss
 
 
