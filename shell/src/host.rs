@@ -58,6 +58,8 @@ pub fn run(settings: Shell, caller: &mut Caller) -> Result<Ending, String> {
     let log = process::log_dir().and_then(|folder| crash::watch(&folder.join(format!("{identity}.log"))));
     say(log.map_err(|e| format!("the end of this process may have no last words: {e}")));
     process::title(&format!("msf_shell: {}", settings.name)).map_err(|e| format!("cannot set the title: {e}"))?;
+    // A core of all that plugins have mapped takes long.
+    say(process::tell_crashes().map(drop).map_err(|e| format!("nobody is told when this process crashes: {e}")));
     for warning in &settings.warnings {
         msf_sys::log!(Level::Warn, MODULE, "{warning}");
     }

@@ -1,20 +1,21 @@
 //! New code for running services, with what the old code knew, and without losing a call.
 //!
-//! A library is exchanged with all its services. Calls are held meanwhile. Where all of them can hand their state over:
+//! A library is exchanged with all its services. Where all of them can hand their state over:
 //!
-//! | old code        | new code                  | if that fails, the old code goes on by |
-//! |-----------------|---------------------------|----------------------------------------|
-//! |                 | loaded, `init`            | nothing: it was not touched            |
-//! | `stop`          |                           | `start`                                |
-//! | `export_state`  | `import_state`, `start`   | `start`                                |
-//! | `deinit`, away  |                           |                                        |
+//! | calls  | old code        | new code                  | if that fails, the old code goes on by |
+//! |--------|-----------------|---------------------------|----------------------------------------|
+//! | to old |                 | loaded, `init`            | nothing: it was not touched            |
+//! | held   | `stop`          |                           | `start`                                |
+//! | held   | `export_state`  | `import_state`, `start`   | `start`                                |
+//! | to new | `deinit`, away  |                           |                                        |
 //!
 //! Else the old code stops before the new one begins, and its state goes with it:
 //!
-//! | old code         | new code                 | if that fails, the old code goes on by |
-//! |------------------|--------------------------|----------------------------------------|
-//! |                  | loaded                   | nothing                                |
-//! | `stop`, `deinit` | `init`, `start`          | `init`, `start`                        |
+//! | calls  | old code         | new code                 | if that fails, the old code goes on by |
+//! |--------|------------------|--------------------------|----------------------------------------|
+//! | to old |                  | loaded                   | nothing                                |
+//! | held   | `stop`, `deinit` | `init`, `start`          | `init`, `start`                        |
+//! | to new | away             |                          |                                        |
 
 use crate::change::Report;
 use crate::generation::{Generation, Stage};
@@ -46,38 +47,52 @@ impl Keeper {
 
     /// Exchanges the library of a service.
     pub(crate) fn upgrade(&mut self, seat: Seat, report: &mut Report) {
-        let old = self.generations.remove(seat.0);
-        let names = old.names();
-        names.iter().for_each(|name| self.routes.hold(name));
-        let Exchange { stays, goes, told } = self.exchange(old);
-        let told = match (told, goes) {
-            (Ok(how), goes) => {
-                let buried = goes.map_or_else(String::new, |old| self.bury(old));
-                Ok(format!("service {} is upgraded to generation {}, {how}; {buried}", names.join(", "), stays.number))
-            }
-            (Err(why), _) => {
-                let goes_on = if running(&stays) { "goes on" } else { "does not go on" };
-                let names = names.join(", ");
-                Err(format!("service {names}: the upgrade failed, {why}; generation {} {goes_on}", stays.number))
+        let names = self.generations[seat.0].names();
+        let new = match self.successor(&self.generations[seat.0]) {
+            Ok(new) => new,
+            Err(why) => {
+                let (names, number) = (names.join(", "), self.generations[seat.0].number);
+                return report
+                    .failed(format!("service {names}: the upgrade failed, {why}; generation {number} goes on"));
             }
         };
+        let old = self.generations.remove(seat.0);
+        let Exchange { stays, goes, told } = self.exchange(old, new);
+        let (names, number) = (names.join(", "), stays.number);
+        let goes_on = if running(&stays) { "goes on" } else { "does not go on" };
         let of = seat.0.min(self.generations.len());
         self.generations.insert(of, stays);
+        // Before the other one goes: g_proc shows where its services are.
         self.seat_again(of, report);
+        let buried = self.bury(goes);
         match told {
-            Ok(done) => report.done(done),
-            Err(why) => report.failed(why),
+            Ok(how) => report.done(format!("service {names} is upgraded to generation {number}, {how}; {buried}")),
+            Err(why) => report
+                .failed(format!("service {names}: the upgrade failed, {why}; {buried}; generation {number} {goes_on}")),
+        }
+    }
+
+    /// Holds the calls of a library's services.
+    fn hold(&self, generation: &Generation) {
+        generation.names().iter().for_each(|name| self.routes.hold(name));
+    }
+
+    /// Lets the calls of those that are started through to them.
+    fn let_in(&self, generation: &Generation) {
+        for (at, member) in generation.members.iter().enumerate().filter(|(_, one)| one.stage == Stage::Started) {
+            self.routes.open(&member.conf.name, generation.place(), at);
         }
     }
 
     /// Lets calls in again, and says in `g_proc` what there is now.
     fn seat_again(&mut self, of: usize, report: &mut Report) {
+        self.let_in(&self.generations[of]);
         for at in 0..self.generations[of].members.len() {
             let member = &self.generations[of].members[at];
             let name = member.conf.name.clone();
             match &member.stage {
                 Stage::Gone => continue,
-                Stage::Started => self.routes.open(&name, self.generations[of].place(), at),
+                Stage::Started => {}
                 _ => self.routes.close(&name),
             }
             if let Err(why) = self.enter((of, at)) {
@@ -87,22 +102,22 @@ impl Keeper {
     }
 
     /// Puts new code in the place of the old, or leaves the old one there, at work if it can be.
-    fn exchange(&mut self, mut old: Generation) -> Exchange {
-        let mut new = match self.successor(&old) {
-            Ok(new) => new,
-            Err(why) => return Exchange { stays: old, goes: None, told: Err(why) },
-        };
+    fn exchange(&mut self, mut old: Generation, mut new: Generation) -> Exchange {
         let (tried, how) = match old.hands_over() && new.hands_over() {
             true => (self.hand_over(&mut old, &mut new), "with its state"),
             false => (self.replace(&mut old, &mut new), "without its state (it has no export_state and import_state)"),
         };
-        let Err(mut why) = tried else { return Exchange { stays: new, goes: Some(old), told: Ok(how) } };
+        let Err(mut why) = tried else {
+            self.let_in(&new);
+            // The new code is at work: what the old one has to say now changes nothing.
+            take_down(&mut old, self);
+            return Exchange { stays: new, goes: old, told: Ok(how) };
+        };
         take_down(&mut new, self);
-        why = format!("{why}; {}", self.bury(new));
         if let Err(again) = revive(&mut old, self) {
             why = format!("{why}; {again}");
         }
-        Exchange { stays: old, goes: None, told: Err(why) }
+        Exchange { stays: old, goes: new, told: Err(why) }
     }
 
     /// The library that the file names now, loaded.
@@ -134,6 +149,7 @@ impl Keeper {
         for (_, to) in &pairs {
             new.run(&self.house, *to, Slot::Init).map_err(|why| named(new, *to, &why))?;
         }
+        self.hold(old);
         for (from, _) in pairs.iter().rev() {
             if old.members[*from].stage == Stage::Started {
                 old.run(&self.house, *from, Slot::Stop).map_err(|why| named(old, *from, &why))?;
@@ -148,17 +164,12 @@ impl Keeper {
             taken.and_then(|taken| failure("import_state", &taken.answer)).map_err(|why| named(new, *to, &why))?;
             new.run(&self.house, *to, Slot::Start).map_err(|why| named(new, *to, &why))?;
         }
-        for (from, _) in pairs.iter().rev() {
-            // The new code is at work: what the old one has to say now changes nothing.
-            if let Err(why) = old.run(&self.house, *from, Slot::Deinit) {
-                crate::generation::tell(msf_sys::log::Level::Warn, &old.members[*from].conf.name, &why);
-            }
-        }
         Ok(())
     }
 
     fn replace(&self, old: &mut Generation, new: &mut Generation) -> Result<(), String> {
         let pairs = pairs(old, new);
+        self.hold(old);
         take_down(old, self);
         if let Some(stuck) = old.stuck() {
             return Err(format!("the old code has not come back from {stuck}"));
@@ -176,7 +187,7 @@ impl Keeper {
 /// How an exchange ended.
 struct Exchange {
     stays: Generation,
-    goes: Option<Generation>,
+    goes: Generation,
     /// How it was done, or why it was not.
     told: Result<&'static str, String>,
 }

@@ -26,6 +26,15 @@ pub fn daemonize(keep_directory: bool, keep_streams: bool) -> io::Result<()> {
     checked(unsafe { c::daemonize(keep_directory.into(), keep_streams.into()) }).map(drop)
 }
 
+/// From now on whoever started this process is told the moment it begins to crash; false when nobody wants to know.
+pub fn tell_crashes() -> io::Result<bool> {
+    // SAFETY: takes nothing.
+    match checked(unsafe { c::msf_crash_notify() }) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|_| true),
+    }
+}
+
 /// What `ps` shows.
 pub fn title(title: &str) -> io::Result<()> {
     let title = c_string(title)?;
