@@ -87,6 +87,8 @@ mod tests {
             last: None,
             output: None,
             error_output: None,
+            health: None,
+            above: Vec::new(),
         };
         let pid = std::process::id();
         let status = Status {
