@@ -82,8 +82,6 @@ mod tests {
             next_start: None,
             held_by: None,
             says: None,
-            health: None,
-            above: Vec::new(),
             last: None,
             output: None,
             error_output: None,
