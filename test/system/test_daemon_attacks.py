@@ -237,7 +237,7 @@ class Places(DaemonCase):
         (self.house.run / "msf_daemon.lock").write_text("")
         (self.house.run / "msf_daemon.pid").write_text(f"{stranger.pid}\n")
         done = self.call("-k", "kill")
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 5)
         self.assertIn("no msf_daemon is running", done.stderr)
         self.assertIsNone(stranger.poll())
 
