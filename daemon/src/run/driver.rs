@@ -371,7 +371,8 @@ impl Turn for Driver {
                 self.collect(reactor, key);
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
-            Some(Watched::Notices) => self.heard(reactor),
+            // As many as there are hearts, see `expired`.
+            Some(Watched::Notices) => return self.heard(reactor),
             Some(&Watched::Corpse(pid)) => {
                 self.bury(reactor, pid);
             }
@@ -401,9 +402,11 @@ impl Turn for Driver {
             Some(Due::Collect) => self.collect_all(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
-            Some(Due::Check(key)) => self.check(reactor, key),
+            // Many at a time, and nobody may stop or be forgotten because of them: settling would look at all services
+            // for each. Who is stopped for good settles himself.
+            Some(Due::Check(key)) => return self.check(reactor, key),
             Some(Due::CheckTimeout(key)) => self.check_timed_out(reactor, key),
-            Some(Due::Sample(key)) => self.sample(reactor, key),
+            Some(Due::Sample(key)) => return self.sample(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
             Some(Due::Corpse(pid)) => self.look_at_corpse(reactor, pid),
             Some(Due::Teller(id)) => self.deliver(reactor, id),
