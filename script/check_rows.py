@@ -10,8 +10,8 @@ failure in a statement of one of them together with a name of the row. What foll
 
 import re
 import sys
-from fnmatch import fnmatchcase
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
