@@ -132,7 +132,8 @@ MSF_EXPORT s32 msf_log_policy(s32 policy);
  */
 MSF_EXPORT s32 msf_log_ring(u32 bytes);
 
-/* Returns when every record written before is in the file. 0; -1 EDEADLK as msf_log_write in a handler. */
+/* Returns when every record written before is in the file; with no log open there is none. 0; -1 EDEADLK as msf_log_write
+ * in a handler. */
 MSF_EXPORT s32 msf_log_flush(void);
 
 /*
@@ -152,7 +153,8 @@ MSF_EXPORT s32 msf_log_output_end(s32 output);
  */
 MSF_EXPORT s32 msf_log_recover(const s8 *log_path);
 
-/* Fills in *stats_out, as much of it as its size says. 0; -1 EINVAL (NULL, or a size below 8). */
+/* Fills in *stats_out, as much of it as its size says; with no log open, what has been since the process began. 0; -1 EINVAL (NULL, or a
+ * size below 8). */
 MSF_EXPORT s32 msf_log_stats(struct msf_log_stats *stats_out);
 
 /*

@@ -24,10 +24,10 @@ use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::ptr::NonNull;
@@ -117,6 +117,8 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let fill = || -> io::Result<Spool> {
             file.lock()?;
+            // A umask that takes our own rights would keep us from adding rings, and our successor from finding them.
+            file.set_permissions(Permissions::from_mode(0o600))?;
             posix_fallocate(&file, 0, PAGE as libc::off_t)?;
             file.set_len(length(capacity))?;
             Spool::begin_in(&file, Some(path.to_owned()), log, capacity)
