@@ -25,10 +25,10 @@ use crate::sys::{fork, futex, place, wall};
 use nix::unistd;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::thread;
 
 /// Opens `path` as the process's log, creating missing folders; a log that was open is closed once this one is open.
@@ -198,6 +198,12 @@ pub fn wants_bytes(level: Level, module: &[u8]) -> bool {
     modules::wants(level, module)
 }
 
+/// Whether records of this level are written, whatever their module is; None: that depends on it.
+#[inline]
+pub fn wants_all(level: Level) -> Option<bool> {
+    modules::wants_all(level)
+}
+
 /// Writes one record. What becomes of it is not told: a program does not stop because its disk is full.
 pub fn write(level: Level, module: &str, func: &str, file: &str, line: u32, text: fmt::Arguments<'_>) {
     if !modules::wants(level, module.as_bytes()) {
@@ -219,7 +225,7 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
     if !modules::wants(level, source.module) {
         return Ok(());
     }
-    let mut entry = Entry { level, stamp: wall::moment(), tid: 0, source: *source, text };
+    let mut entry = Entry { level, stamp: wall::moment(), tid: 0, source: *source, text, line: None };
     let Ok(inside) = Inside::enter() else {
         // A signal handler interrupted this very thread inside the logger: waiting for the lock would never end.
         copy::reentered(&entry);
@@ -232,6 +238,44 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
         copy::dated(&entry);
     }
     written
+}
+
+/// What [`write_quickly`] has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quick {
+    /// The record is on its way.
+    Done,
+    /// Nothing has happened: [`write_bytes`] is to be called.
+    Refused,
+    /// It is in the ring, but nobody looks there any more: [`look_after`] is to be called.
+    Unattended,
+}
+
+/// Puts a record that is wanted into the ring of its thread, if that is all there is to do: for C, which has to prepare
+/// for more. No panic, no point of cancellation. (Not inline: it is to be compiled as the rest of this crate is.)
+pub fn write_quickly(level: Level, source: &Source<'_>, text: &[u8]) -> Quick {
+    if level < Level::Info {
+        return Quick::Refused;
+    }
+    HERE.with(|here| {
+        if here.inside.replace(true) {
+            return Quick::Refused;
+        }
+        let taken = here.sitting.try_borrow_mut().map(|mut sitting| sitting.put_quickly(level, source, text));
+        here.inside.set(false);
+        taken.unwrap_or(Quick::Refused)
+    })
+}
+
+/// Writes what is in the rings of a session that has ended while the calling thread put a record there.
+pub fn look_after() -> Result<(), Error> {
+    let _inside = Inside::enter()?;
+    HERE.with(|here| {
+        if let Some(seat) = here.sitting.try_borrow().ok().as_ref().and_then(|sitting| sitting.seat.as_ref()) {
+            lock().drain(&seat.session.spool, u64::MAX);
+        }
+    });
+    Ok(())
 }
 
 /// Writes the message of every later panic of this process's Rust code as a [`Level::Fatal`] record.
@@ -270,16 +314,8 @@ fn dismiss(session: Option<Arc<Session>>) {
 
 #[inline]
 fn deliver(entry: &mut Entry<'_>) -> Result<(), Error> {
-    let known = HERE.try_with(|here| here.try_borrow_mut().ok().and_then(|mut here| here.put(entry)));
-    match known {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => first(entry),
-        // During the destruction of a thread its seat is gone.
-        Err(_) => {
-            entry.tid = unistd::gettid().as_raw();
-            lock().write(entry)
-        }
-    }
+    let known = HERE.with(|here| here.sitting.try_borrow_mut().ok().and_then(|mut sitting| sitting.put(entry)));
+    known.unwrap_or_else(|| first(entry))
 }
 
 /// The first record of a thread in a session; in direct mode and without a log, every one.
@@ -293,6 +329,9 @@ fn first(entry: &mut Entry<'_>) -> Result<(), Error> {
     }
     if logger.mode == Mode::Direct || logger.directly > 0 {
         logger.directly = logger.directly.saturating_sub(1);
+        return logger.write(entry);
+    }
+    if LEAVING.try_with(|_| ()).is_err() {
         return logger.write(entry);
     }
     let seat = match take_seat(&mut logger).or_else(|_| {
@@ -312,30 +351,37 @@ fn first(entry: &mut Entry<'_>) -> Result<(), Error> {
     drop(logger);
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| fork::at_exit(at_exit));
-    let sat = HERE.try_with(|here| {
-        let mut here = here.borrow_mut();
-        *here = Here { epoch, tid: entry.tid, seat: Some(seat) };
-        here.put(entry)
+    let sat = HERE.with(|here| {
+        let mut sitting = here.sitting.try_borrow_mut().ok()?;
+        sitting.seat.take();
+        *sitting = Sitting { epoch, tid: entry.tid, seat: ManuallyDrop::new(Some(seat)) };
+        sitting.put(entry)
     });
-    match sat {
-        Ok(Some(outcome)) => outcome,
-        // The session has ended since; the next record finds out.
-        Ok(None) | Err(_) => lock().write(entry),
-    }
+    // Where there is none, the session has ended since; the next record finds out.
+    sat.unwrap_or_else(|| lock().write(entry))
 }
 
 fn take_seat(logger: &mut Logger) -> Result<Seat, Error> {
     logger.session()?.seat().map_err(|error| Error::file("add a ring for", "the log", error))
 }
 
-/// A thread's seat, and the number of the session it belongs to.
+/// What a thread knows. Nothing in it is dropped, so it is there as long as the thread is, and found at once.
 struct Here {
-    epoch: u32,
-    tid: i32,
-    seat: Option<Seat>,
+    /// It is inside the logger: a signal handler must not wait for its own thread.
+    inside: Cell<bool>,
+    sitting: RefCell<Sitting>,
 }
 
-impl Here {
+/// A thread's seat, and the number of the session it belongs to.
+struct Sitting {
+    epoch: u32,
+    tid: i32,
+    seat: ManuallyDrop<Option<Seat>>,
+}
+
+impl Sitting {
+    const NOWHERE: Sitting = Sitting { epoch: 0, tid: 0, seat: ManuallyDrop::new(None) };
+
     /// None: the seat is none of the current session's.
     #[inline]
     fn put(&mut self, entry: &mut Entry<'_>) -> Option<Result<(), Error>> {
@@ -354,6 +400,32 @@ impl Here {
             }
             Pushed::Full | Pushed::TooLarge => Some(overflow(seat, entry)),
         }
+    }
+
+    #[inline]
+    fn put_quickly(&mut self, level: Level, source: &Source<'_>, text: &[u8]) -> Quick {
+        if self.epoch != EPOCH.load(Ordering::Relaxed) {
+            return Quick::Refused;
+        }
+        let Some(seat) = self.seat.as_mut() else { return Quick::Refused };
+        let entry = Entry { level, stamp: wall::moment(), tid: self.tid, source: *source, text, line: None };
+        let Pushed::In(filling) = seat.push(&entry) else { return Quick::Refused };
+        match seat.session.bell.published(filling) {
+            Duty::Nothing => {}
+            Duty::Wake => seat.session.wake(),
+            Duty::Write => return Quick::Unattended,
+        }
+        Quick::Done
+    }
+}
+
+/// Gives the seat of a thread back that ends. What it logs from then on, in other destructors, is written directly.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let seat = HERE.with(|here| here.sitting.try_borrow_mut().ok().and_then(|mut sitting| sitting.seat.take()));
+        drop(seat);
     }
 }
 
@@ -379,6 +451,9 @@ fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
         || match seat.push(entry) {
             Pushed::Full if DROPS.load(Ordering::Relaxed) || session.bell.is_closed() => Some(Pushed::Full),
             Pushed::Full => {
+                if help(&session, entry.stamp) {
+                    return Some(seat.push(entry)).filter(|pushed| *pushed != Pushed::Full);
+                }
                 if session.bell.published(true) == Duty::Wake {
                     session.wake();
                 }
@@ -412,6 +487,17 @@ fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Writes a batch in the writer's place, which on a busy machine may have to wait for a processor, if nobody else does and
+/// no memory is needed for it. The lock is not waited for.
+fn help(session: &Session, until: u64) -> bool {
+    let logger = match LOGGER.try_lock() {
+        Ok(logger) => Some(logger),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    logger.is_some_and(|mut logger| logger.help(&session.spool, until))
+}
+
 /// The name of the program, for the outputs of a process that has no log open yet.
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_default();
@@ -434,15 +520,14 @@ struct Inside;
 impl Inside {
     #[inline]
     fn enter() -> Result<Inside, Error> {
-        // Without a destructor, the mark is there as long as the thread is.
-        if INSIDE.replace(true) { Err(Error::Reentered) } else { Ok(Inside) }
+        if HERE.with(|here| here.inside.replace(true)) { Err(Error::Reentered) } else { Ok(Inside) }
     }
 }
 
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INSIDE.set(false);
+        HERE.with(|here| here.inside.set(false));
     }
 }
 
@@ -458,7 +543,7 @@ extern "C" fn at_exit() {
 }
 
 extern "C" fn before_fork() {
-    if INSIDE.get() {
+    if HERE.with(|here| here.inside.get()) {
         return;
     }
     let mut guard = lock();
@@ -475,8 +560,7 @@ extern "C" fn after_fork() {
 /// The child has neither the writer nor the memory of the rings. What belongs to them is forgotten, not dropped: their
 /// locks may be held by threads that do not exist here, and the addresses are no longer a mapping of ours.
 extern "C" fn in_the_child() {
-    let seat = HERE.try_with(|here| here.try_borrow_mut().ok().and_then(|mut here| here.seat.take()));
-    mem::forget(seat);
+    mem::forget(HERE.with(|here| here.sitting.try_borrow_mut().ok().and_then(|mut sitting| sitting.seat.take())));
     let guard = FORKING.try_with(RefCell::take).ok().flatten();
     if let Some(mut logger) = guard {
         mem::forget(logger.session.take());
@@ -491,8 +575,8 @@ pub(super) fn say(text: &str) {
 }
 
 thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-    static HERE: RefCell<Here> = const { RefCell::new(Here { epoch: 0, tid: 0, seat: None }) };
+    static HERE: Here = const { Here { inside: Cell::new(false), sitting: RefCell::new(Sitting::NOWHERE) } };
+    static LEAVING: Leaving = const { Leaving };
     static FORKING: RefCell<Option<MutexGuard<'static, Logger>>> = const { RefCell::new(None) };
 }
 

@@ -52,8 +52,9 @@ mod text;
 mod writer;
 
 pub use caller::{
-    add_output, close, flush, limit, open, open_default, record_panics, recover, remove_output, reopen, set_level,
-    set_mode, set_module_level, set_policy, set_ring, stats, wants, wants_bytes, write, write_bytes,
+    Quick, add_output, close, flush, limit, look_after, open, open_default, record_panics, recover, remove_output,
+    reopen, set_level, set_mode, set_module_level, set_policy, set_ring, stats, wants, wants_all, wants_bytes, write,
+    write_bytes, write_quickly,
 };
 pub use front::install;
 pub use output::Output;
