@@ -7,6 +7,7 @@
 //! share one under a lock that is held for a copy only.) For the same reason the writer asks for no memory to write a
 //! batch: it would wait for an allocator that an interrupted thread holds while its handler waits for room.
 
+use super::Level;
 use super::bell::Duty;
 use super::caller::{DROPS, LOGGER, lock};
 use super::entry::Entry;
@@ -25,7 +26,7 @@ use std::thread;
 pub enum Quick {
     /// The record is on its way.
     Done,
-    /// Nothing has happened: [`write_bytes`] is to be called.
+    /// Nothing has happened: [`write_bytes`](super::write_bytes) is to be called.
     Refused,
     /// It is in the ring, but nobody looks there any more: [`look_after`] is to be called.
     Unattended,
