@@ -202,12 +202,18 @@ static void signals_while_it_logs(void)
 
     in_folder("signals.log");
     CHECK_EQ(msf_log_limit(1 << 30, 1), 0);
+    /* A small ring, so that handlers find it full, too, and a thread that is often interrupted in malloc. */
+    CHECK_EQ(msf_log_ring(16384), 0);
     CHECK_EQ(msf_log_init(log_path), 0);
+    said += SAY("plain") == 0;
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &next_signal, NULL);
     for (long long end = check_now() + 700; check_now() < end;)
-        for (int record = 0; record < 50; record++)
+        for (int record = 0; record < 50; record++) {
             said += SAY("plain") == 0;
+            for (int size = 1; size < 4000; size *= 2)
+                free(malloc((size_t)size));
+        }
     next_signal.it_value.tv_usec = 0;
     setitimer(ITIMER_REAL, &next_signal, NULL);
     msf_log_free();
