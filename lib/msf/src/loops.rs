@@ -133,7 +133,7 @@ unsafe fn settings(options: *const msf_loop_options) -> Result<LoopSettings, Err
     if known.flags & !MSF_LOOP_PIN != 0 || known.mailbox as usize > Base::<Callbacks>::LARGEST_MAILBOX {
         return Err(Errno::EINVAL);
     }
-    settings.processor = (known.flags & MSF_LOOP_PIN != 0).then_some(known.cpu as usize);
+    settings.processor = (known.flags & MSF_LOOP_PIN != 0).then_some(known.cpu);
     if known.mailbox != 0 {
         settings.mailbox = known.mailbox as usize;
     }
