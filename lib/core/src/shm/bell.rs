@@ -1,6 +1,5 @@
 //! What wakes a side that sleeps: a futex in the segment, or an eventfd that an event loop can watch.
 
-use super::handoff::ASLEEP;
 use crate::sys::sync::atomic::AtomicU32;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -8,6 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::{read, write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr;
 use std::time::Duration;
 
 /// The two eventfds of a ring that was made with `bells`: both sides have both, the same ones.
@@ -68,14 +68,14 @@ impl Bell {
         bells.map_or(Bell::Futex, |bells| Bell::Event { ours: bells.data, theirs: bells.space })
     }
 
-    /// Until rung, at most `slice`; may end for no reason. True when the time is over.
-    pub fn sleep(&self, word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
+    /// While the word is as `seen`, until rung, at most so long; may end for no reason. True when the time is over.
+    pub fn sleep(&self, word: &AtomicU32, seen: u32, most: Option<Duration>) -> Result<bool, Errno> {
         match self {
-            Bell::Futex => futex_wait(word, slice),
+            Bell::Futex => futex_wait(word, seen, most),
             Bell::Event { ours, .. } => {
                 // A wait of less than a millisecond is one of a millisecond: rather late than busy.
-                let slice = u16::try_from(slice.as_millis()).unwrap_or(u16::MAX).max(1);
-                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(slice)) {
+                let most = most.map_or(u16::MAX, |most| u16::try_from(most.as_millis()).unwrap_or(u16::MAX).max(1));
+                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(most)) {
                     Err(Errno::EINTR) => return Ok(false),
                     found => found?,
                 };
@@ -132,12 +132,16 @@ struct KernelTime {
     nanoseconds: libc::c_long,
 }
 
-fn futex_wait(word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
-    // A slice is a fraction of a second, so both fit.
-    let time = KernelTime { seconds: slice.as_secs() as _, nanoseconds: slice.subsec_nanos() as _ };
+fn futex_wait(word: &AtomicU32, seen: u32, most: Option<Duration>) -> Result<bool, Errno> {
+    let time = most.map(|most| KernelTime {
+        // 68 years are enough where seconds have 32 bits; whoever has waited so long waits again.
+        seconds: libc::c_long::try_from(most.as_secs()).unwrap_or(libc::c_long::MAX),
+        nanoseconds: most.subsec_nanos() as _,
+    });
+    let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
     let word: *const AtomicU32 = word;
     // SAFETY: the word is an aligned u32 that lives for the call, and the time is read only.
-    let status = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, ASLEEP, &raw const time) };
+    let status = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, seen, time) };
     match Errno::result(status) {
         Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
         Err(Errno::ETIMEDOUT) => Ok(true),
