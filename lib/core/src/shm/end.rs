@@ -92,9 +92,10 @@ impl End {
         if layout.bells != bells.is_some() {
             return Err(Error::system("use the ring's way of waking")(Errno::EINVAL));
         }
+        // Before the claim: nothing that takes time is between that and the arrival.
+        let watched = if layout.bells { None } else { watch(lock.as_fd(), theirs.sleeps) };
         claim(&lock, ours).map_err(Error::system("take a side of the ring"))?;
         let bell = if ours.lock == HEAD { Bell::of_producer(bells) } else { Bell::of_consumer(bells) };
-        let watched = if layout.bells { None } else { watch(lock.as_fd(), theirs.sleeps) };
         let end = End { map, layout, ours, theirs, lock, bell, spin: Spin::new(), told: Cell::new(0), watched };
         end.arrive();
         Ok(end)
@@ -150,7 +151,8 @@ impl End {
         match self.presence() {
             0 => Peer::Never,
             word if word & HERE == 0 => Peer::Left,
-            word if self.vacant() && self.presence() == word => Peer::Died,
+            // One who was told of is dead, though a successor may have the lock already: he is here when he says so.
+            word if word == self.told.get() || self.vacant() && self.presence() == word => Peer::Died,
             _ => Peer::Here,
         }
     }
