@@ -540,3 +540,29 @@ fn job_may_turn_the_base_again_and_close_it() {
     base.dispatch().unwrap();
     assert_eq!(seen.iter().collect::<Vec<_>>(), ["inner", "outer"]);
 }
+
+#[test]
+fn job_that_turns_the_base_again_is_woken_by_the_next_job() {
+    let base = Base::<Told>::new().unwrap();
+    let (told, seen) = mpsc::channel();
+    let inner = base.clone();
+    base.post(Box::new(move || {
+        let (asked, asking) = mpsc::channel();
+        let poster = {
+            let inner = inner.clone();
+            thread::spawn(move || {
+                asking.recv().unwrap();
+                inner.post(Box::new(move || told.send(()).unwrap())).unwrap();
+            })
+        };
+        // A note from before, then one pass that finds nothing to do; the job comes when the second one may sleep already.
+        inner.signal();
+        inner.wait().unwrap();
+        asked.send(()).unwrap();
+        inner.wait().unwrap();
+        poster.join().unwrap();
+    }))
+    .unwrap();
+    base.wait().unwrap();
+    assert_eq!(seen.try_iter().count(), 1);
+}
