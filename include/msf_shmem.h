@@ -6,10 +6,10 @@
  * payloads are not copied. A request and its answer are two rings. The layout is the same for 32- and 64-bit processes.
  *
  * Waits (`timeout`) are milliseconds: MSF_NO_WAIT (0) tries, MSF_WAIT_FOREVER (-1) waits until it can be done or the other
- * side is gone. A call that waits for a side that dies (of whatever) returns with EOWNERDEAD about 100 ms later at most;
- * of one that was closed, with EPIPE at once (also with MSF_NO_WAIT, which never tells of a death). Both are told once
- * per going and after everything that was sent was received; the next call waits for a successor, who goes on where the
- * last one stopped.
+ * side is gone. A call that waits for a side that dies (of whatever) returns with EOWNERDEAD: after a few milliseconds
+ * where the kernel tells of it, else (eventfds, emulators) about 100 ms later at most; of one that was closed, with EPIPE
+ * at once (also with MSF_NO_WAIT, which never tells of a death). Both are told once per going and after everything that
+ * was sent was received; the next call waits for a successor, who goes on where the last one stopped.
  *
  * Threads: a segment may be used by any; a side of a ring by one thread at a time. A child made by fork must not use
  * its parent's sides. Every function may fail with EALREADY (a second copy of libmsf).
