@@ -14,6 +14,7 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
+mod clock;
 mod local;
 mod timer;
 
@@ -24,6 +25,7 @@ use super::slots::Token;
 use super::table::{Refused, Table};
 use super::waits::Wait;
 use super::waker::Waker;
+use clock::Clock;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -31,7 +33,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-use timer::Clock;
 
 pub use timer::{Timer, TimerSlot};
 

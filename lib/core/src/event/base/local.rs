@@ -5,13 +5,25 @@
 
 use std::cell::{Cell, RefCell};
 
-/// What is to be done to a timer.
+/// What is to be done to a timer: started after so many nanoseconds, or one of those below. A number, so that a note is
+/// two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
-    /// To fire so many nanoseconds from now.
-    Start(u64),
-    Stop,
-    Free,
+pub(super) struct Deed(u64);
+
+impl Deed {
+    pub const STOP: Deed = Deed(u64::MAX);
+    pub const FREE: Deed = Deed(u64::MAX - 1);
+
+    #[inline(always)]
+    pub fn start(after: u64) -> Deed {
+        Deed(after.min(Self::FREE.0 - 1))
+    }
+
+    /// Of a start.
+    #[inline(always)]
+    pub fn delay(self) -> u64 {
+        self.0
+    }
 }
 
 /// A deed, and how many deeds of other threads had been done before it.
@@ -61,28 +73,29 @@ pub(super) fn leave(outer: Outer) {
     });
 }
 
-/// Keeps a note, if this thread turns `base`: whether there are enough of them now to be taken over.
-#[inline(always)]
-pub(super) fn note(base: usize, note: impl FnOnce() -> LocalNote) -> Option<bool> {
+/// Keeps a note, if this thread turns `base`: whether there are enough of them now to be taken over. Compiled here, for
+/// speed: the fewer instructions a call has, the more calls the processor waits for memory with at once.
+#[inline(never)]
+pub(super) fn note(base: usize, note: LocalNote) -> Option<bool> {
     LOCAL.with(|local| {
-        (local.base.get() == base).then(|| {
-            let mut notes = local.notes.borrow_mut();
-            let note = note();
-            match notes.last_mut() {
-                // Stopped and started again: the last word counts, and the first costs nothing.
-                Some(last) if last.slot == note.slot && last.deed != Deed::Free => *last = note,
-                _ => notes.push(note),
-            }
-            notes.len() >= NOTES
-        })
+        if local.base.get() != base {
+            return None;
+        }
+        let mut notes = local.notes.borrow_mut();
+        match notes.last_mut() {
+            // Stopped and started again: the last word counts, and the first costs nothing.
+            Some(last) if last.slot == note.slot && last.deed != Deed::FREE => *last = note,
+            _ => notes.push(note),
+        }
+        Some(notes.len() >= NOTES)
     })
 }
 
-/// Hands over what has been noted for `base`, if this thread turns it.
-pub(super) fn take_over(base: usize, mut each: impl FnMut(LocalNote)) {
+/// Hands over what has been noted for `base`, if this thread turns it, to be drained.
+pub(super) fn take_over(base: usize, what: impl FnOnce(&mut Vec<LocalNote>)) {
     LOCAL.with(|local| {
         if local.base.get() == base {
-            local.notes.borrow_mut().drain(..).for_each(&mut each);
+            what(&mut local.notes.borrow_mut());
         }
     });
 }
