@@ -15,7 +15,7 @@
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
 mod clock;
-mod local;
+mod notes;
 mod timer;
 
 use super::call::{Call, Handler, calls};
@@ -346,7 +346,7 @@ impl<H: Handler> Shared<H> {
             pass.vigil.keep(&self.waker);
         }
         // Asked before dozing: whoever starts an earlier timer from now on wakes us.
-        let longest = self.clock.longest_sleep(std::ptr::from_ref(self).addr());
+        let longest = self.clock.longest_sleep();
         let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
@@ -435,7 +435,8 @@ impl Pass {
 /// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
 struct Inside<H: Handler> {
     shared: Arc<Shared<H>>,
-    outer: Option<timer::Outer>,
+    /// Which thread was inside before: none, or this one.
+    outer: usize,
 }
 
 impl<H: Handler> Inside<H> {
@@ -449,7 +450,7 @@ impl<H: Handler> Inside<H> {
         if shared.posts.any() {
             shared.waker.wake();
         }
-        Ok(Inside { outer: Some(shared.begin_turning()), shared: Arc::clone(shared) })
+        Ok(Inside { outer: shared.clock.enter(), shared: Arc::clone(shared) })
     }
 }
 
@@ -463,9 +464,7 @@ impl<H: Handler> std::ops::Deref for Inside<H> {
 
 impl<H: Handler> Drop for Inside<H> {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            self.shared.end_turning(outer);
-        }
+        self.shared.clock.leave(self.outer);
         let mut table = self.shared.table();
         table.leave();
         if table.waiting > 0 {

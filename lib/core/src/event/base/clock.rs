@@ -3,14 +3,14 @@
 //! Starting and stopping is a note. Notes are filed into the wheel when some have come together, and always before the
 //! loop looks at it. With a million timers each of them lies where no cache has it: filing many at once lets the processor
 //! wait for all of that memory together, and the caller for none of it. Inside the base's own callbacks a note costs no
-//! lock either (see [`local`]); there a delay counts from when the note is filed, which is when the callback
+//! lock either (see [`Notes`]); there a delay counts from when the note is filed, which is when the callback
 //! returns at the latest.
 //!
 //! A note of the base's own thread may lie there when another thread does something to the same timer, and must not be
 //! done after it. So deeds of other threads are counted, a local note carries the count it has seen, and one that has not
 //! seen the last deed to its timer is dropped.
 
-use super::local::{self, Deed, LocalNote, NOTES};
+use super::notes::{Deed, NOTES, Note, Notes};
 use crate::event::call::{Expire, Handler};
 use crate::timer::{TICK, Tick, Ticks, Wheel, tick_not_before};
 use std::collections::HashMap;
@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Clock<H: Handler> {
     /// There has been a timer. Until then the loop neither locks nor asks what time it is.
     used: AtomicBool,
-    /// A thread is inside the loop, and may have made notes of its own.
-    turned: AtomicBool,
+    /// What the thread inside the loop has noted.
+    own: Notes,
     /// How many deeds other threads have done meanwhile.
     epoch: AtomicU32,
     state: Mutex<Option<Box<State<H::Timer>>>>,
@@ -34,7 +34,7 @@ struct State<T> {
     ticks: Ticks,
     wheel: Wheel<T>,
     /// What is to be done to the wheel.
-    notes: Vec<Note>,
+    notes: Vec<Other>,
     /// What other threads have done since local notes were taken over: slot and epoch.
     foreign: HashMap<u32, u32>,
     /// The cyclic ones; they are marked in the wheel.
@@ -50,8 +50,9 @@ struct State<T> {
     closed: bool,
 }
 
+/// What another thread has noted.
 #[derive(Clone, Copy)]
-struct Note {
+struct Other {
     slot: u32,
     what: What,
 }
@@ -93,12 +94,7 @@ const FEW: usize = 8;
 
 impl<H: Handler> Clock<H> {
     pub fn new() -> Clock<H> {
-        Clock {
-            used: AtomicBool::new(false),
-            turned: AtomicBool::new(false),
-            epoch: AtomicU32::new(0),
-            state: Mutex::new(None),
-        }
+        Clock { used: AtomicBool::new(false), own: Notes::new(), epoch: AtomicU32::new(0), state: Mutex::new(None) }
     }
 
     #[inline]
@@ -107,34 +103,34 @@ impl<H: Handler> Clock<H> {
     }
 
     /// A new timer, and whether it is the first one of this base.
-    pub fn take(&self, base: usize, handler: H::Timer) -> (u32, bool) {
+    pub fn take(&self, handler: H::Timer) -> (u32, bool) {
         let mut state = self.state();
         let state = state.get_or_insert_with(|| Box::new(State::new(Instant::now())));
-        // One order with `turned`: either the loop sees this before it sleeps, or our caller sees the loop.
+        // One order with `enter`: either the loop sees this before it sleeps, or our caller sees the loop.
         let first = !self.used.swap(true, Ordering::SeqCst);
         // What has been freed may be taken again.
-        state.take_over(base);
+        state.take_over(&self.own);
         state.file();
         (state.wheel.take(|_| handler), first)
     }
 
     /// Notes it on the base's own thread; false when this is another one.
     #[inline(always)]
-    pub fn note_here(&self, base: usize, slot: u32, deed: Deed) -> bool {
-        let noted = local::note(base, LocalNote { slot, deed, epoch: self.epoch.load(Ordering::Relaxed) });
+    pub fn note_here(&self, slot: u32, deed: Deed) -> bool {
+        let noted = self.own.note(Note { slot, deed, epoch: self.epoch.load(Ordering::Relaxed) });
         if noted == Some(true) {
-            self.take_over(base);
+            self.take_over();
         }
         noted.is_some()
     }
 
     #[cold]
     #[inline(never)]
-    pub fn take_over(&self, base: usize) {
-        if local::count(base).is_some_and(|count| count > 0)
+    pub fn take_over(&self) {
+        if self.own.count().is_some_and(|count| count > 0)
             && let Some(state) = self.state().as_mut()
         {
-            state.take_over(base);
+            state.take_over(&self.own);
         }
     }
 
@@ -145,16 +141,16 @@ impl<H: Handler> Clock<H> {
         let Some(state) = state.as_mut().filter(|state| state.holds(slot)) else { return false };
         let at = tick_not_before(state.ticks.nanoseconds(now).saturating_add(after));
         self.count(state, slot);
-        state.note(Note { slot, what: What::Start(at) });
+        state.note(Other { slot, what: What::Start(at) });
         state.is_earlier(at)
     }
 
     /// As [`Clock::start`]. Not noted but filed at once, for the interval has no place in a note.
-    pub fn start_cycle(&self, base: usize, slot: u32, after: u64, every: u64) -> bool {
+    pub fn start_cycle(&self, slot: u32, after: u64, every: u64) -> bool {
         let now = Instant::now();
         let mut state = self.state();
         let Some(state) = state.as_mut().filter(|state| state.holds(slot)) else { return false };
-        state.take_over(base);
+        state.take_over(&self.own);
         state.file();
         self.count(state, slot);
         let next = state.ticks.nanoseconds(now).saturating_add(after);
@@ -168,14 +164,14 @@ impl<H: Handler> Clock<H> {
         let Some(state) = state.as_mut() else { return false };
         if state.holds(slot) {
             self.count(state, slot);
-            state.note(Note { slot, what: What::of(deed, 0) });
+            state.note(Other { slot, what: What::of(deed, 0) });
         }
         state.running.contains(&slot)
     }
 
     /// Local notes about this timer that lie there now are void.
     fn count(&self, state: &mut State<H::Timer>, slot: u32) {
-        if self.turned.load(Ordering::Relaxed) && state.asleep_until.is_none() {
+        if self.own.is_turned() && state.asleep_until.is_none() {
             let epoch = self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
             state.foreign.insert(slot, epoch);
         }
@@ -191,13 +187,13 @@ impl<H: Handler> Clock<H> {
     }
 
     /// How long the loop may sleep; from here on whoever starts an earlier timer has to wake it.
-    pub fn longest_sleep(&self, base: usize) -> Option<Duration> {
+    pub fn longest_sleep(&self) -> Option<Duration> {
         if !self.used.load(Ordering::SeqCst) {
             return None;
         }
         let mut state = self.state();
         let state = state.as_mut()?;
-        state.take_over(base);
+        state.take_over(&self.own);
         state.file();
         let next = state.wheel.next();
         state.asleep_until = Some(next.unwrap_or(Tick::MAX));
@@ -205,21 +201,21 @@ impl<H: Handler> Clock<H> {
     }
 
     /// The loop is up again: how many handlers run, and what time it is; `None` when there is no timer to look at.
-    pub fn awake(&self, base: usize) -> Option<(usize, u64)> {
+    pub fn awake(&self) -> Option<(usize, u64)> {
         if !self.used.load(Ordering::Acquire) {
             return None;
         }
         let mut state = self.state();
         let state = state.as_mut()?;
         state.asleep_until = None;
-        let idle = state.notes.is_empty() && state.wheel.running() == 0 && local::count(base) == Some(0);
+        let idle = state.notes.is_empty() && state.wheel.running() == 0 && self.own.count() == Some(0);
         (!idle).then(|| (state.running.len(), state.ticks.nanoseconds(Instant::now())))
     }
 
     /// The handlers from `depth` on have returned: whether somebody has waited for that, and the next one that is due.
     #[inline]
-    pub fn next(&self, base: usize, depth: usize, now: u64) -> (bool, Option<H::Timer>) {
-        self.state().as_mut().map_or((false, None), |state| (state.ended(depth), state.next_due(base, now)))
+    pub fn next(&self, depth: usize, now: u64) -> (bool, Option<H::Timer>) {
+        self.state().as_mut().map_or((false, None), |state| (state.ended(depth), state.next_due(&self.own, now)))
     }
 
     /// As [`Clock::next`], and none is called any more.
@@ -227,14 +223,20 @@ impl<H: Handler> Clock<H> {
         self.state().as_mut().is_some_and(|state| state.ended(depth))
     }
 
-    /// Whether a thread is inside the loop.
-    pub fn is_turned(&self) -> bool {
-        self.turned.load(Ordering::SeqCst)
+    /// Whether another thread is inside the loop.
+    pub fn is_turned_elsewhere(&self) -> bool {
+        self.own.is_turned() && !self.own.are_mine()
     }
 
-    /// A thread goes in, or out; whether one was inside.
-    pub fn turn(&self, turned: bool) -> bool {
-        self.turned.swap(turned, Ordering::SeqCst)
+    /// This thread goes into the loop; what it gets is for [`Clock::leave`].
+    pub fn enter(&self) -> usize {
+        self.own.enter()
+    }
+
+    /// It leaves, to where it was before.
+    pub fn leave(&self, before: usize) {
+        self.take_over();
+        self.own.leave(before);
     }
 
     /// Forgets all timers for good: from here on none can be started.
@@ -268,7 +270,7 @@ impl<T: Expire> State<T> {
     }
 
     #[inline]
-    fn note(&mut self, note: Note) {
+    fn note(&mut self, note: Other) {
         self.notes.push(note);
         if self.notes.len() >= NOTES {
             self.file();
@@ -284,8 +286,8 @@ impl<T: Expire> State<T> {
     }
 
     /// Takes over what the base's own thread has noted, if this is it.
-    fn take_over(&mut self, base: usize) {
-        match local::count(base) {
+    fn take_over(&mut self, own: &Notes) {
+        match own.count() {
             None => return,
             Some(0) => return self.foreign.clear(),
             Some(_) => {}
@@ -294,18 +296,15 @@ impl<T: Expire> State<T> {
         self.file();
         // One reading of the clock serves all; it is later than any of them, so nothing fires early.
         let now = self.ticks.nanoseconds(Instant::now());
-        local::take_over(base, |notes| {
-            if notes.len() > FEW {
-                self.wheel.fetch(notes.iter().map(|note| note.slot));
+        let notes = own.drain();
+        self.fetch(notes.clone().map(|note| note.slot));
+        for Note { slot, epoch, deed } in notes {
+            // Counts wrap: what is less than half a round behind is behind.
+            let void = |&done: &u32| (epoch.wrapping_sub(done) as i32) < 0;
+            if !self.foreign.get(&slot).is_some_and(void) && self.holds(slot) {
+                self.apply(slot, What::of(deed, now));
             }
-            for LocalNote { slot, epoch, deed } in notes.drain(..) {
-                // Counts wrap: what is less than half a round behind is behind.
-                let void = |&done: &u32| (epoch.wrapping_sub(done) as i32) < 0;
-                if !self.foreign.get(&slot).is_some_and(void) && self.holds(slot) {
-                    self.apply(slot, What::of(deed, now));
-                }
-            }
-        });
+        }
         self.foreign.clear();
     }
 
@@ -320,11 +319,16 @@ impl<T: Expire> State<T> {
     #[inline(never)]
     fn file_notes(&mut self) {
         let mut notes = std::mem::take(&mut self.notes);
-        if notes.len() > FEW {
-            self.wheel.fetch(notes.iter().map(|note| note.slot));
-        }
+        self.fetch(notes.iter().map(|note| note.slot));
         notes.drain(..).for_each(|note| self.apply(note.slot, note.what));
         self.notes = notes;
+    }
+
+    #[inline(always)]
+    fn fetch(&self, slots: impl ExactSizeIterator<Item = u32>) {
+        if slots.len() > FEW {
+            self.wheel.fetch(slots);
+        }
     }
 
     #[inline(always)]
@@ -375,9 +379,9 @@ impl<T: Expire> State<T> {
     }
 
     /// The handler of the next timer that is due, noted as the one that runs.
-    fn next_due(&mut self, base: usize, now: u64) -> Option<T> {
+    fn next_due(&mut self, own: &Notes, now: u64) -> Option<T> {
         // Whoever was stopped by the handler before must not be called.
-        self.take_over(base);
+        self.take_over(own);
         self.file();
         let slot = self.wheel.pop(now >> TICK)?;
         if self.wheel.is_marked(slot) {

@@ -10,7 +10,7 @@
 //!
 //! What happens to a timer that was started or stopped is said in [`super::clock`].
 
-use super::local::{self, Deed};
+use super::notes::Deed;
 use super::{Base, Shared, errno};
 use crate::event::call::{Expire, Handler};
 use crate::timer::nanoseconds;
@@ -110,8 +110,8 @@ impl<H: Handler> Base<H> {
         if self.shared.is_closed() {
             return Err(errno(libc::EINVAL));
         }
-        let (slot, first) = self.shared.clock.take(self.address(), handler);
-        if first && self.shared.clock.is_turned() && local::count(self.address()).is_none() {
+        let (slot, first) = self.shared.clock.take(handler);
+        if first && self.shared.clock.is_turned_elsewhere() {
             // A loop that sleeps has not said until when: it had no timers.
             self.shared.waker.wake();
         }
@@ -127,9 +127,9 @@ impl<H: Handler> Base<H> {
         let clock = &self.shared.clock;
         let after = nanoseconds(after);
         let earlier = match every {
-            None if clock.note_here(self.address(), slot, Deed::start(after)) => return Ok(()),
+            None if clock.note_here(slot, Deed::start(after)) => return Ok(()),
             None => clock.start(slot, after),
-            Some(every) => clock.start_cycle(self.address(), slot, after, nanoseconds(every)),
+            Some(every) => clock.start_cycle(slot, after, nanoseconds(every)),
         };
         if earlier {
             self.shared.waker.wake();
@@ -141,8 +141,7 @@ impl<H: Handler> Base<H> {
     /// false where it is not: on other threads than the one that turns the base, and when the base is closed.
     #[inline(always)]
     pub fn note_timer(&self, TimerSlot(slot): TimerSlot, after: Option<u64>) -> bool {
-        !self.shared.is_closed()
-            && self.shared.clock.note_here(self.address(), slot, after.map_or(Deed::STOP, Deed::start))
+        !self.shared.is_closed() && self.shared.clock.note_here(slot, after.map_or(Deed::STOP, Deed::start))
     }
 
     /// [`Timer::stop`].
@@ -160,7 +159,7 @@ impl<H: Handler> Base<H> {
     #[inline]
     fn end_timer(&self, TimerSlot(slot): TimerSlot, deed: Deed) {
         let clock = &self.shared.clock;
-        if !clock.note_here(self.address(), slot, deed) && clock.end(slot, deed) {
+        if !clock.note_here(slot, deed) && clock.end(slot, deed) {
             self.shared.settle_timer(slot);
         }
     }
@@ -174,7 +173,7 @@ impl<H: Handler> Base<H> {
 impl<H: Handler> Shared<H> {
     /// Runs the timers that are due; true when there were any. What an early end leaves over runs in the next pass.
     pub(super) fn expire(&self, until_exit: bool) -> bool {
-        let Some((depth, now)) = self.clock.awake(self.address()) else { return false };
+        let Some((depth, now)) = self.clock.awake() else { return false };
         let mut firing = Firing { shared: self, depth, now };
         let mut any = false;
         while !(until_exit && self.exit.load(Ordering::Relaxed)) {
@@ -185,34 +184,9 @@ impl<H: Handler> Shared<H> {
         any
     }
 
-    /// This thread turns the base from now on.
-    pub(super) fn begin_turning(&self) -> Outer {
-        // Of this very base, as seen from a callback that turns it again.
-        self.clock.take_over(self.address());
-        Outer { local: local::enter(self.address()), turned: self.clock.turn(true) }
-    }
-
-    /// It leaves, to where it was before.
-    pub(super) fn end_turning(&self, Outer { local: outer, turned }: Outer) {
-        self.clock.take_over(self.address());
-        self.clock.turn(turned);
-        local::leave(outer);
-    }
-
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
     fn settle_timer(&self, slot: u32) {
         self.wait_while(|_| self.clock.is_awaited(slot));
     }
-}
-
-/// What a thread was doing before it turned a base.
-pub(super) struct Outer {
-    local: local::Outer,
-    /// Whether it, or another one before it, was inside this very base.
-    turned: bool,
 }
 
 /// A pass over the timers that are due; the handler that was taken out last runs until the next is, or this is dropped.
@@ -226,7 +200,7 @@ struct Firing<'a, H: Handler> {
 impl<H: Handler> Firing<'_, H> {
     #[inline]
     fn next(&mut self) -> Option<H::Timer> {
-        let (awaited, handler) = self.shared.clock.next(self.shared.address(), self.depth, self.now);
+        let (awaited, handler) = self.shared.clock.next(self.depth, self.now);
         if awaited {
             self.tell();
         }
