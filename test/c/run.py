@@ -163,8 +163,12 @@ class Room:
         settings = self.folder / "msf_agent.conf"
         settings.write_text("net_enable = false\nnmid_enable = true\nnmid_port = 0\n")
         self.agent_says = (self.folder / "agent.out").open("w+")
-        self.agent = subprocess.Popen([*self.tools.qemu, program, "-c", settings], env=self.env, cwd=self.folder,
-                                      stdin=subprocess.DEVNULL, stdout=self.agent_says, stderr=subprocess.STDOUT)
+        try:
+            self.agent = subprocess.Popen([*self.tools.qemu, program, "-c", settings], env=self.env, cwd=self.folder,
+                                          stdin=subprocess.DEVNULL, stdout=self.agent_says, stderr=subprocess.STDOUT)
+        except OSError as why:
+            self.agent_says.close()
+            raise Refused(f"it needs msf_agent in the stage tree: {program}: {why.strerror}") from None
         deadline = time.monotonic() + READY
         while not answers(self.env["MSF_AGENT_SOCK"]):
             if self.agent.poll() is not None:

@@ -19,6 +19,7 @@ mod notes;
 mod timer;
 
 use super::call::{Call, Handler, calls};
+use super::mailbox;
 use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
 use super::post::{self, Posts, Vigil};
 use super::slots::Token;
@@ -102,7 +103,10 @@ impl<H: Handler> Base<H> {
     /// How many jobs may wait unless somebody says otherwise.
     pub const MAILBOX: usize = 1024;
 
-    /// A base with no events, for which at most `mailbox` jobs may wait.
+    /// More than this may not wait anywhere.
+    pub const LARGEST_MAILBOX: usize = mailbox::LARGEST;
+
+    /// A base with no events, for which at most `mailbox` jobs may wait ([`Base::LARGEST_MAILBOX`] if it is more).
     pub fn with_mailbox(mailbox: usize) -> io::Result<Base<H>> {
         let poller = Poller::new(1024)?;
         let waker = Waker::new(KernelWaker::new()?);
@@ -191,6 +195,7 @@ impl<H: Handler> Base<H> {
     /// Has `job` run by the thread that turns the base; any thread may post, also that one. Jobs of one poster run in
     /// the order of posting. Never blocks: the job comes back when as many as may wait are waiting, or the base is
     /// closed.
+    #[inline(always)]
     pub fn post(&self, job: H::Job) -> Result<(), post::Refused<H::Job>> {
         self.shared.posts.post(job, &self.shared.waker)
     }
@@ -447,7 +452,7 @@ impl<H: Handler> Inside<H> {
             Err(Refused::TooDeep) => return Err(errno(libc::EDEADLK)),
         }
         // Inside a job the note of those behind it has been read by the turn that runs it.
-        if shared.posts.any() {
+        if !shared.posts.are_idle() {
             shared.waker.wake();
         }
         Ok(Inside { outer: shared.clock.enter(), shared: Arc::clone(shared) })

@@ -1,21 +1,27 @@
 //! The caller's side: a record goes into the ring of its thread, and the call returns.
 //!
-//! No lock is taken and no system call made on that way, unless the ring is full. Everything else (opening, settings,
-//! the first record of a thread, records too large for a ring) takes the logger's lock. A fork takes it before and gives
-//! it back on both sides after, with empty rings, so no child has a copy of what its parent still has to write.
+//! The invariant signal handlers rely on: once a thread has its seat, a record below FATAL that fits into half a ring is
+//! delivered without asking for memory and without the logger's lock or any other, also when the ring is full. It then wakes
+//! the writer and waits for a word that moves on with the room that is made, or with the session's end. (Threads beyond
+//! the last ring share one under a lock that is held for a copy only.) For the same reason the writer asks for no memory
+//! to write a batch: it would wait for an allocator that an interrupted thread holds while its handler waits for room.
+//!
+//! Everything else (opening, settings, flushes, the first record of a thread in a session, larger ones, a session that
+//! has just ended) takes the logger's lock. A fork takes it before and gives it back on both sides after, with empty
+//! rings, so no child has a copy of what its parent still has to write.
 
 use super::bell::Duty;
 use super::entry::Entry;
 use super::logger::{Logger, complain};
 use super::output::Output;
-use super::record::{self, Source};
+use super::record::Source;
 use super::rotate::Limit;
 use super::session::{EPOCH, Pushed, Seat, Session};
 use super::spool::{LARGEST, SMALLEST};
 use super::text::Text;
-use super::{Level, Mode, Policy, Stats, environment, modules};
+use super::{Level, Mode, Policy, Stats, copy, environment, modules};
 use crate::error::Error;
-use crate::sys::{fork, place, stderr, wall, wall::Stamp};
+use crate::sys::{fork, futex, place, wall};
 use nix::unistd;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -216,15 +222,14 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
     let mut entry = Entry { level, stamp: wall::moment(), tid: 0, source: *source, text };
     let Ok(inside) = Inside::enter() else {
         // A signal handler interrupted this very thread inside the logger: waiting for the lock would never end.
-        copy(b"[?", &entry);
+        copy::reentered(&entry);
         return Err(Error::Reentered);
     };
     let written = deliver(&mut entry);
     // Outside the lock: a reader of stderr who does not read must not stop the other threads.
     drop(inside);
     if level < Level::Info {
-        let mut stamp = Stamp::new();
-        copy(&[b"[", stamp.at(entry.stamp).as_bytes()].concat(), &entry);
+        copy::dated(&entry);
     }
     written
 }
@@ -281,6 +286,7 @@ fn deliver(entry: &mut Entry<'_>) -> Result<(), Error> {
 #[cold]
 fn first(entry: &mut Entry<'_>) -> Result<(), Error> {
     entry.tid = unistd::gettid().as_raw();
+    wall::ask_for_zone(entry.stamp);
     let mut logger = lock();
     if logger.sink.is_none() {
         return Ok(());
@@ -363,46 +369,47 @@ fn attend(duty: Duty, level: Level, session: &Session) {
     }
 }
 
-/// A record for which the ring has no room, now or ever.
+/// A record for which the ring has no room, now or ever. The writer is woken and makes some; whether it is there at all is
+/// what the bell says.
 #[cold]
 fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
+    let session = seat.session.clone();
     let mut yields = 0;
-    loop {
-        match seat.push(entry) {
-            Pushed::In(filling) => {
-                attend(seat.session.bell.published(filling), entry.level, &seat.session);
-                return Ok(());
-            }
-            Pushed::TooLarge => {
-                let mut logger = lock();
-                logger.drain(&seat.session.spool, u64::MAX);
-                return logger.write(entry);
-            }
-            Pushed::Full if DROPS.load(Ordering::Relaxed) => {
-                seat.drop_one();
-                return Err(Error::Dropped);
-            }
-            // The writer is at it and makes room batch by batch: that is sooner than it gives the lock back.
-            Pushed::Full if yields < YIELDS && LOGGER.try_lock().is_err() => {
-                yields += 1;
-                thread::yield_now();
-            }
-            // Waiting for the writer: either it holds the lock and makes room, or this thread does its work.
+    let pushed = session.spool.room.wait(
+        || match seat.push(entry) {
+            Pushed::Full if DROPS.load(Ordering::Relaxed) || session.bell.is_closed() => Some(Pushed::Full),
             Pushed::Full => {
-                lock().drain(&seat.session.spool, u64::MAX);
+                if session.bell.published(true) == Duty::Wake {
+                    session.wake();
+                }
+                None
             }
+            other => Some(other),
+        },
+        |word, turn| {
+            // The writer makes room batch by batch, as a rule before a sleep would have begun.
+            yields += 1;
+            if yields < YIELDS {
+                thread::yield_now();
+            } else {
+                // It is tried again whatever the kernel says.
+                let _ = futex::wait(word, turn, None);
+            }
+        },
+    );
+    match pushed {
+        Pushed::In(filling) => attend(session.bell.published(filling), entry.level, &session),
+        Pushed::Full if !session.bell.is_closed() => {
+            seat.drop_one();
+            return Err(Error::Dropped);
+        }
+        Pushed::Full | Pushed::TooLarge => {
+            let mut logger = lock();
+            logger.drain(&session.spool, u64::MAX);
+            return logger.write(entry);
         }
     }
-}
-
-/// The copy on stderr, made by the caller: in order with what the program itself prints there, and not owed to anybody
-/// when it crashes.
-#[cold]
-fn copy(head: &[u8], entry: &Entry<'_>) {
-    let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
-    let mut line = head.to_vec();
-    record::compose(&mut line, entry.level, &entry.source, entry.text, pid, tid);
-    stderr::write(&line);
+    Ok(())
 }
 
 /// The name of the program, for the outputs of a process that has no log open yet.
@@ -493,5 +500,5 @@ static LOGGER: Mutex<Logger> = Mutex::new(Logger::new());
 static DROPS: AtomicBool = AtomicBool::new(false);
 /// A forked child writes as many records directly before it gets rings and a writer of its own: most end sooner.
 const IN_A_CHILD: u32 = 256;
-/// How often a caller without room looks whether there is some, before it waits for the lock.
+/// How often a caller without room looks whether there is some, before it goes to sleep.
 const YIELDS: u32 = 100;

@@ -10,13 +10,14 @@ use super::ring::Ring;
 use super::rotate::Limit;
 use super::session::{EPOCH, Session};
 use super::sink::Sink;
-use super::spool::Spool;
+use super::spool::{RINGS, Spool};
 use super::writer;
 use super::{Level, Mode, Stats};
 use crate::error::Error;
 use crate::sys::{stderr, wall, wall::Stamp};
 use nix::errno::Errno;
 use nix::unistd;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,12 +40,14 @@ pub(super) struct Logger {
     stamp: Stamp,
     tail: Tail,
     lines: Vec<u8>,
+    cursors: Vec<Cursor>,
     /// Records that could not be written since the last one that could.
     lost: u64,
     said: Option<Instant>,
 }
 
 /// How far a ring has been read in this pass.
+#[derive(Debug)]
 pub(super) struct Cursor {
     ring: Ring,
     at: u32,
@@ -66,6 +69,7 @@ impl Logger {
             stamp: Stamp::new(),
             tail: Tail::new(),
             lines: Vec::new(),
+            cursors: Vec::new(),
             lost: 0,
             said: None,
         }
@@ -110,11 +114,10 @@ impl Logger {
     pub fn end_session(&mut self) -> Option<Arc<Session>> {
         let session = self.session.take()?;
         EPOCH.fetch_add(1, Ordering::Relaxed);
-        session.bell.close();
+        session.close();
         self.drain(&session.spool, u64::MAX);
         self.stats.dropped += session.dropped();
         session.spool.remove();
-        session.wake();
         Some(session)
     }
 
@@ -134,6 +137,9 @@ impl Logger {
             }
             None => in_memory(self.capacity)?,
         };
+        // The writer must not wait for memory: a handler that waits for room may have interrupted its thread in malloc.
+        self.cursors.reserve(RINGS as usize);
+        self.lines.reserve(BATCH as usize + 2 * self.capacity as usize);
         let session = Arc::new(Session::new(spool));
         writer::start(&session)?;
         self.session = Some(session.clone());
@@ -145,7 +151,9 @@ impl Logger {
     /// A record that was written after another one's call had returned (on whichever thread) has a later stamp, so with
     /// `until` taken before the rings are looked at, none can overtake its cause.
     pub fn drain(&mut self, spool: &Spool, until: u64) -> u64 {
-        let mut cursors = cursors(spool, |ring| ring.positions().waiting());
+        let mut cursors = mem::take(&mut self.cursors);
+        cursors.clear();
+        cursors.extend(cursors_of(spool, |ring| ring.positions().waiting()));
         let mut total = 0;
         loop {
             let count = self.compose(spool, &mut cursors, until, self.batch_size(), true);
@@ -155,6 +163,7 @@ impl Logger {
             self.write_batch(spool, &cursors, count);
             total += count;
         }
+        self.cursors = cursors;
         self.tell_dropped(spool);
         total
     }
@@ -176,7 +185,7 @@ impl Logger {
                 continue;
             }
             self.lines.push(b'[');
-            self.lines.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
+            self.lines.extend_from_slice(self.stamp.at(entry.stamp));
             record::begin(&mut self.lines, entry.level, &entry.source, entry.text);
             self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
             if fresh {
@@ -230,7 +239,7 @@ impl Logger {
         }
         let Some(mut sink) = self.sink.take() else { return Ok(()) };
         let mut line = vec![b'['];
-        line.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
+        line.extend_from_slice(self.stamp.at(entry.stamp));
         let pid = unistd::getpid().as_raw();
         record::compose(&mut line, entry.level, &entry.source, entry.text, pid, entry.tid);
         self.tell_lost(&mut sink);
@@ -293,7 +302,7 @@ impl Logger {
 
     fn notice(&mut self, level: Level, text: &str) -> Vec<u8> {
         let mut line = vec![b'['];
-        line.extend_from_slice(self.stamp.at(wall::moment()).as_bytes());
+        line.extend_from_slice(self.stamp.at(wall::moment()));
         let source = Source { module: b"LOG", func: b"write", file: file!().as_bytes(), line: i64::from(line!()) };
         let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
         record::compose(&mut line, level, &source, text.as_bytes(), pid, tid);
@@ -320,15 +329,14 @@ impl Cursor {
 }
 
 /// The rings of `spool` that hold anything between the positions that `range` tells of each.
-pub(super) fn cursors(spool: &Spool, range: impl Fn(Ring) -> (u32, u32)) -> Vec<Cursor> {
-    let made = spool.rings().filter_map(|ring| {
+pub(super) fn cursors_of(spool: &Spool, range: impl Fn(Ring) -> (u32, u32)) -> impl Iterator<Item = Cursor> {
+    spool.rings().filter_map(move |ring| {
         let (at, end) = range(ring);
         let end = if ring.is_sound(at, end) { end } else { at };
         let mut cursor = Cursor { ring, at, end, stamp: 0 };
         cursor.advance(at);
         (at != end).then_some(cursor)
-    });
-    made.collect()
+    })
 }
 
 fn in_memory(capacity: u32) -> Result<Spool, Error> {

@@ -31,6 +31,7 @@
 
 mod bell;
 mod caller;
+mod copy;
 mod datagram;
 mod entry;
 mod environment;
@@ -42,6 +43,7 @@ mod output;
 mod record;
 mod recover;
 mod ring;
+mod room;
 mod rotate;
 mod session;
 mod sink;

@@ -4,7 +4,8 @@
 //! he recovers leaves it to the next one, and each record still appears once. Only the batch that was being written takes
 //! more: it is composed again, and looked for in the log, at lines that begin behind where the log ended before.
 
-use super::logger::{self, Logger};
+use super::logger::{self, Cursor, Logger};
+use super::ring::Ring;
 use super::rotate;
 use super::sink::Sink;
 use super::spool::{self, Batch, Spool, Spot};
@@ -34,7 +35,8 @@ impl Logger {
 
     /// Writes what is missing of the batch that was begun. Returns how many records it holds.
     fn complete(&mut self, orphan: &Spool, spot: Spot) -> u64 {
-        let mut cursors = logger::cursors(orphan, |ring| (ring.positions().waiting().0, ring.positions().intended()));
+        let range = |ring: Ring| (ring.positions().waiting().0, ring.positions().intended());
+        let mut cursors: Vec<Cursor> = logger::cursors_of(orphan, range).collect();
         let count = self.compose(orphan, &mut cursors, u64::MAX, usize::MAX, false);
         if let Some(mut sink) = self.sink.take() {
             if let Err(error) = self.complete_in(&mut sink, spot) {

@@ -310,6 +310,7 @@ mod tests {
 #[cfg(all(test, feature = "loom"))]
 mod models {
     use super::super::bell::{Bell, Duty, Rest};
+    use super::super::room::Room;
     use super::*;
     use loom::cell::UnsafeCell;
     use loom::sync::{Arc, Notify};
@@ -322,12 +323,41 @@ mod models {
         cells: [UnsafeCell<u32>; 4],
         bell: Bell,
         called: Notify,
+        room: Room,
+        made: Notify,
     }
 
     impl Model {
         fn new() -> Arc<Model> {
             let cells = [0; 4].map(UnsafeCell::new);
-            Arc::new(Model { positions: Positions::new(), cells, bell: Bell::new(), called: Notify::new() })
+            let (called, made) = (Notify::new(), Notify::new());
+            Arc::new(Model { positions: Positions::new(), cells, bell: Bell::new(), called, room: Room::new(), made })
+        }
+
+        /// As a caller does it whose ring is full; false: the bell is closed, and there was no room.
+        fn push_waiting(&self, producer: &mut Producer, value: u32) -> bool {
+            self.room.wait(
+                || match self.push(producer, value) {
+                    Some(_) => Some(true),
+                    None if self.bell.is_closed() => Some(false),
+                    None => {
+                        if self.bell.published(true) == Duty::Wake {
+                            self.called.notify();
+                        }
+                        None
+                    }
+                },
+                // The kernel's comparison and its sleep are one step for who wakes: a call between them is not lost.
+                |word, turn| {
+                    if word.load(Ordering::Relaxed) == turn {
+                        self.made.wait();
+                    }
+                },
+            )
+        }
+
+        fn make_room(&self) {
+            self.room.made(|_| self.made.notify());
         }
 
         /// Like [`Ring::push`]; what Duty says is left to do.
@@ -407,6 +437,47 @@ mod models {
             let accepted = author.join().unwrap();
             model.drain(&mut seen);
             assert_eq!(seen, accepted);
+        });
+    }
+
+    #[test]
+    fn loom_a_caller_that_waits_for_room_misses_no_release() {
+        loom::model(|| {
+            let model = Model::new();
+            let mut producer = model.positions.producer();
+            assert!(model.push(&mut producer, 1).is_some() && model.push(&mut producer, 2).is_some());
+            let author = {
+                let model = model.clone();
+                loom::thread::spawn(move || assert!(model.push_waiting(&mut producer, 3)))
+            };
+            // A nap that nothing but a call would end: the ring is full, so there has to be one.
+            if model.bell.rest(Rest::Nap) && !model.room.is_wanted() {
+                model.called.wait();
+            }
+            model.bell.rise();
+            let mut seen = Vec::new();
+            model.drain(&mut seen);
+            model.make_room();
+            author.join().unwrap();
+            model.drain(&mut seen);
+            assert_eq!(seen, [1, 2, 3]);
+        });
+    }
+
+    #[test]
+    fn loom_a_caller_that_waits_for_room_learns_of_the_close() {
+        loom::model(|| {
+            let model = Model::new();
+            let mut producer = model.positions.producer();
+            assert!(model.push(&mut producer, 1).is_some() && model.push(&mut producer, 2).is_some());
+            let author = {
+                let model = model.clone();
+                loom::thread::spawn(move || model.push_waiting(&mut producer, 3))
+            };
+            // Nobody reads: it waits until nobody ever will.
+            model.bell.close();
+            model.make_room();
+            assert!(!author.join().unwrap());
         });
     }
 

@@ -4,6 +4,7 @@ use super::bell::Bell;
 use super::entry::Entry;
 use super::ring::{Producer, Ring};
 use super::spool::{RINGS, Spool};
+use crate::sys::futex;
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,12 +83,17 @@ impl Session {
         locked(&self.writer).take()
     }
 
-    /// Gets the writer out of its rest.
+    /// Gets the writer out of its rest. No lock is taken: a signal handler does it, too.
     #[cold]
     pub fn wake(&self) {
-        if let Some(writer) = locked(&self.writer).as_ref() {
-            writer.thread().unpark();
-        }
+        futex::wake(self.bell.word(), 1);
+    }
+
+    /// From here on authors write themselves, also those who wait for room.
+    pub fn close(&self) {
+        self.bell.close();
+        self.wake();
+        self.spool.room.made(|word| futex::wake(word, u32::MAX));
     }
 }
 

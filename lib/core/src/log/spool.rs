@@ -16,17 +16,18 @@
 //! the log ended before; whoever finds that looks into the log for how much of it is there. `Written` says that all is.
 
 use super::ring::{Positions, Ring};
+use super::room::Room;
 use crate::error::Error;
-use crate::sys::{Map, environment};
+use crate::sys::{Map, environment, futex};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::ptr::NonNull;
@@ -40,6 +41,8 @@ pub(super) struct Spool {
     /// None: in memory only, it ends with the process.
     path: Option<PathBuf>,
     capacity: u32,
+    /// Where this process's own callers wait.
+    pub room: Room,
 }
 
 /// A place in a file: where a log ended.
@@ -114,6 +117,8 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let fill = || -> io::Result<Spool> {
             file.lock()?;
+            // A umask that takes our own rights would keep us from adding rings, and our successor from finding them.
+            file.set_permissions(Permissions::from_mode(0o600))?;
             posix_fallocate(&file, 0, PAGE as libc::off_t)?;
             file.set_len(length(capacity))?;
             Spool::begin_in(&file, Some(path.to_owned()), log, capacity)
@@ -133,7 +138,7 @@ impl Spool {
         let map = Map::shared(file, length(capacity) as usize)?;
         // A child would keep the lock of a parent that is gone.
         map.keep_from_children()?;
-        let spool = Spool { map, path, capacity };
+        let spool = Spool { map, path, capacity, room: Room::new() };
         let head = spool.head();
         head.pid.store(process::id(), Ordering::Relaxed);
         head.log.store(hash(log), Ordering::Relaxed);
@@ -162,7 +167,7 @@ impl Spool {
         let length = usize::try_from(found.len()).map_err(|_| Errno::EFBIG)?;
         let map = Map::shared(&file, length)?;
         map.keep_from_children()?;
-        let mut spool = Spool { map, path: Some(path.to_owned()), capacity: SMALLEST };
+        let mut spool = Spool { map, path: Some(path.to_owned()), capacity: SMALLEST, room: Room::new() };
         let (magic, capacity) =
             (spool.head().magic.load(Ordering::Acquire), spool.head().capacity.load(Ordering::Relaxed));
         let sound = capacity.is_power_of_two() && (SMALLEST..=LARGEST).contains(&capacity);
@@ -219,6 +224,7 @@ impl Spool {
             positions.release(positions.intended());
         }
         self.head().state.store(IDLE, Ordering::Release);
+        self.room.made(|word| futex::wake(word, u32::MAX));
     }
 
     /// What the last batch has come to.

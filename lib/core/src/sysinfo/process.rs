@@ -42,12 +42,14 @@ pub struct Process {
 /// The process `pid`.
 ///
 /// # Errors
-/// ESRCH when there is none.
+/// ESRCH when there is none, ENOENT when `/proc` is not mounted.
 pub fn of(pid: i32) -> Result<Process, Error> {
     let folder = format!("/proc/{pid}");
     look(&folder).map_err(|error| match error.errno() {
-        // It may end at any moment, also between two files of its folder.
-        Errno::ENOENT | Errno::ESRCH => Error::System { doing: "find the process", source: Errno::ESRCH },
+        // It may end at any moment, also between two files of its folder. Without /proc nobody knows.
+        Errno::ENOENT | Errno::ESRCH if Path::new("/proc/self").exists() => {
+            Error::System { doing: "find the process", source: Errno::ESRCH }
+        }
         _ => error,
     })
 }
