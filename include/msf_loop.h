@@ -35,7 +35,7 @@ struct msf_loop_options {
     u32 size;       /* sizeof(struct msf_loop_options) */
     u32 flags;      /* MSF_LOOP_PIN or 0 */
     u32 cpu;        /* with MSF_LOOP_PIN: the processor's number, as MSF_PIN_CPU takes it */
-    u32 mailbox;    /* how many jobs may wait; 0 means 1024 */
+    u32 mailbox;    /* how many jobs may wait, at most 2^24; 0 means 1024 */
     const s8 *name; /* of the thread, NULL for "msf_loop"; the kernel shows 15 bytes. Copied. */
 };
 

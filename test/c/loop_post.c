@@ -337,6 +337,9 @@ static void options_are_checked_and_descriptors_may_run_out(void)
     options.flags = MSF_LOOP_PIN;
     options.cpu = 1000000;
     CHECK_NULL(msf_loop_new(&options), EINVAL);
+    options.flags = 0;
+    options.mailbox = (1u << 24) + 1;
+    CHECK_NULL(msf_loop_new(&options), EINVAL);
     CHECK_NULL(msf_loop_group_new(1000000, NULL), EINVAL);
 
     getrlimit(RLIMIT_NOFILE, &before);

@@ -135,6 +135,7 @@ impl<H: Handler> Loop<H> {
     }
 
     /// Has `job` run on the loop's thread, as [`Base::post`] says.
+    #[inline(always)]
     pub fn post(&self, job: H::Job) -> Result<(), Refused<H::Job>> {
         self.inner.base.post(job)
     }
