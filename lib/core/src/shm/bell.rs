@@ -1,6 +1,5 @@
 //! What wakes a side that sleeps: a futex in the segment, or an eventfd that an event loop can watch.
 
-use super::handoff::ASLEEP;
 use crate::sys::{futex, sync::atomic::AtomicU32};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -68,14 +67,14 @@ impl Bell {
         bells.map_or(Bell::Futex, |bells| Bell::Event { ours: bells.data, theirs: bells.space })
     }
 
-    /// Until rung, at most `slice`; may end for no reason. True when the time is over.
-    pub fn sleep(&self, word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
+    /// While the word is as `seen`, until rung, at most so long; may end for no reason. True when the time is over.
+    pub fn sleep(&self, word: &AtomicU32, seen: u32, most: Option<Duration>) -> Result<bool, Errno> {
         match self {
-            Bell::Futex => futex::wait(word, ASLEEP, Some(slice)),
+            Bell::Futex => futex::wait(word, seen, most),
             Bell::Event { ours, .. } => {
                 // A wait of less than a millisecond is one of a millisecond: rather late than busy.
-                let slice = u16::try_from(slice.as_millis()).unwrap_or(u16::MAX).max(1);
-                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(slice)) {
+                let most = most.map_or(u16::MAX, |most| u16::try_from(most.as_millis()).unwrap_or(u16::MAX).max(1));
+                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(most)) {
                     Err(Errno::EINTR) => return Ok(false),
                     found => found?,
                 };

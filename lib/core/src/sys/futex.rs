@@ -8,7 +8,11 @@ use std::time::Duration;
 /// Until woken, at most `limit`; returns at once when the word is not `expected`, and may return for no reason. True when
 /// the time is over. The word may be in memory that processes share.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) -> Result<bool, Errno> {
-    let limit = limit.map(|limit| KernelTime { seconds: limit.as_secs() as _, nanoseconds: limit.subsec_nanos() as _ });
+    let limit = limit.map(|limit| KernelTime {
+        // Where seconds have 32 bits, 68 years: who has waited so long waits again.
+        seconds: libc::c_long::try_from(limit.as_secs()).unwrap_or(libc::c_long::MAX),
+        nanoseconds: limit.subsec_nanos() as _,
+    });
     let time: *const KernelTime = limit.as_ref().map_or(ptr::null(), |time| time);
     let word: *const AtomicU32 = word;
     // SAFETY: the word is an aligned u32 that lives for the call, the time is null or read only.
