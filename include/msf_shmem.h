@@ -68,7 +68,8 @@ MSF_EXPORT struct msf_shm *msf_shm_create(const s8 *name, size_t size, u32 mode)
 /*
  * The segment with that name. It must belong to us or root and have no permission that is not in mode: 0600, unless
  * whoever else may write to it is trusted (he could cut the file, and we would die of SIGBUS). Links are not followed.
- * NULL and errno: EINVAL, ENOENT, ELOOP (a symbolic link), EPERM (owner or mode), EACCES, EMFILE.
+ * NULL and errno: EINVAL, ENOENT, ELOOP (a symbolic link), EISDIR (a folder), ENXIO (a socket), EPERM (owner, mode, or another kind
+ * of file), EACCES, EMFILE.
  */
 MSF_EXPORT struct msf_shm *msf_shm_open(const s8 *name, u32 mode);
 

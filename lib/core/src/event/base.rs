@@ -14,7 +14,8 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
-mod local;
+mod clock;
+mod notes;
 mod timer;
 
 use super::call::{Call, Handler, calls};
@@ -25,6 +26,7 @@ use super::slots::Token;
 use super::table::{Refused, Table};
 use super::waits::Wait;
 use super::waker::Waker;
+use clock::Clock;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -32,7 +34,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-use timer::Clock;
 
 pub use timer::{Timer, TimerSlot};
 
@@ -350,7 +351,7 @@ impl<H: Handler> Shared<H> {
             pass.vigil.keep(&self.waker);
         }
         // Asked before dozing: whoever starts an earlier timer from now on wakes us.
-        let longest = self.clock.longest_sleep(std::ptr::from_ref(self).addr());
+        let longest = self.clock.longest_sleep();
         let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
@@ -439,7 +440,8 @@ impl Pass {
 /// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
 struct Inside<H: Handler> {
     shared: Arc<Shared<H>>,
-    outer: Option<timer::Outer>,
+    /// Which thread was inside before: none, or this one.
+    outer: usize,
 }
 
 impl<H: Handler> Inside<H> {
@@ -453,7 +455,7 @@ impl<H: Handler> Inside<H> {
         if !shared.posts.are_idle() {
             shared.waker.wake();
         }
-        Ok(Inside { outer: Some(shared.begin_turning()), shared: Arc::clone(shared) })
+        Ok(Inside { outer: shared.clock.enter(), shared: Arc::clone(shared) })
     }
 }
 
@@ -467,9 +469,7 @@ impl<H: Handler> std::ops::Deref for Inside<H> {
 
 impl<H: Handler> Drop for Inside<H> {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            self.shared.end_turning(outer);
-        }
+        self.shared.clock.leave(self.outer);
         let mut table = self.shared.table();
         table.leave();
         if table.waiting > 0 {
