@@ -16,6 +16,20 @@ class Failure(Exception):
     """One sentence: what should have happened, and what did."""
 
 
+class Home:
+    """Where a demo's programs come from, where they leave what they leave, and the environment that says so."""
+
+    def __init__(self, stage, folder):
+        self.bin = stage / "bin"
+        self.folder = folder
+        self.runtime = folder / "run"
+        self.logs = folder / "log"
+        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs),
+                    "MSF_LOG_RING_DIR": str(self.logs)}    # what a killed program has not written yet
+        self.env.pop("MSF_AGENT_SOCK", None)
+        self.memory = shared_memory()
+
+
 def say(text):
     print(f"demo: {text}", flush=True)
 

@@ -168,33 +168,78 @@ impl Logger {
         total
     }
 
+    /// As [`Logger::drain`], but one batch only, and only where that asks for no memory: whoever calls may be a signal
+    /// handler. False: nothing was written.
+    pub fn help(&mut self, spool: &Spool, until: u64) -> bool {
+        let most = self.batch_size() + 2 * self.capacity as usize;
+        let takes = |sink: &Sink| sink.takes(most as u64, &self.limit);
+        if self.lost > 0
+            || self.lines.capacity() < most
+            || !self.outputs.is_empty()
+            || !self.sink.as_ref().is_some_and(takes)
+        {
+            return false;
+        }
+        let mut cursors = mem::take(&mut self.cursors);
+        cursors.clear();
+        cursors.extend(cursors_of(spool, |ring| ring.positions().waiting()));
+        let count = self.compose(spool, &mut cursors, until, self.batch_size(), true);
+        if count > 0 {
+            self.write_batch(spool, &cursors, count);
+        }
+        self.cursors = cursors;
+        count > 0
+    }
+
     /// Puts up to `size` bytes of lines, oldest records first, into `lines`. Returns how many.
     pub fn compose(&mut self, spool: &Spool, cursors: &mut [Cursor], until: u64, size: usize, fresh: bool) -> u64 {
         self.lines.clear();
         let (pid, mut count) = (spool.pid(), 0);
+        let plain = !fresh || self.outputs.is_empty();
         while self.lines.len() < size {
-            let Some(next) = cursors.iter_mut().filter(|c| c.at != c.end).min_by_key(|c| c.stamp) else { break };
-            let Some((entry, behind)) = next.read() else {
-                // Somebody has written into the ring who is not its author: what is in it makes no sense any more.
-                (next.at, count) = (next.end, count + 1);
-                self.lines.extend_from_slice(b"[?][LOG][WARN][drain ring] a damaged ring was given up\n");
-                continue;
-            };
-            if next.stamp > until && next.stamp - until < CLOCK_WAS_SET {
-                next.end = next.at;
-                continue;
+            let Some((next, others)) = oldest(cursors) else { break };
+            // As long as the same ring has the oldest.
+            while next.at != next.end && next.stamp <= others && self.lines.len() < size {
+                if next.stamp > until && next.stamp - until < CLOCK_WAS_SET {
+                    next.end = next.at;
+                    break;
+                }
+                let Some(behind) = self.compose_one(next, pid, plain) else {
+                    // Somebody has written into the ring who is not its author: what is in it makes no sense any more.
+                    (next.at, count) = (next.end, count + 1);
+                    self.lines.extend_from_slice(b"[?][LOG][WARN][drain ring] a damaged ring was given up\n");
+                    break;
+                };
+                next.advance(behind);
+                count += 1;
             }
-            self.lines.push(b'[');
-            self.lines.extend_from_slice(self.stamp.at(entry.stamp));
-            record::begin(&mut self.lines, entry.level, &entry.source, entry.text);
-            self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
-            if fresh {
-                self.outputs.give(&entry, pid);
-            }
-            next.advance(behind);
-            count += 1;
         }
         count
+    }
+
+    /// The line of the record that is next there, and where the one behind it is. None: it makes no sense.
+    #[inline]
+    fn compose_one(&mut self, next: &Cursor, pid: i32, plain: bool) -> Option<u32> {
+        let (place, behind) = next.ring.entry(next.at, next.end)?;
+        if let Some((tid, line)) = Entry::line_at(place).filter(|_| plain) {
+            self.lines.push(b'[');
+            self.lines.extend_from_slice(self.stamp.at(next.stamp));
+            self.lines.extend_from_slice(line);
+            self.lines.extend_from_slice(self.tail.of(pid, tid));
+            return Some(behind);
+        }
+        let entry = Entry::at(place)?;
+        self.lines.push(b'[');
+        self.lines.extend_from_slice(self.stamp.at(next.stamp));
+        match entry.line {
+            Some(line) => self.lines.extend_from_slice(line),
+            None => record::begin(&mut self.lines, entry.level, &entry.source, entry.text),
+        }
+        self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
+        if !plain {
+            self.outputs.give(&entry, pid);
+        }
+        Some(behind)
     }
 
     /// The lines that [`Logger::compose`] made last.
@@ -316,16 +361,24 @@ impl Logger {
 }
 
 impl Cursor {
-    fn read(&self) -> Option<(Entry<'_>, u32)> {
-        let (bytes, behind) = self.ring.entry(self.at, self.end)?;
-        Some((Entry::at(bytes)?, behind))
-    }
-
     fn advance(&mut self, to: u32) {
         self.at = to;
         let next = if to == self.end { None } else { self.ring.entry(to, self.end) };
         self.stamp = next.and_then(|(bytes, _)| Entry::stamp_at(bytes)).unwrap_or(0);
     }
+}
+
+/// The cursor with the oldest record, and the stamp of the oldest one of all others.
+fn oldest(cursors: &mut [Cursor]) -> Option<(&mut Cursor, u64)> {
+    let (mut first, mut found, mut others) = (u64::MAX, None, u64::MAX);
+    for cursor in cursors.iter_mut().filter(|cursor| cursor.at != cursor.end) {
+        if found.is_none() || cursor.stamp < first {
+            (others, first, found) = (first, cursor.stamp, Some(cursor));
+        } else {
+            others = others.min(cursor.stamp);
+        }
+    }
+    Some((found?, others))
 }
 
 /// The rings of `spool` that hold anything between the positions that `range` tells of each.

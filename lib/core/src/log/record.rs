@@ -39,7 +39,7 @@ pub(super) fn compose(out: &mut impl Out, level: Level, source: &Source<'_>, tex
 
 /// As [`compose`], without the [`Tail`].
 pub(super) fn begin(out: &mut impl Out, level: Level, source: &Source<'_>, text: &[u8]) {
-    out.put(b"][");
+    out.put(OPEN);
     flat(out, source.module);
     out.put(between(level));
     flat(out, source.func);
@@ -47,7 +47,7 @@ pub(super) fn begin(out: &mut impl Out, level: Level, source: &Source<'_>, text:
     flat(out, source.file);
     out.put(b":");
     out.put(Digits::of(source.line).bytes());
-    out.put(b"] ");
+    out.put(CLOSE);
     flat(out, without_line_end(text));
 }
 
@@ -91,7 +91,8 @@ impl Out for Tail {
 }
 
 /// What stands between a record's module and its function.
-fn between(level: Level) -> &'static [u8] {
+#[inline]
+pub(super) fn between(level: Level) -> &'static [u8] {
     match level {
         Level::Fatal => b"][FATAL][",
         Level::Error => b"][ERROR][",
@@ -101,7 +102,8 @@ fn between(level: Level) -> &'static [u8] {
     }
 }
 
-fn without_line_end(mut text: &[u8]) -> &[u8] {
+#[inline]
+pub(super) fn without_line_end(mut text: &[u8]) -> &[u8] {
     while let Some((b'\n' | b'\r', rest)) = text.split_last() {
         text = rest;
     }
@@ -124,7 +126,8 @@ fn flat(out: &mut impl Out, text: &[u8]) {
 }
 
 /// Whether no byte is below 0x0e, as line ends are: eight bytes at a time, for every record is asked.
-fn has_no_controls(text: &[u8]) -> bool {
+#[inline]
+pub(super) fn has_no_controls(text: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let below = |word: u64| word.wrapping_sub(ONES * 0x0e) & !word & (ONES * 0x80);
     let (words, rest) = text.as_chunks::<8>();
@@ -175,6 +178,11 @@ impl Digits {
         self.text.get(self.from..).unwrap_or_default()
     }
 }
+
+/// What stands in front of the module, behind the time.
+pub(super) const OPEN: &[u8] = b"][";
+/// What stands in front of the text.
+pub(super) const CLOSE: &[u8] = b"] ";
 
 #[cfg(test)]
 mod tests {

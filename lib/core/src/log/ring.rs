@@ -149,6 +149,16 @@ impl Ring {
         unsafe { self.positions.as_ref() }
     }
 
+    /// Looks at every page once: the kernel then maps many with one fault, where each first write would be one.
+    pub fn touch(&self) {
+        for page in (0..self.capacity).step_by(4096) {
+            // SAFETY: inside the ring.
+            let place = unsafe { self.data.add(page as usize) };
+            // SAFETY: mapped; what is there does not matter.
+            std::hint::black_box(unsafe { place.read_volatile() });
+        }
+    }
+
     /// The largest entry there always is room for, once the ring is empty.
     pub fn largest(&self) -> usize {
         self.capacity as usize / 2

@@ -1,7 +1,7 @@
 //! The rings of this process while one log is open, and who sits at which.
 
 use super::bell::Bell;
-use super::entry::Entry;
+use super::entry::{Draft, Entry};
 use super::ring::{Producer, Ring};
 use super::spool::{RINGS, Spool};
 use crate::sys::futex;
@@ -139,12 +139,13 @@ impl Drop for Seat {
 /// The caller is the ring's only writer, and `producer` is the ring's.
 #[inline]
 unsafe fn push(ring: Ring, producer: &mut Producer, entry: &Entry<'_>) -> Pushed {
-    let size = entry.size();
+    let draft = Draft::new(entry);
+    let size = draft.size();
     if size > ring.largest() {
         return Pushed::TooLarge;
     }
     // SAFETY: the contract is our caller's.
-    match unsafe { ring.push(producer, size, |place| entry.put(place)) } {
+    match unsafe { ring.push(producer, size, |place| draft.put(place)) } {
         Some(filling) => Pushed::In(filling),
         None => Pushed::Full,
     }

@@ -172,7 +172,7 @@ impl Spool {
             (spool.head().magic.load(Ordering::Acquire), spool.head().capacity.load(Ordering::Relaxed));
         let sound = capacity.is_power_of_two() && (SMALLEST..=LARGEST).contains(&capacity);
         let another = path.parent() != log.parent() && spool.head().log.load(Ordering::Relaxed) != hash(log);
-        if magic != MAGIC || !sound || another || self::length(capacity) != found.len() {
+        if !matches!(magic, MAGIC | MAGIC_BEFORE) || !sound || another || self::length(capacity) != found.len() {
             return Ok(None);
         }
         spool.capacity = capacity;
@@ -193,7 +193,9 @@ impl Spool {
             posix_fallocate(&file, self.start(used) as libc::off_t, self.stride() as libc::off_t)?;
         }
         self.head().used.store(used + 1, Ordering::Release);
-        Ok(Some(self.ring(used)))
+        let ring = self.ring(used);
+        ring.touch();
+        Ok(Some(ring))
     }
 
     /// Every ring there is.
@@ -337,7 +339,9 @@ pub(super) const SMALLEST: u32 = 16 * 1024;
 pub(super) const LARGEST: u32 = 4 * 1024 * 1024;
 
 /// "msf" and the layout's number.
-const MAGIC: u32 = 0x6d73_6601;
+const MAGIC: u32 = 0x6d73_6602;
+/// Its records are of one of the kinds that ours are, so what it has left is read; it does not read ours.
+const MAGIC_BEFORE: u32 = 0x6d73_6601;
 const PAGE: usize = 4096;
 const SUFFIX: &str = ".ring";
 const SHARED_MEMORY: &str = "/dev/shm";
