@@ -401,6 +401,13 @@ mod model {
     use loom::sync::Notify;
     use std::sync::Arc;
 
+    /// Without a bound the largest takes more than an hour.
+    fn bounded(model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
+    }
+
     /// Sends with a bell, as the loop's waker is one.
     fn send(queue: &Queue<usize>, bell: &Notify, message: usize) {
         if queue.push(message).ok().expect("there is room") {
@@ -436,15 +443,12 @@ mod model {
 
     #[test]
     fn loom_what_is_sent_arrives_in_order_and_is_told_of() {
-        loom::model(|| assert_eq!(sent_by([vec![1, 2]], 2), [1, 2]));
+        bounded(|| assert_eq!(sent_by([vec![1, 2]], 2), [1, 2]));
     }
 
     #[test]
     fn loom_what_two_senders_send_arrives_and_is_told_of() {
-        // Without a bound it is more than an hour's work.
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(|| {
+        bounded(|| {
             let got = sent_by([vec![10], vec![20]], 2);
             assert!(got == [10, 20] || got == [20, 10], "{got:?}");
         });
@@ -479,7 +483,7 @@ mod model {
 
     #[test]
     fn loom_every_message_ends_once_however_sending_receiving_and_closing_meet() {
-        loom::model(|| {
+        bounded(|| {
             let (queue, message) = (Arc::new(Queue::new(2)), Arc::new(()));
             assert!(queue.push(Arc::clone(&message)).is_ok());
             let closer = {

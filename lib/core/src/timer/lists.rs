@@ -43,7 +43,6 @@ impl Lists {
     }
 
     /// Adds a number, and names its place: it stays there until `remove` says otherwise.
-    #[inline(always)]
     pub fn push(&mut self, list: usize, number: u32) -> u32 {
         let top = self.ends[list].top;
         let place = if top as usize % WORDS == WORDS - 1 { self.new_line(top) } else { top + 1 };
@@ -69,7 +68,6 @@ impl Lists {
 
     /// Removes what is at this place, to which the number at the top moves: that one is returned. (It may be the
     /// removed one itself.)
-    #[inline(always)]
     pub fn remove(&mut self, list: usize, place: u32) -> Option<u32> {
         let moved = self.pop(list)?;
         *self.word(place) = moved;
