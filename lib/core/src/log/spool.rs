@@ -329,12 +329,13 @@ pub(super) fn orphans(log: &Path) -> impl Iterator<Item = Spool> + use<> {
     paths.into_iter().filter_map(move |path| adopted(&path, &log))
 }
 
-fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
+/// The files in `folder` whose names begin so and end as those of rings do.
+pub(super) fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let ours = |name: &OsString| {
         let behind = name.as_bytes().strip_prefix(prefix.as_bytes());
         let number = behind.and_then(|behind| behind.strip_suffix(SUFFIX.as_bytes()));
-        number.is_some_and(|number| number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
+        number.is_some_and(|number| number.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(*byte, b'-' | b'.')))
     };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(ours);
     let mut paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
@@ -396,7 +397,7 @@ const PAGE: usize = 4096;
 const LOG_PATH: usize = 1024;
 /// How the names in the shared folder begin; a hash, the process's number and one more follow.
 pub(super) const PREFIX: &str = "msf-log-";
-pub(super) const SUFFIX: &str = ".ring";
+const SUFFIX: &str = ".ring";
 const SHARED_MEMORY: &str = "/dev/shm";
 /// A file without a head is being made, unless it is older than this.
 const BEING_MADE: Duration = Duration::from_secs(60);

@@ -8,11 +8,10 @@
 use super::logger::Logger;
 use super::rotate::Limit;
 use super::sink::Sink;
-use super::spool::{self, PREFIX, SUFFIX, Spool};
+use super::spool::{self, PREFIX, Spool};
 use nix::unistd::geteuid;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +25,8 @@ pub(super) fn clear_once() {
 }
 
 fn clear(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let named = entries.flatten().filter(|entry| is_ring(&entry.file_name()));
-    let strays = named.take(LOOKED_AT).filter_map(|entry| Spool::stray(&entry.path()));
+    let paths = spool::rings_in(folder, OsStr::new(PREFIX)).into_iter();
+    let strays = paths.take(LOOKED_AT).filter_map(|path| Spool::stray(&path));
     strays.take(TAKEN).for_each(settle);
 }
 
@@ -48,15 +46,6 @@ fn settle(stray: Spool) {
 /// Whether it is a plain file of this user's: a link may lead anywhere by now.
 fn is_ours(log: &Path) -> bool {
     fs::symlink_metadata(log).is_ok_and(|found| found.is_file() && found.uid() == geteuid().as_raw())
-}
-
-/// `msf-log-0123456789abcdef.4711-0.ring`
-fn is_ring(name: &OsStr) -> bool {
-    let inner = name.as_bytes().strip_prefix(PREFIX.as_bytes()).and_then(|name| name.strip_suffix(SUFFIX.as_bytes()));
-    let Some((hash, number)) = inner.and_then(|inner| inner.split_at_checked(16)) else { return false };
-    hash.iter().all(u8::is_ascii_hexdigit)
-        && number.first() == Some(&b'.')
-        && number.iter().skip(1).all(|byte| byte.is_ascii_digit() || *byte == b'-')
 }
 
 /// How many names are looked at, and how many files are settled at most: it is work for the idle, not a duty.
@@ -133,14 +122,5 @@ mod tests {
         clear(&folder.join("rings"));
         assert_eq!(left(&folder), 4);
         fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn only_whole_names_are_ours() {
-        assert!(is_ring(OsStr::new("msf-log-0123456789abcdef.4711-0.ring")));
-        for name in ["msf-log-0123456789abcdef.x.ring", "msf-log-1.2-3.ring", "x-0123456789abcdef.4711-0.ring", ".ring"]
-        {
-            assert!(!is_ring(OsStr::new(name)), "{name}");
-        }
     }
 }
