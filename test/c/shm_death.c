@@ -1,4 +1,5 @@
 /* One side of a ring is killed: the other learns it in bounded time, nothing half is delivered, a successor goes on. */
+/* alone: it sees that a process that waits sleeps on */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <sys/syscall.h>

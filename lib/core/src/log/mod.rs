@@ -49,6 +49,7 @@ mod session;
 mod sink;
 mod sitting;
 mod spool;
+mod stray;
 mod text;
 mod writer;
 

@@ -32,13 +32,13 @@ impl Out for Vec<u8> {
 ///
 /// A record is one line whatever the text holds: a newline at its end is dropped, one inside becomes `\n` in two
 /// characters (a carriage return `\r`). Other bytes, colours included, stay as they are.
-pub(super) fn compose(out: &mut impl Out, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
+pub(super) fn compose(out: &mut dyn Out, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
     begin(out, level, source, text);
     out.put(Tail::new().of(pid, tid));
 }
 
 /// As [`compose`], without the [`Tail`].
-pub(super) fn begin(out: &mut impl Out, level: Level, source: &Source<'_>, text: &[u8]) {
+pub(super) fn begin(out: &mut dyn Out, level: Level, source: &Source<'_>, text: &[u8]) {
     out.put(OPEN);
     flat(out, source.module);
     out.put(between(level));
@@ -111,7 +111,7 @@ pub(super) fn without_line_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// Appends `text` without anything that would end the line.
-fn flat(out: &mut impl Out, text: &[u8]) {
+fn flat(out: &mut dyn Out, text: &[u8]) {
     if has_no_controls(text) {
         return out.put(text);
     }

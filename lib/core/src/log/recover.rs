@@ -21,15 +21,24 @@ impl Logger {
         let Some(sink) = self.sink.as_ref().filter(|sink| sink.is_a_file()) else { return 0 };
         let mut total = 0;
         for orphan in spool::orphans(sink.path()) {
-            match orphan.batch() {
-                Batch::Begun(spot) => total += self.complete(&orphan, spot),
-                Batch::Written => orphan.finish(),
-                Batch::Complete => {}
-            }
-            total += self.drain(&orphan, u64::MAX);
-            orphan.remove();
+            total += self.take_over(&orphan);
         }
         self.stats.recovered += total;
+        total
+    }
+
+    /// Writes what is in the rings of a process that is gone, and removes their file. Returns how many records.
+    pub fn take_over(&mut self, orphan: &Spool) -> u64 {
+        let begun = match orphan.batch() {
+            Batch::Begun(spot) => self.complete(orphan, spot),
+            Batch::Written => {
+                orphan.finish();
+                0
+            }
+            Batch::Complete => 0,
+        };
+        let total = begun + self.drain(orphan, u64::MAX);
+        orphan.remove();
         total
     }
 

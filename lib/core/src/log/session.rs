@@ -112,6 +112,12 @@ impl Seat {
         }
     }
 
+    /// As [`Seat::push`], for whoever is in no hurry: once, for all of them.
+    #[inline(never)]
+    pub fn push_calmly(&mut self, entry: &Entry<'_>) -> Pushed {
+        self.push(entry)
+    }
+
     /// Counts a record that found no room.
     #[cold]
     pub fn drop_one(&self) {

@@ -110,7 +110,7 @@ impl Sitting {
         }
         let seat = self.seat.as_mut()?;
         entry.tid = self.tid;
-        match seat.push(entry) {
+        match seat.push_calmly(entry) {
             Pushed::In(filling) => {
                 let duty = seat.session.bell.published(filling);
                 if duty != Duty::Nothing || entry.level == Level::Fatal {
@@ -167,11 +167,11 @@ fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
     let session = seat.session.clone();
     let mut yields = 0;
     let pushed = session.spool.room.wait(
-        || match seat.push(entry) {
+        || match seat.push_calmly(entry) {
             Pushed::Full if DROPS.load(Ordering::Relaxed) || session.bell.is_closed() => Some(Pushed::Full),
             Pushed::Full => {
                 if help(&session, entry.stamp) {
-                    return Some(seat.push(entry)).filter(|pushed| *pushed != Pushed::Full);
+                    return Some(seat.push_calmly(entry)).filter(|pushed| *pushed != Pushed::Full);
                 }
                 if session.bell.published(true) == Duty::Wake {
                     session.wake();

@@ -3,6 +3,7 @@
 use super::bell::Rest;
 use super::caller;
 use super::session::Session;
+use super::stray;
 use crate::error::Error;
 use crate::sys::{futex, starting, wall};
 use nix::errno::Errno;
@@ -41,6 +42,7 @@ fn run(session: &Session) {
             Rest::Nap if session.spool.room.is_wanted() => {}
             Rest::Nap => nap(session),
             Rest::Sleep => {
+                stray::clear_once();
                 // The last look, behind having said that calls are needed from now on.
                 while !session.has_records() && wait(session, None) {}
             }
