@@ -60,7 +60,8 @@ def measure(program, threads, records, how):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lib", type=Path, default=ROOT / "build/native/lib", help="the folder with libmsf.so")
+    parser.add_argument("--lib", type=Path, default=Path(os.environ.get("MSF_STAGE", ROOT / "build")) / "lib",
+                        help="the folder with libmsf.so (or MSF_STAGE, the tree build.py made)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--records", type=int, default=1_000_000, help="lines of a burst")
     parser.add_argument("--paced", type=int, default=8_000, help="lines of a paced run")
