@@ -3,7 +3,8 @@
 //! `R/<name>.lock` is locked with flock: that is the claim. `R/<name>.pid` holds the number, and is locked as well from the
 //! moment it has its name: a number without a lock was left by a crash, and whoever has that number now is a stranger
 //! whom nobody must name or signal. A forked child that outlives its parent keeps both locks, so the lock file says when
-//! the holder was started: numbers come again, that does not. Both files are removed when the claim is dropped.
+//! the holder was started: numbers come again, that does not (but within a tick of the kernel's, a hundredth of a second).
+//! Both files are removed when the claim is dropped.
 
 use crate::error::Error;
 use crate::sys::{place, regular};
