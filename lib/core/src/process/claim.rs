@@ -11,7 +11,7 @@ use crate::sys::{place, regular};
 use crate::sysinfo::process;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{self, Pid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -151,7 +151,7 @@ fn try_lock(path: &Path) -> Result<Option<File>, Error> {
 fn holder_in(folder: &Path, name: &str) -> Option<i32> {
     let (lock_path, pid_path) = paths(folder, name);
     let pid = read_pid(&pid_path)?;
-    let now = process::of(pid).ok().map(|process| process.started.as_millis());
+    let now = process::started(pid).map(|started| started.as_millis());
     // Where we cannot look, at the process or at the lock, nothing speaks against it.
     let is_another = read_start(&lock_path).zip(now).is_some_and(|(then, now)| then != now);
     (!is_another).then_some(pid)
@@ -161,9 +161,9 @@ fn holder_in(folder: &Path, name: &str) -> Option<i32> {
 fn write_start(mut lock: &File) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
-    match process::current() {
-        Ok(process) => writeln!(lock, "{}", process.started.as_millis()),
-        Err(_) => Ok(()),
+    match process::started(unistd::getpid().as_raw()) {
+        Some(started) => writeln!(lock, "{}", started.as_millis()),
+        None => Ok(()),
     }
 }
 

@@ -62,6 +62,13 @@ pub fn current() -> Result<Process, Error> {
     look("/proc/self")
 }
 
+/// When the process `pid` was started, since the machine came up; `None` where nobody can tell.
+pub fn started(pid: i32) -> Option<Duration> {
+    // The first thread's: an emulator makes up what the process itself finds under its own number.
+    let stat = text(&format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+    Some(parse(&stat)?.started)
+}
+
 /// The numbers of all processes we may see, rising, as the kernel lists them.
 ///
 /// # Errors
