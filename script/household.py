@@ -129,7 +129,8 @@ def command_of(pid):
 
 
 def shared_memory():
-    """What there is of shared memory on this machine: SysV segments and files of /dev/shm."""
+    """What there is of shared memory on this machine: SysV segments and files of /dev/shm. The rings of logs there are
+    other programs', which come and go: the demo's own lie in its folder."""
     found = set()
     try:
         for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
@@ -138,7 +139,7 @@ def shared_memory():
         pass
     shm = Path("/dev/shm")
     if shm.is_dir():
-        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("msf", path.name)}
+        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("msf(?!-log-)", path.name)}
     return found
 
 
