@@ -70,14 +70,14 @@ static pid_t service(int with_heir, pid_t *heir)
     if (child == 0) {
         pid_t grandchild = 0;
 
-        prctl(PR_SET_NAME, "reused");
+        /* The heir's name, which it has from its first moment on. */
+        prctl(PR_SET_NAME, "heir");
         if (msf_process_claim("service", NULL) != 0)
             _exit(1);
         msf_write_pidfile(path);
-        if (with_heir && (grandchild = fork()) == 0) {
-            prctl(PR_SET_NAME, "heir");
+        if (with_heir && (grandchild = fork()) == 0)
             stay();
-        }
+        prctl(PR_SET_NAME, "reused");
         if (write(told[1], &grandchild, sizeof(grandchild)) != sizeof(grandchild))
             _exit(1);
         stay();
