@@ -109,14 +109,23 @@ def test(options):
 
 
 def test_abroad(options):
-    """What can be tested of another machine's tree under qemu-user: the pair of programs, and every C test."""
+    """What can be tested of another machine's tree under qemu-user: the pair of programs, every C test, and, where this
+    machine's tree is built as well, what goes on between programs of both."""
     stage = built(options)
     stage.report()
     runner = stage.target.runner()
     return suite.run_all(chosen([
         Step("pair", [sys.executable, "script/demo_pair.py", stage.root, *runner]),
         Step("c", [sys.executable, "test/c/run.py", "--target", stage.target.triple], env=staged(stage), limit=1500),
+        *between(Stage(target.named(None)), stage),
     ], options))
+
+
+def between(here, abroad):
+    if "armv7" not in abroad.target.triple or not (here.lib / "libmsf.so").exists():
+        return []
+    env = staged(here) | {"MSF_STAGE_ARMV7": str(abroad.root)}
+    return [Step("between", [sys.executable, "test/c/run.py", "shm_mixed"], env=env)]
 
 
 def check_steps(stage):

@@ -77,13 +77,16 @@ MSF_EXPORT s32 msf_chk_file_exist(const s8 *path);
 
 /*
  * Reads at a place, and writes there, until all `size` bytes are done; the descriptor's own position stays. How many bytes it
- * was: fewer when the file ends, or the disk is full. -1 when it was none because of EBADF, EINVAL (NULL, a negative
- * place), ENOSPC ...
+ * was: fewer when the file ends, or the disk is full. -1 when it was none because of EBADF (also for a size of 0), EINVAL
+ * (NULL, a negative place), ENOSPC ...
  */
 MSF_EXPORT ssize_t msf_read_file(s32 fd, u8 *buffer, size_t size, s64 offset);
 MSF_EXPORT ssize_t msf_write_file(s32 fd, const u8 *buffer, size_t size, s64 offset);
 
-/* The whole file as a text with a NUL behind it, from malloc: the caller frees it. NULL: EINVAL NULL, ENOENT ..., EFBIG more than 64 MiB. */
+/*
+ * The whole file as a text with a NUL behind it, from malloc: the caller frees it. Nobody is waited for. NULL: EINVAL NULL, or a
+ * pipe, a socket, a device; EISDIR, ENOENT ..., EFBIG more than 64 MiB.
+ */
 MSF_EXPORT s8 *config_read_file(const s8 *path);
 
 /* The same for any bytes, and how many there are (without the NUL). size_out may be NULL. */
@@ -115,8 +118,8 @@ MSF_EXPORT void msf_enable_coredump(void);
  * Pid files, as scripts read them. A number outlives its process and comes again, so they are hints: msf_process_claim of
  * msf_process.h is what makes sure that there is one process of a name.
  *
- * msf_create_pidfile writes ours: 0; -1 EEXIST when the file names another process that is running, EINVAL NULL, ENOENT no
- * such folder, EACCES. msf_write_pidfile does so whoever is named there; a failure is in the log.
+ * msf_create_pidfile writes ours: 0; -1 EEXIST when the file names another process that is running, EINVAL NULL, or it is a
+ * pipe, a socket or a device, EISDIR, ENOENT no such folder, EACCES. msf_write_pidfile does so whoever is named there; a failure is in the log.
  */
 MSF_EXPORT s32 msf_create_pidfile(const s8 *path);
 MSF_EXPORT void msf_write_pidfile(const s8 *path);
@@ -124,10 +127,11 @@ MSF_EXPORT void msf_write_pidfile(const s8 *path);
 /* Removes a pid file, unless it names another process that is running. */
 MSF_EXPORT void msf_delete_pidfile(const s8 *path);
 
-/* The number in a pid file; 0 there is none in it, -1 ENOENT there is no file, EINVAL NULL, EACCES. */
+/* The number in a pid file; 0 there is none in it, -1 ENOENT there is no file, EINVAL NULL or no regular file, EISDIR, EACCES. */
 MSF_EXPORT pid_t msf_read_pidfile(const s8 *path);
 
-/* 1 when a process of the number in the pid file is there, whoever it is now; 0 when not; -1 EINVAL NULL, EACCES. */
+/* 1 when a process of the number in the pid file is there, whoever it is now; 0 when not; -1 EINVAL NULL or no
+ * regular file, EISDIR, EACCES. */
 MSF_EXPORT s32 msf_check_runningpid(const s8 *path);
 
 /* A file in memory. The caller sets name and size, the rest is ours. */

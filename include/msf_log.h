@@ -45,10 +45,14 @@ enum LOG_LEVEL {
  * Returns 0 when the record is on its way (in the file, in direct mode): also when it was filtered by its
  * level, and before a log is open (the record is dropped). -1 when mod or fmt is NULL, when there was no
  * room (MSF_LOG_DROP), when the write failed (direct mode), or in a signal handler that interrupted the
- * logging of its own thread. errno is the same after the call as before, whatever it returns, so it may be
+ * logging of its own thread (the record goes to stderr then, with [? for its time). errno is the same after the call as before, whatever it returns, so it may be
  * logged first and looked at later (alone a second copy of libmsf sets EALREADY). func and file may be NULL.
  * A level below DBG_FATAL counts as DBG_FATAL, one above DBG_INFO as DBG_INFO. Newlines inside the text are
  * written so that a record stays one line.
+ * A signal handler may call it, in ring mode, for a level other than DBG_FATAL, a text below 1024 bytes made of
+ * %d %i %u %x (with l, ll, z) %s %c, on a thread that has logged before since the log was opened (since the fork,
+ * since msf_log_ring or msf_log_mode): then no memory is asked for and no lock is taken, also when the ring is
+ * full. The first record of a thread, and what is larger, may meet a lock that the interrupted code holds.
  */
 MSF_EXPORT s32 msf_log_write(s32 level, const s8 *mod, const s8 *func, const s8 *file, s32 line,
                              const s8 *fmt, ...) MSF_PRINTF(6, 7);
@@ -128,7 +132,8 @@ MSF_EXPORT s32 msf_log_policy(s32 policy);
  */
 MSF_EXPORT s32 msf_log_ring(u32 bytes);
 
-/* Returns when every record written before is in the file. 0; -1 EDEADLK as msf_log_write in a handler. */
+/* Returns when every record written before is in the file; with no log open there is none. 0; -1 EDEADLK as msf_log_write
+ * in a handler. */
 MSF_EXPORT s32 msf_log_flush(void);
 
 /*
@@ -148,7 +153,8 @@ MSF_EXPORT s32 msf_log_output_end(s32 output);
  */
 MSF_EXPORT s32 msf_log_recover(const s8 *log_path);
 
-/* Fills in *stats_out, as much of it as its size says. 0; -1 EINVAL (NULL, or a size below 8). */
+/* Fills in *stats_out, as much of it as its size says; with no log open, what has been since the process began. 0; -1 EINVAL (NULL, or a
+ * size below 8). */
 MSF_EXPORT s32 msf_log_stats(struct msf_log_stats *stats_out);
 
 /*

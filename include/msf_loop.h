@@ -28,20 +28,20 @@ struct msf_loop_group;
  */
 MSF_EXPORT s32 msf_event_base_post(struct msf_event_base *base, void (*run)(void *), void (*drop)(void *), void *arg);
 
-#define MSF_LOOP_PIN 1u /* stay on the processor options.cpu */
+#define MSF_LOOP_PIN 1u /* stay on processor options.cpu */
 
 /* How a loop is made. Zero what you do not set. */
 struct msf_loop_options {
     u32 size;       /* sizeof(struct msf_loop_options) */
     u32 flags;      /* MSF_LOOP_PIN or 0 */
-    u32 cpu;        /* with MSF_LOOP_PIN: a place, from 0, among the processors this process may use */
-    u32 mailbox;    /* how many jobs may wait; 0 means 1024 */
+    u32 cpu;        /* with MSF_LOOP_PIN: the processor's number, as MSF_PIN_CPU takes it */
+    u32 mailbox;    /* how many jobs may wait, at most 2^24; 0 means 1024 */
     const s8 *name; /* of the thread, NULL for "msf_loop"; the kernel shows 15 bytes. Copied. */
 };
 
 /*
  * A loop: a new event base and a thread that dispatches it. The thread has its creator's signal mask. options may be
- * NULL. NULL and errno: EINVAL (options), EMFILE (no descriptor left), EAGAIN (no more threads), ENOMEM.
+ * NULL. NULL and errno: EINVAL (options; this process may not use processor options.cpu), EMFILE (no descriptor left), EAGAIN (no more threads), ENOMEM.
  */
 MSF_EXPORT struct msf_loop *msf_loop_new(const struct msf_loop_options *options);
 
@@ -85,9 +85,10 @@ MSF_EXPORT s32 msf_loop_join(struct msf_loop *loop);
 MSF_EXPORT void msf_loop_free(struct msf_loop *loop);
 
 /*
- * Several loops, called name-0, name-1 and so on. count 0 means one for each processor that this process may use.
- * With MSF_LOOP_PIN each stays on a processor, the first on options.cpu. NULL and errno as msf_loop_new: EINVAL (also
- * for more than 1024), EMFILE, EAGAIN, ENOMEM.
+ * Several loops, called name/0, name/1 and so on. count 0 means one for each processor that this process may use.
+ * With MSF_LOOP_PIN each stays on one of those: the first on options.cpu or, if we may not use that, the next number
+ * above, and so on, around. NULL and errno as msf_loop_new: EINVAL (also for more than 1024, and when there is no such
+ * processor), EMFILE, EAGAIN, ENOMEM.
  */
 MSF_EXPORT struct msf_loop_group *msf_loop_group_new(u32 count, const struct msf_loop_options *options);
 

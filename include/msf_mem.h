@@ -73,7 +73,7 @@ MSF_EXPORT s32 msf_mem_munmap(void *memory, size_t size);
 
 /*
  * size zeroed bytes on huge pages when the system has them reserved, else on transparent or normal ones (said once in
- * the log). Begins at a page. NULL and errno EINVAL (size is 0) or ENOMEM. msf_free_huge_pages gives it back.
+ * the log). Begins at a page. For a forked child see msf_mempool.h. NULL and errno EINVAL (size is 0) or ENOMEM. msf_free_huge_pages gives it back.
  */
 MSF_EXPORT void *msf_malloc_huge_pages(size_t size);
 

@@ -9,7 +9,8 @@
  * Any thread may allocate from and free to one pool, and free what another has allocated; nobody may be inside a pool when it is
  * destroyed. What a thread's caches hold goes back to the pool when the thread ends. After fork the child has a copy
  * of the pool, less what the caches of its parent's other threads held; it must not use it when one of those may have
- * been inside.
+ * been inside. A copy of reserved huge pages takes as many again: when there are none left, the kernel ends the child by
+ * SIGBUS where it touches what it or the parent has written to since. Make such pools behind the fork (daemonize is one).
  */
 #ifndef MSF_MEMPOOL_H
 #define MSF_MEMPOOL_H

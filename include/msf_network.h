@@ -3,7 +3,8 @@
  *
  * Any function may be called from any thread; two threads that use one descriptor or one msf_netlink agree among
  * themselves. Descriptors that are made here are the caller's, and are closed on exec. Timeouts are milliseconds.
- * Names of hosts are looked up in the calling thread, which may wait for name servers.
+ * Names of hosts are looked up in the calling thread, which may wait for name servers. A link-local IPv6 address is a host
+ * together with its interface, fe80::1%eth0; without, listening and connecting there are EINVAL.
  */
 #ifndef MSF_NETWORK_H
 #define MSF_NETWORK_H
@@ -233,7 +234,7 @@ MSF_EXPORT s32 msf_del_event(s32 epfd, s32 fd);
 
 /* ---- Addresses and names. ---- */
 
-/* 1 when the text is an address of the family (AF_INET, AF_INET6, AF_UNSPEC for either), else 0. NULL is none. */
+/* 1 when the text is an address of the family (AF_INET, AF_INET6, AF_UNSPEC for either), without interface, else 0. NULL is none. */
 MSF_EXPORT s32 msf_isipaddr(const s8 *ip, u32 af_type);
 
 /*
@@ -251,7 +252,8 @@ MSF_EXPORT u16 msf_sockaddr_port(const struct sockaddr_storage *addr);
  */
 MSF_EXPORT s32 msf_get_sockaddr_by_host(const s8 *host, struct sockaddr *addr);
 
-/* The same as text. 0; -1 and errno: EINVAL NULL, ENOENT no such host, EAGAIN no answer, ENOSPC ip is too short. */
+/* The same as text, a scoped one with the number of its interface behind %. 0; -1 and errno: EINVAL NULL, ENOENT no such host,
+ * EAGAIN no answer, ENOSPC ip is too short. */
 MSF_EXPORT s32 msf_get_ipaddr_by_host(const s8 *host, s8 *ip, s32 len);
 
 /*

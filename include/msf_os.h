@@ -112,7 +112,8 @@ MSF_EXPORT u32 msf_get_current_cpu(void);
  * the container does not have it). */
 MSF_EXPORT s32 thread_pin_to_cpu(u32 cpu);
 
-/* The same for every thread the process has, and those they start. 0, or -1 with errno: EINVAL. */
+/* The same for every thread the process has, and those they start. 0, or -1 with errno: EINVAL; ENOENT /proc, which
+ * lists the threads, is not mounted (then it is done for none). */
 MSF_EXPORT s32 process_pin_to_cpu(s32 cpu);
 
 /*

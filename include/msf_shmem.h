@@ -6,10 +6,10 @@
  * payloads are not copied. A request and its answer are two rings. The layout is the same for 32- and 64-bit processes.
  *
  * Waits (`timeout`) are milliseconds: MSF_NO_WAIT (0) tries, MSF_WAIT_FOREVER (-1) waits until it can be done or the other
- * side is gone. A call that waits for a side that dies (of whatever) returns with EOWNERDEAD about 100 ms later at most;
- * of one that was closed, with EPIPE at once (also with MSF_NO_WAIT, which never tells of a death). Both are told once
- * per going and after everything that was sent was received; the next call waits for a successor, who goes on where the
- * last one stopped.
+ * side is gone. A call that waits for a side that dies (of whatever) returns with EOWNERDEAD: after a few milliseconds
+ * where the kernel tells of it, else (eventfds, emulators) about 100 ms later at most; of one that was closed, with EPIPE
+ * at once (also with MSF_NO_WAIT, which never tells of a death). Both are told once per going and after everything that
+ * was sent was received; the next call waits for a successor, who goes on where the last one stopped.
  *
  * Threads: a segment may be used by any; a side of a ring by one thread at a time. A child made by fork must not use
  * its parent's sides. Every function may fail with EALREADY (a second copy of libmsf).
@@ -68,7 +68,8 @@ MSF_EXPORT struct msf_shm *msf_shm_create(const s8 *name, size_t size, u32 mode)
 /*
  * The segment with that name. It must belong to us or root and have no permission that is not in mode: 0600, unless
  * whoever else may write to it is trusted (he could cut the file, and we would die of SIGBUS). Links are not followed.
- * NULL and errno: EINVAL, ENOENT, ELOOP (a symbolic link), EPERM (owner or mode), EACCES, EMFILE.
+ * NULL and errno: EINVAL, ENOENT, ELOOP (a symbolic link), EISDIR (a folder), ENXIO (a socket), EPERM (owner, mode, or another kind
+ * of file), EACCES, EMFILE.
  */
 MSF_EXPORT struct msf_shm *msf_shm_open(const s8 *name, u32 mode);
 

@@ -8,7 +8,7 @@
  * .size = sizeof(now) };`), so that programs and library may be of different versions: what the library does not
  * know is zeroed, what the program does not know is left out. All structs have the same layout on 32 and 64 bits.
  *
- * Errors: -1 with errno. EINVAL: NULL, or a size below 8.
+ * Errors: -1 with errno. EINVAL: NULL, or a size below 8. ENOENT: /proc is not mounted (all but msf_sysinfo_disk).
  */
 #ifndef MSF_SYSINFO_H
 #define MSF_SYSINFO_H

@@ -188,7 +188,7 @@ MSF_EXPORT s32 daemonize(s32 nochdir, s32 noclose);
 
 /*
  * Calls `handler` (or SIG_DFL, SIG_IGN) when the signal comes: interrupted system calls go on, and a handler may be
- * interrupted by its own signal. 0; -1 EINVAL no such signal, or one that cannot be handled.
+ * interrupted by its own signal. 0; -1 EINVAL no such signal, one that cannot be handled, or SIG_ERR.
  */
 MSF_EXPORT s32 signal_handler(s32 sig, sighandler_t handler);
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """test/c/README.md says which C program tests what: no function, no name of 2019, no documented failure is missing there.
+doc/abi.md names every function, too.
 
     script/check_rows.py        exit status 1 when a row is missing, or says what its test does not do
 
@@ -10,6 +11,7 @@ failure in a statement of one of them together with a name of the row. What foll
 import re
 import sys
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,8 +38,11 @@ def main():
     headers = Headers(ROOT / "include")
     rows = read((FOLDER / "README.md").read_text())
     wrong = [*missing(rows, headers), *unknown_of_2019(headers), *unproven(rows), *undocumented(rows)]
+    wrong = [f"test/c/README.md: {sentence}" for sentence in wrong]
+    wrong += [f"doc/abi.md: {name}: declared, but not named"
+              for name in unnamed((ROOT / "doc/abi.md").read_text(), headers.functions["msf"])]
     for sentence in wrong:
-        print(f"test/c/README.md: {sentence}")
+        print(sentence)
     count = sum(len(row.names) for row in rows)
     print(f"{count} names in {len(rows)} rows: " + (f"{len(wrong)} wrong" if wrong else "each has its test"))
     return 1 if wrong else 0
@@ -64,6 +69,22 @@ def missing(rows, headers):
         yield f"{name}: declared, but in no row"
     for name in sorted(set(names_of_2019()) - named):
         yield f"{name}: of 2019, but in no row"
+
+
+def unnamed(text, functions):
+    """Functions that no row of the tables names: whole, by a pattern (`rb_*`), by their end (`_free` behind `rb_new`), or
+    between two (`rb_create` ... `rb_cleanup`)."""
+    patterns = set()
+    for row in re.findall(r"^\|[^|]*\.h`[^|]*\|([^|]*)\|", text, re.M):
+        words = re.findall(r"`([\w*]+)`", row)
+        whole = [word for word in words if not word.startswith("_")]
+        ends = [word for word in words if word.startswith("_")]
+        starts = {word[:at.start()] for word in whole for at in re.finditer("_", word)} | set(whole)
+        patterns |= set(whole) | {start + end for start in starts for end in ends}
+        patterns |= {f"{word}*" for word in re.findall(r"`([a-z]+_)\w+` \.\.\. `", row)}
+    plain = {pattern for pattern in patterns if "*" not in pattern}
+    globs = patterns - plain
+    return sorted(name for name in functions - plain if not any(fnmatchcase(name, glob) for glob in globs))
 
 
 def unknown_of_2019(headers):

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from demo_functions import Functions
-from household import Failure, Log, children_are_ours, end_descendants, leftovers, say, shared_memory, wait_until
+from household import Failure, Home, Log, children_are_ours, end_descendants, leftovers, say, wait_until
 
 HERE = Path(__file__).resolve().parent
 PLUGINS = ("msf_agent1", "msf_agent2")
@@ -54,18 +54,11 @@ def main(arguments):
     return 0
 
 
-class House:
+class House(Home):
     """Daemon, shell and agent."""
 
     def __init__(self, stage, folder):
-        self.bin = stage / "bin"
-        self.folder = folder
-        self.runtime = folder / "run"
-        self.logs = folder / "log"
-        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs),
-                    "MSF_LOG_RING_DIR": str(self.logs)}    # what a killed program has not written yet
-        self.env.pop("MSF_AGENT_SOCK", None)
-        self.memory = shared_memory()
+        super().__init__(stage, folder)
         self.daemon = None
         self.log = None
 

@@ -6,13 +6,12 @@ have answered. Then one of them is killed with -9, and each caller is answered a
 """
 
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
 
-from household import Failure, Log, leftovers, say, shared_memory, wait_until
+from household import Failure, Home, Log, leftovers, say, wait_until
 
 DOORS = ("nmid", "http", "metrics")
 SETTINGS = "net_enable=false\n" + "".join(f"{door}_enable=true\n{door}_port=0\n" for door in DOORS)
@@ -24,16 +23,9 @@ CURL = ("curl", "--silent", "--show-error", "--fail", "--max-time", LIMIT)
 AS_JSON = ("-H", "Content-Type: application/json")
 
 
-class Functions:
+class Functions(Home):
     def __init__(self, stage, folder):
-        self.bin = stage / "bin"
-        self.folder = folder
-        self.runtime = folder / "run"
-        self.logs = folder / "log"
-        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs),
-                    "MSF_LOG_RING_DIR": str(self.logs)}    # what a killed program has not written yet
-        self.env.pop("MSF_AGENT_SOCK", None)
-        self.memory = shared_memory()
+        super().__init__(stage, folder)
         self.running = {}       # name -> process, in the order of their start
         self.outputs = {}       # name -> log
 

@@ -16,6 +16,20 @@ class Failure(Exception):
     """One sentence: what should have happened, and what did."""
 
 
+class Home:
+    """Where a demo's programs come from, where they leave what they leave, and the environment that says so."""
+
+    def __init__(self, stage, folder):
+        self.bin = stage / "bin"
+        self.folder = folder
+        self.runtime = folder / "run"
+        self.logs = folder / "log"
+        self.env = {**os.environ, "MSF_RUN_DIR": str(self.runtime), "MSF_LOG_DIR": str(self.logs),
+                    "MSF_LOG_RING_DIR": str(self.logs)}    # what a killed program has not written yet
+        self.env.pop("MSF_AGENT_SOCK", None)
+        self.memory = shared_memory()
+
+
 def say(text):
     print(f"demo: {text}", flush=True)
 
@@ -115,7 +129,8 @@ def command_of(pid):
 
 
 def shared_memory():
-    """What there is of shared memory on this machine: SysV segments and files of /dev/shm."""
+    """What there is of shared memory on this machine: SysV segments and files of /dev/shm. The rings of logs there are
+    other programs', which come and go: the demo's own lie in its folder."""
     found = set()
     try:
         for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]:
@@ -124,7 +139,7 @@ def shared_memory():
         pass
     shm = Path("/dev/shm")
     if shm.is_dir():
-        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("msf", path.name)}
+        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("msf(?!-log-)", path.name)}
     return found
 
 

@@ -18,8 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
     let (log, ring) = (FOLDER.join("x.log"), FOLDER.join(".x.log.1-0.ring"));
     let file = File::create(&ring).unwrap();
     file.set_len(PAGE + RINGS * (PAGE + CAPACITY)).unwrap();
-    // Magic, process, capacity, rings in use.
-    for (at, word) in [(0, 0x6d73_6601u32), (4, 1), (8, CAPACITY as u32), (12, 2)] {
+    // Magic (this version's or the one's before), process, capacity, rings in use.
+    let magic = 0x6d73_6601 + u32::from(bytes.len() % 2 == 0);
+    for (at, word) in [(0, magic), (4, 1), (8, CAPACITY as u32), (12, 2)] {
         file.write_all_at(&word.to_ne_bytes(), at).unwrap();
     }
     // The first ring is full from its first byte on.

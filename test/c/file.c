@@ -60,7 +60,16 @@ static void as_one(void)
     free(text);
     CHECK_NULL(config_read_file(in_folder("missing")), ENOENT);
     CHECK_NULL(config_read_file(NULL), EINVAL);
-    CHECK_NULL(config_read_file("/dev/zero"), EFBIG);
+    CHECK_NULL(config_read_file(folder), EISDIR);
+    CHECK_NULL(config_read_file("/dev/zero"), EINVAL);
+    /* Nobody is going to write into it. */
+    CHECK_EQ(mkfifo(in_folder("pipe"), 0600), 0);
+    CHECK_NULL(config_read_file(in_folder("pipe")), EINVAL);
+    CHECK_EQ(msf_delete_file(in_folder("pipe")), 0);
+    write_text("large", "");
+    CHECK_EQ(truncate(in_folder("large"), (64 << 20) + 1), 0);
+    CHECK_NULL(config_read_file(in_folder("large")), EFBIG);
+    CHECK_EQ(msf_delete_file(in_folder("large")), 0);
     CHECK_NULL(msf_file_load(in_folder("missing"), &size), ENOENT);
     CHECK_NULL(msf_file_load(NULL, NULL), EINVAL);
     CHECK_NULL(msf_file_load(folder, NULL), EISDIR);
@@ -105,6 +114,10 @@ static void in_pieces(void)
     CHECK_FAILS(msf_read_file(fd, in, 1, 0), EBADF);
     CHECK_FAILS(msf_write_file(fd, out, 1, 0), EBADF);
     CHECK_FAILS(msf_read_file(-1, in, 1, 0), EBADF);
+    /* Also when there is nothing to be done. */
+    CHECK_FAILS(msf_read_file(fd, in, 0, 0), EBADF);
+    CHECK_FAILS(msf_write_file(fd, out, 0, 0), EBADF);
+    CHECK_FAILS(msf_write_file(fd, NULL, 0, 0), EBADF);
     if (access("/dev/full", W_OK) == 0) {
         fd = msf_open_file("/dev/full", MSF_FILE_WRONLY, MSF_FILE_OPEN, 0);
         CHECK_FAILS(msf_write_file(fd, out, 1, 0), ENOSPC);

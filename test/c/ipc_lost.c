@@ -2,6 +2,7 @@
  * The agent goes away: who waits is told, also for ever; libipc is back within 50 ms and logs in again. The agent here
  * is one of our own, so that it can misbehave: it also answers late, twice, in single bytes, and asks whether we live.
  */
+/* alone: it has to be back within 50 ms */
 #include "ipc_agent.h"
 
 #define HANG 0x30   /* the agent closes the connection instead of answering */

@@ -56,6 +56,17 @@ static inline s32 nothing(s8 *data, u32 len, u32 cmd)
     return 0;
 }
 
+/* Answers with every bit turned. */
+static inline s32 invert(s8 *data, u32 len, u32 cmd)
+{
+    u32 i;
+
+    (void)cmd;
+    for (i = 0; i < len; i++)
+        data[i] = (s8)~data[i];
+    return 0;
+}
+
 /* Starts a process that runs body(arg), which calls ready() once; returns when it has. To be called before this
  * process has a client of its own. */
 static int ready_pipe[2] = { -1, -1 };

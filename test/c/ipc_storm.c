@@ -18,16 +18,6 @@ struct tally {
     long right, wrong, failed, odd;
 };
 
-static s32 on_request(s8 *data, u32 len, u32 cmd)
-{
-    u32 i;
-
-    (void)cmd;
-    for (i = 0; i < len; i++)
-        data[i] = (s8)~data[i];
-    return 0;
-}
-
 static void *caller(void *arg)
 {
     struct tally *tally = (struct tally *)arg;
@@ -61,7 +51,7 @@ static void fork_amid_it(void)
     pid_t child = fork();
 
     if (child == 0) {
-        CHECK_EQ(log_in((u32)(0x100 + getpid()), "CHILD", on_request, nothing), 0);
+        CHECK_EQ(log_in((u32)(0x100 + getpid()), "CHILD", invert, nothing), 0);
         CHECK_EQ(call(ID_B, 0x30, NULL, 0, NULL, 4, 5000), RPC_EXEC_SUCC);
         CHECK_EQ(client_agent_deinit(), 0);
         _exit(check_verdict());
@@ -72,7 +62,7 @@ static void fork_amid_it(void)
 
 int main(void)
 {
-    struct service service = { ID_B, on_request };
+    struct service service = { ID_B, invert };
     pid_t pid = peer(serve, &service);
     struct tally tallies[THREADS];
     pthread_t threads[THREADS];
@@ -85,7 +75,7 @@ int main(void)
         CHECK_EQ(pthread_create(&threads[i], NULL, caller, &tallies[i]), 0);
     }
     for (i = 0; i < ROUNDS; i++) {
-        CHECK_EQ(log_in(ID_SELF, "STORM", on_request, nothing), 0);
+        CHECK_EQ(log_in(ID_SELF, "STORM", invert, nothing), 0);
         usleep(20 * 1000);
         if (i % 5 == 0)
             fork_amid_it();

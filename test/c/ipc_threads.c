@@ -7,16 +7,6 @@
 #define THREADS 16
 #define CALLS 200
 
-static s32 on_request(s8 *data, u32 len, u32 cmd)
-{
-    u32 i;
-
-    (void)cmd;
-    for (i = 0; i < len; i++)
-        data[i] = (s8)~data[i];
-    return 0;
-}
-
 static void *caller(void *arg)
 {
     u32 seed = (u32)(size_t)arg, round, i;
@@ -44,7 +34,7 @@ static void *caller(void *arg)
 
 int main(void)
 {
-    struct service service = { ID_B, on_request };
+    struct service service = { ID_B, invert };
     pid_t pid = peer(serve, &service);
     pthread_t threads[THREADS];
     size_t i;

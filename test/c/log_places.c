@@ -140,6 +140,35 @@ static void rings_removed(void)
     CHECK_EQ(rmdir(rings), 0);
 }
 
+/* The rings belong to whoever made them, whatever he grants the files he makes. */
+static void a_umask_that_takes_all(void)
+{
+    char rings[] = "/tmp/msf-places-umask-XXXXXX", path[600];
+    struct stat status;
+    int found = 0;
+
+    in_folder("umask.log");
+    CHECK(mkdtemp(rings) != NULL);
+    setenv("MSF_LOG_RING_DIR", rings, 1);
+    umask(0377);
+    CHECK_EQ(msf_log_init(log_path), 0);
+    SAY("word");
+    DIR *files = opendir(rings);
+    CHECK(files != NULL);
+    for (struct dirent *entry; files != NULL && (entry = readdir(files)) != NULL;)
+        if (entry->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/%s", rings, entry->d_name);
+            CHECK_EQ(stat(path, &status), 0);
+            CHECK_EQ(status.st_mode & 0777, 0600);
+            found++;
+        }
+    closedir(files);
+    CHECK_EQ(found, 1);
+    msf_log_free();
+    CHECK_EQ(lines_with("word"), 1);
+    CHECK_EQ(rmdir(rings), 0);
+}
+
 static void more_threads_than_rings(void)
 {
     in_folder("threads.log");
@@ -150,6 +179,7 @@ static void more_threads_than_rings(void)
 }
 
 static int handled, refused;
+static struct itimerval next_signal = { { 0, 0 }, { 0, 200 } };
 
 static void say_in_handler(int signo)
 {
@@ -161,23 +191,31 @@ static void say_in_handler(int signo)
     else
         refused++;
     CHECK_EQ(errno, before);
+    /* From here, not at a fixed pace: on a slow machine nothing but handlers would run. */
+    setitimer(ITIMER_REAL, &next_signal, NULL);
 }
 
 static void signals_while_it_logs(void)
 {
     struct sigaction action = { .sa_handler = say_in_handler };
-    struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { { 0, 0 }, { 0, 0 } };
     int said = 0;
 
     in_folder("signals.log");
     CHECK_EQ(msf_log_limit(1 << 30, 1), 0);
+    /* A small ring, so that handlers find it full, too, and a thread that is often interrupted in malloc. */
+    CHECK_EQ(msf_log_ring(16384), 0);
     CHECK_EQ(msf_log_init(log_path), 0);
+    said += SAY("plain") == 0;
     sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &often, NULL);
+    setitimer(ITIMER_REAL, &next_signal, NULL);
     for (long long end = check_now() + 700; check_now() < end;)
-        for (int record = 0; record < 50; record++)
+        for (int record = 0; record < 50; record++) {
             said += SAY("plain") == 0;
-    setitimer(ITIMER_REAL, &never, NULL);
+            for (int size = 1; size < 4000; size *= 2)
+                free(malloc((size_t)size));
+        }
+    next_signal.it_value.tv_usec = 0;
+    setitimer(ITIMER_REAL, &next_signal, NULL);
     msf_log_free();
     CHECK(handled > 0);
     CHECK_EQ(lines_with("plain"), said);
@@ -292,6 +330,7 @@ int main(int argc, char **argv)
     in_child("room for three rings", shm_for_three_rings);
     in_child("no files in /dev/shm", shm_that_takes_no_files);
     in_child("rings removed", rings_removed);
+    in_child("umask", a_umask_that_takes_all);
     in_child("threads", more_threads_than_rings);
     in_child("signals", signals_while_it_logs);
     in_child("ends of threads", at_the_end_of_threads);

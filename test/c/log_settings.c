@@ -265,6 +265,15 @@ static void names_of_2019(void)
     CHECK_EQ(escapes, 24);
 }
 
+static void without_a_log_there_is_nothing_to_flush(void)
+{
+    struct msf_log_stats stats = { .size = sizeof stats };
+
+    CHECK_EQ(msf_log_flush(), 0);
+    CHECK_EQ(msf_log_stats(&stats), 0);
+    CHECK(stats.rings == 0 && stats.written > 0);
+}
+
 int main(void)
 {
     if (mkdtemp(folder) == NULL) {
@@ -283,6 +292,7 @@ int main(void)
     dropped_records_are_counted_and_told();
     names_of_2019();
     msf_log_free();
+    without_a_log_there_is_nothing_to_flush();
     unlink(path);
     CHECK_EQ(rmdir(folder), 0); /* no ring is left */
     return check_verdict();

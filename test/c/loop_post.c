@@ -111,6 +111,23 @@ static void tell_current(void *arg)
     count(NULL);
 }
 
+static void tell_cpu(void *arg)
+{
+    *(u32 *)arg = (u32)sched_getcpu();
+    count(NULL);
+}
+
+static u32 last_cpu(void)
+{
+    cpu_set_t ours;
+    u32 cpu = CPU_SETSIZE - 1;
+
+    CHECK_EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+    while (cpu > 0 && !CPU_ISSET(cpu, &ours))
+        cpu--;
+    return cpu;
+}
+
 static void post_again(void *arg)
 {
     CHECK_EQ(msf_loop_post(msf_loop_current(), count, NULL, arg), 0);
@@ -120,7 +137,10 @@ static void loop_has_a_thread_of_its_own(void)
 {
     struct msf_loop_options options = { .size = sizeof options, .flags = MSF_LOOP_PIN, .mailbox = 2, .name = "worker" };
     struct msf_loop *seen = NULL;
+    u32 cpu = 0;
 
+    /* The number the system has for it, also where we may not use the first one. */
+    options.cpu = last_cpu();
     runs = 0;
     worker = msf_loop_new(&options);
     CHECK(worker != NULL);
@@ -128,6 +148,10 @@ static void loop_has_a_thread_of_its_own(void)
     CHECK_EQ(msf_loop_post(worker, tell_current, NULL, &seen), 0);
     CHECK_WITHIN(5000, ran() == 1);
     CHECK(seen == worker);
+    CHECK_EQ(msf_loop_post(worker, tell_cpu, NULL, &cpu), 0);
+    CHECK_WITHIN(5000, ran() == 2);
+    CHECK_EQ(cpu, options.cpu);
+    runs = 1;
     CHECK_EQ(msf_loop_post(worker, post_again, NULL, NULL), 0);
     CHECK_WITHIN(5000, ran() == 2);
     CHECK_FAILS(msf_loop_post(NULL, count, NULL, NULL), EINVAL);
@@ -312,6 +336,9 @@ static void options_are_checked_and_descriptors_may_run_out(void)
     CHECK_NULL(msf_loop_new(&options), EINVAL);
     options.flags = MSF_LOOP_PIN;
     options.cpu = 1000000;
+    CHECK_NULL(msf_loop_new(&options), EINVAL);
+    options.flags = 0;
+    options.mailbox = (1u << 24) + 1;
     CHECK_NULL(msf_loop_new(&options), EINVAL);
     CHECK_NULL(msf_loop_group_new(1000000, NULL), EINVAL);
 

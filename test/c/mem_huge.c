@@ -3,7 +3,9 @@
  * puts the number back; elsewhere it is skipped.
  */
 /* no qemu: it counts the huge pages of the machine, which the emulator's own kernel interface does not hand out */
+#include <signal.h>
 #include <stdint.h>
+#include <sys/wait.h>
 
 #include <msf_mem.h>
 #include <msf_mempool.h>
@@ -98,6 +100,29 @@ static void used_up(void)
     CHECK_EQ(figure("HugePages_Free:"), before);
 }
 
+/* What the headers say of children: with no page left for its copy the child ends; the parent's bytes are its own. */
+static void forked(void)
+{
+    size_t all = (size_t)figure("HugePages_Free:") * HUGE_PAGE_SZ;
+    char *pages = msf_malloc_huge_pages(all);
+    int status = 0;
+    pid_t child;
+
+    CHECK(pages != NULL);
+    memset(pages, 1, all);
+    CHECK_EQ(figure("HugePages_Free:"), 0);
+    child = fork();
+    if (child == 0) {
+        signal(SIGBUS, SIG_DFL);
+        pages[0] = 2;
+        _exit(0);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    CHECK(pages[0] == 1 && pages[all - 1] == 1);
+    msf_free_huge_pages(pages);
+}
+
 int main(void)
 {
     long before = figure("HugePages_Total:");
@@ -106,6 +131,7 @@ int main(void)
     if (ready) {
         used();
         used_up();
+        forked();
     } else {
         printf("no huge pages can be reserved here\n");
     }

@@ -8,19 +8,9 @@
 #include <msf_thread.h>
 
 #include "check.h"
+#include "mempool_figures.h"
 
 #define MANY 300
-
-static struct msf_mempool_slab figures(struct msf_mempool *pool, size_t block)
-{
-    struct msf_mempool_slab slab = { .size = sizeof slab };
-
-    for (u32 i = 0; msf_mempool_stats(pool, i, &slab) == 0; i++)
-        if (slab.block == block)
-            return slab;
-    CHECK(!"a size with such blocks");
-    return slab;
-}
 
 static void sizes(void)
 {

@@ -375,6 +375,39 @@ static void pings(void)
     CHECK_EQ(status, 0);
 }
 
+/* An address that every link may have leads somewhere with its interface only. */
+static void link_local_addresses_have_a_scope(void)
+{
+    struct sockaddr_in6 at;
+    char ip[MAX_IPADDR_LEN], expected[MAX_IPADDR_LEN], port[8];
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    s32 server, client;
+
+    turn("lo", 1);
+    address("lo", AF_INET6, "fe80::1", 64, RTM_NEWADDR);
+    snprintf(expected, sizeof(expected), "fe80::1%%%u", if_nametoindex("lo"));
+    CHECK_EQ(msf_get_ipaddr_by_host("fe80::1%lo", ip, sizeof(ip)), 0);
+    CHECK(strcmp(ip, expected) == 0);
+    CHECK_EQ(msf_get_sockaddr_by_host("fe80::1%lo", (struct sockaddr *)&at), AF_INET6);
+    CHECK_EQ(at.sin6_scope_id, if_nametoindex("lo"));
+    CHECK_WITHIN(5000, (server = msf_server_socket("fe80::1%lo", SOCK_STREAM, 0, 5)) >= 0);
+    CHECK_EQ(getsockname(server, (struct sockaddr *)&bound, &length), 0);
+    snprintf(port, sizeof(port), "%u", ntohs(msf_sockaddr_port(&bound)));
+    CHECK((client = msf_connect_host_within("fe80::1%lo", port, 5000)) >= 0);
+    close(client);
+    CHECK((client = msf_connect_host_within("[fe80::1%lo]", port, 5000)) >= 0);
+    close(client);
+    CHECK((client = msf_connect_host_within(ip, port, 5000)) >= 0);
+    close(client);
+    close(server);
+    CHECK_FAILS(msf_server_socket("fe80::1", SOCK_STREAM, 0, 5), EINVAL);
+    CHECK_FAILS(msf_connect_host_within("fe80::1", port, 5000), EINVAL);
+    CHECK_FAILS(msf_connect_host_within("fe80::1%nowhere", port, 5000), ENOENT);
+    CHECK_EQ(msf_isipaddr("fe80::1%lo", AF_INET6), 0);
+    address("lo", AF_INET6, "fe80::1", 64, RTM_DELADDR);
+}
+
 int main(void)
 {
     if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
@@ -391,5 +424,6 @@ int main(void)
     is_an_event_source();
     lists();
     pings();
+    link_local_addresses_have_a_scope();
     return check_verdict();
 }

@@ -71,6 +71,19 @@ static void texts(void)
     CHECK_EQ(msf_isipaddr(NULL, AF_INET), 0);
 }
 
+/* As many bytes are written as an address of its family has. */
+static void exactly(const char *host, size_t size)
+{
+    unsigned char bytes[2 * sizeof(struct sockaddr_storage)];
+    size_t length = sizeof(bytes);
+
+    memset(bytes, 0x5a, sizeof(bytes));
+    CHECK(msf_get_sockaddr_by_host(host, (struct sockaddr *)(void *)bytes) > 0);
+    while (length > 0 && bytes[length - 1] == 0x5a)
+        length--;
+    CHECK(length <= size);
+}
+
 static void hosts(void)
 {
     struct sockaddr_storage at, list[4];
@@ -81,6 +94,8 @@ static void hosts(void)
     CHECK_EQ(differ(at, address("127.0.0.1", 0)), 0);
     CHECK_EQ(msf_get_sockaddr_by_host("::1", PADDR(&at)), AF_INET6);
     CHECK_EQ(differ(at, address("::1", 0)), 0);
+    exactly("127.0.0.1", sizeof(struct sockaddr_in));
+    exactly("::1", sizeof(struct sockaddr_in6));
     CHECK_FAILS(msf_get_sockaddr_by_host(NULL, PADDR(&at)), EINVAL);
     CHECK_FAILS(msf_get_sockaddr_by_host("::1", NULL), EINVAL);
     CHECK_FAILS(msf_get_sockaddr_by_host("no such host", PADDR(&at)), ENOENT);

@@ -1,6 +1,7 @@
 /*
  * Pid files: ours, those of the living and those of the dead.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -19,6 +20,7 @@ int main(void)
     char folder[] = "/tmp/msf-test-pid-XXXXXX", path[300], beside[300], text[32], log[300];
     pid_t gone;
     FILE *file;
+    int writer;
 
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof(path), "%s/x.pid", folder);
@@ -58,6 +60,18 @@ int main(void)
     CHECK(msf_read_pidfile(path) == 0 && msf_check_runningpid(path) == 0);
     msf_delete_pidfile(path);
     CHECK_FAILS(msf_read_pidfile(path), ENOENT);
+    /* A pipe has no number, whether anybody writes into it or not. */
+    CHECK_EQ(mkfifo(path, 0600), 0);
+    CHECK_FAILS(msf_read_pidfile(path), EINVAL);
+    CHECK((writer = open(path, O_RDWR)) >= 0);
+    CHECK_FAILS(msf_read_pidfile(path), EINVAL);
+    CHECK_FAILS(msf_check_runningpid(path), EINVAL);
+    CHECK_FAILS(msf_create_pidfile(path), EINVAL);
+    close(writer);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_FAILS(msf_read_pidfile(folder), EISDIR);
+    CHECK_FAILS(msf_create_pidfile(folder), EISDIR);
+    CHECK_FAILS(msf_check_runningpid(folder), EISDIR);
     CHECK_FAILS(msf_create_pidfile(beside), ENOENT);
     CHECK_FAILS(msf_create_pidfile(NULL), EINVAL);
     CHECK_FAILS(msf_read_pidfile(NULL), EINVAL);

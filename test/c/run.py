@@ -9,7 +9,8 @@ What is run:
   headers    every header alone and all together, by every compiler, standard and feature macro at hand
   seed/      the three snippets of the documentation, unmodified, each with a program around it
   *.c *.cpp  programs: exit status 0 passed, 77 skipped. One may say in comments of its own how it wants to be built,
-             `/* flags: -no-pie */`: it is built and run once per such line. `/* no qemu: why */` keeps it from emulators.
+             `/* flags: -no-pie */`: it is built and run once per such line. `/* no qemu: why */` keeps it from emulators,
+             `/* alone: why */` has it run when nothing else does. The others run at once, one per processor.
   proof/     programs that are wrong on purpose: they prove that the sanitizers are in
 
 A program runs in a folder of its own with MSF_RUN_DIR and MSF_LOG_DIR inside it. It finds libraries made of plugin/NAME.c
@@ -26,7 +27,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -54,23 +57,25 @@ SKIPPED = 77
 
 
 class Tally:
+    """What became of everything, in the order in which it ended."""
+
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()
 
-    def line(self, verdict, title, more=""):
-        print(f"{verdict:<5}{title}" + (f"\n{indented(more)}" if more else ""), flush=True)
+    def line(self, verdict, title, more="", *, passed=0, failed=0, skipped=0):
+        with self.lock:
+            self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+            print(f"{verdict:<5}{title}" + (f"\n{indented(more)}" if more else ""), flush=True)
 
     def passes(self, title):
-        self.passed += 1
-        self.line("ok", title)
+        self.line("ok", title, passed=1)
 
     def fails(self, title, more):
-        self.failed += 1
-        self.line("FAIL", title, more)
+        self.line("FAIL", title, more, failed=1)
 
     def skips(self, title, why):
-        self.skipped += 1
-        self.line("skip", f"{title}: {why}")
+        self.line("skip", f"{title}: {why}", skipped=1)
 
     def judge(self, title, why):
         """Passed unless there is a reason why not."""
@@ -163,8 +168,12 @@ class Room:
         settings = self.folder / "msf_agent.conf"
         settings.write_text("net_enable = false\nnmid_enable = true\nnmid_port = 0\n")
         self.agent_says = (self.folder / "agent.out").open("w+")
-        self.agent = subprocess.Popen([*self.tools.qemu, program, "-c", settings], env=self.env, cwd=self.folder,
-                                      stdin=subprocess.DEVNULL, stdout=self.agent_says, stderr=subprocess.STDOUT)
+        try:
+            self.agent = subprocess.Popen([*self.tools.qemu, program, "-c", settings], env=self.env, cwd=self.folder,
+                                          stdin=subprocess.DEVNULL, stdout=self.agent_says, stderr=subprocess.STDOUT)
+        except OSError as why:
+            self.agent_says.close()
+            raise Refused(f"it needs msf_agent in the stage tree: {program}: {why.strerror}") from None
         deadline = time.monotonic() + READY
         while not answers(self.env["MSF_AGENT_SOCK"]):
             if self.agent.poll() is not None:
@@ -218,6 +227,23 @@ def answers(path):
         return probe.connect_ex(path) == 0
 
 
+class Work:
+    """What can be done at once, and what has to be done alone afterwards."""
+
+    def __init__(self):
+        self.jobs, self.alone = [], []
+
+    def add(self, job, *arguments, alone=False):
+        (self.alone if alone else self.jobs).append((job, arguments))
+
+    def do(self):
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for done in [pool.submit(job, *arguments) for job, arguments in self.jobs]:
+                done.result()
+        for job, arguments in self.alone:
+            job(*arguments)
+
+
 def ran(tools, plugins, title, make, tally, wants_agent=False):
     """Builds with `make(path)`, runs, and writes the line."""
     try:
@@ -234,7 +260,7 @@ def ran(tools, plugins, title, make, tally, wants_agent=False):
         tally.fails(title, str(why))
 
 
-def programs(tools, plugins, tally, wanted):
+def programs(tools, plugins, tally, wanted, work):
     for source in sorted([*HERE.glob("*.c"), *HERE.glob("*.cpp")]):
         if not wanted(source.stem):
             continue
@@ -250,7 +276,8 @@ def programs(tools, plugins, tally, wanted):
 
             def make(path, source=source, flags=flags):
                 tools.program([source], path, flags)
-            ran(tools, plugins, title, make, tally, source.stem.startswith(("ipc_", "nmid_agent")))
+            wants_agent = source.stem.startswith(("ipc_", "nmid_agent"))
+            work.add(ran, tools, plugins, title, make, tally, wants_agent, alone=bool(spoken(source, "alone:")))
 
 
 def flags_of(source):
@@ -264,7 +291,7 @@ def spoken(source, word):
     return [line[len(opening):-len("*/")].strip() for line in lines if line.startswith(opening) and line.endswith("*/")]
 
 
-def seeds(tools, plugins, tally, wanted):
+def seeds(tools, plugins, tally, wanted, work):
     for name, (snippets, around) in SEEDS.items():
         if not wanted(name):
             continue
@@ -272,10 +299,10 @@ def seeds(tools, plugins, tally, wanted):
         def make(path, snippets=snippets, around=around):
             made = tools.objects([HERE / "seed" / snippet for snippet in snippets], path.parent, SNIPPET)
             tools.program([HERE / "seed" / source for source in around], path, made)
-        ran(tools, plugins, f"seed/{snippets[0]}", make, tally, name == "seed3")
+        work.add(ran, tools, plugins, f"seed/{snippets[0]}", make, tally, name == "seed3")
 
 
-def proofs(tools, plugins, tally, wanted):
+def proofs(tools, plugins, tally, wanted, work):
     """Programs that must be caught, or a clean run of the others means nothing."""
     for source in sorted((HERE / "proof").glob("*.c")):
         title = f"proof/{source.name} is caught"
@@ -284,18 +311,22 @@ def proofs(tools, plugins, tally, wanted):
         if not tools.sanitizers:
             tally.skips(title, "no sanitizers in this run")
             continue
-        expected = source.read_text().split("caught as: ", 1)[1].split("*/", 1)[0].strip()
-        try:
-            with Room(tools, plugins, False) as room:
-                tools.program([source], room.folder / "program")
-                status, said = room.run(room.folder / "program")
-                tally.judge(title, "" if status != 0 and expected in said
-                            else f"exit status {status}, `{expected}` was not said\n{tail(said)}")
-        except Refused as why:
-            tally.fails(title, str(why))
+        work.add(caught, tools, plugins, title, source, tally)
 
 
-def headers(tools, tally, wanted):
+def caught(tools, plugins, title, source, tally):
+    expected = source.read_text().split("caught as: ", 1)[1].split("*/", 1)[0].strip()
+    try:
+        with Room(tools, plugins, False) as room:
+            tools.program([source], room.folder / "program")
+            status, said = room.run(room.folder / "program")
+            tally.judge(title, "" if status != 0 and expected in said
+                        else f"exit status {status}, `{expected}` was not said\n{tail(said)}")
+    except Refused as why:
+        tally.fails(title, str(why))
+
+
+def headers(tools, tally, wanted, work):
     """Every header alone, and all of them together, parse without a warning."""
     if not wanted("headers"):
         return
@@ -309,25 +340,37 @@ def headers(tools, tally, wanted):
             tally.skips(title, "no such compiler here")
             continue
         cxx = compiler.endswith("++")
-        standards = ("c++11", "c++17", "gnu++17") if cxx else ("c11", "gnu11", "gnu17")
-        wrong = [said for standard in standards for feature in ("", "-D_GNU_SOURCE") for said
-                 in [parsed(compiler, cxx, standard, feature)] if said]
-        tally.judge(f"{title}: {', '.join(standards)}, with and without _GNU_SOURCE", "\n".join(wrong))
+        for standard in ("c++11", "c++17", "gnu++17") if cxx else ("c11", "gnu11", "gnu17"):
+            # Compilers of C++ define _GNU_SOURCE themselves.
+            for feature in ("",) if cxx else ("", "-D_GNU_SOURCE"):
+                work.add(parsed, compiler, standard, feature, " ".join([title, standard, feature]).rstrip(), tally)
 
 
-def parsed(compiler, cxx, standard, feature):
+def parsed(compiler, standard, feature, title, tally):
+    """In order, in reverse, each one alone and twice; and without any -I, as <msf/client.h> of an installed tree."""
     names = sorted(path.name for path in INCLUDE.glob("*.h"))
-    # g++ defines _GNU_SOURCE itself.
-    feature = [] if cxx or not feature else [feature]
-    command = [compiler, f"-std={standard}", *WARNINGS, *feature, "-fsyntax-only", "-x", "c++" if cxx else "c", "-"]
-    flat = [f"-I{INCLUDE}"]
-    # In order, in reverse, each one alone and twice; and without any -I, as <msf/client.h> of an installed tree.
-    sources = [(flat, names), (flat, names[::-1]), *((flat, [name, name]) for name in names), ([], [INCLUDE / "client.h"])]
-    for search, included in sources:
-        source = "".join(f'#include "{name}"\n' for name in included)
-        done = subprocess.run([*command[:1], *search, *command[1:]], input=source, capture_output=True, text=True)
-        if done.returncode != 0:
-            return f"$ {shlex.join(command)}\n{source}{done.stderr}"
+    suffix = ".cpp" if compiler.endswith("++") else ".c"
+    command = [compiler, f"-std={standard}", *WARNINGS, *([feature] if feature else []), "-fsyntax-only"]
+    orders = {"in_order": names, "in_reverse": names[::-1], **{f"twice_{name}": [name, name] for name in names}}
+    with tempfile.TemporaryDirectory(prefix="msf-c-") as folder:
+        # A compiler reads as many files as it is given; starting it is what takes long.
+        flat = [including(Path(folder, order + suffix), included) for order, included in orders.items()]
+        bare = including(Path(folder, "without_a_path" + suffix), [INCLUDE / "client.h"])
+        wrong = [refused([*command, f"-I{INCLUDE}", *flat]), refused([*command, bare])]
+    tally.judge(title, "\n".join(filter(None, wrong)))
+
+
+def including(path, headers):
+    path.write_text("".join(f'#include "{header}"\n' for header in headers))
+    return path
+
+
+def refused(command):
+    """What the compiler says against it."""
+    try:
+        Toolbox.run(command)
+    except Refused as why:
+        return str(why)
     return ""
 
 
@@ -346,11 +389,17 @@ def runs(compiler):
 
 
 def made_plugins(tools, folder, tally):
+    work = Work()
     for source in sorted((HERE / "plugin").glob("*.c")):
-        try:
-            tools.library(source, folder / f"lib{source.stem}.so")
-        except Refused as why:
-            tally.fails(f"plugin/{source.name}", str(why))
+        work.add(made_plugin, tools, source, folder / f"lib{source.stem}.so", tally)
+    work.do()
+
+
+def made_plugin(tools, source, output, tally):
+    try:
+        tools.library(source, output)
+    except Refused as why:
+        tally.fails(f"plugin/{source.name}", str(why))
 
 
 def tail(text, lines=60):
@@ -378,11 +427,13 @@ def main():
         return not options.pattern or any(pattern in name for pattern in options.pattern)
 
     with tempfile.TemporaryDirectory(prefix="msf-c-") as plugins:
-        headers(tools, tally, wanted)
         made_plugins(tools, Path(plugins), tally)
-        proofs(tools, plugins, tally, wanted)
-        seeds(tools, plugins, tally, wanted)
-        programs(tools, plugins, tally, wanted)
+        work = Work()
+        headers(tools, tally, wanted, work)
+        proofs(tools, plugins, tally, wanted, work)
+        seeds(tools, plugins, tally, wanted, work)
+        programs(tools, plugins, tally, wanted, work)
+        work.do()
     print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
     return 1 if tally.failed else 0
 

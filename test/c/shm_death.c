@@ -1,6 +1,8 @@
 /* One side of a ring is killed: the other learns it in bounded time, nothing half is delivered, a successor goes on. */
+/* alone: it sees that a process that waits sleeps on */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <msf_shmem.h>
@@ -184,10 +186,97 @@ static void every_wait_ends(void)
     msf_shm_close(shm);
 }
 
+static void ready(int pipe)
+{
+    if (write(pipe, "r", 1) != 1)
+        _exit(2);
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
+}
+
+/* How often a process went to sleep, as the kernel counts; -1 while it does not sleep. */
+static long sleeps_of(pid_t pid)
+{
+    s8 path[64], line[128], state = '?';
+    long count = -1;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *file = fopen(path, "r");
+
+    while (file && fgets(line, sizeof(line), file)) {
+        sscanf(line, "State: %c", &state);
+        sscanf(line, "voluntary_ctxt_switches: %ld", &count);
+    }
+    if (file)
+        fclose(file);
+    return state == 'S' ? count : -1;
+}
+
+/* Whether the kernel tells of ends; emulators do not have it. */
+static int kernel_tells(void)
+{
+    void *head;
+    size_t length;
+
+    return syscall(SYS_get_robust_list, 0, &head, &length) == 0;
+}
+
+/* One who waits is not woken for nothing, and is woken by the other's end; by his successor's, too. */
+static void nobody_wakes_for_nothing(void)
+{
+    int here[2], told[2], status;
+    s8 byte;
+
+    new_ring(0);
+    CHECK(pipe(here) == 0 && pipe(told) == 0);
+    pid_t waits = fork();
+    if (waits == 0) {
+        struct msf_shmring *ring = msf_shmring_consumer(shm, -1, -1);
+
+        for (;;) {
+            if (msf_shmring_recv(ring, &byte, 1, MSF_WAIT_FOREVER) != -1 || errno != EOWNERDEAD)
+                _exit(1);
+            ready(told[1]);
+        }
+    }
+    close(told[1]);
+    for (int deaths = 0; deaths < 2; deaths++) {
+        pid_t producer = fork();
+
+        if (producer == 0) {
+            struct msf_shmring *ring = msf_shmring_producer(shm, -1, -1);
+
+            ready(ring ? here[1] : -1);
+            for (;;)
+                pause();
+        }
+        CHECK_EQ(read(here[0], &byte, 1), 1);
+        pause_ms(300);                                      /* what it does on its way to sleep is over */
+        long before = sleeps_of(waits);
+        pause_ms(700);
+        if (kernel_tells())
+            CHECK(before > 0 && sleeps_of(waits) == before);
+        killed(producer);
+        long long began = check_now();
+        CHECK_EQ(read(told[0], &byte, 1), 1);
+        CHECK(check_now() - began < 2000);
+    }
+    CHECK_EQ(waitpid(waits, &status, WNOHANG), 0);
+    killed(waits);
+    close(here[0]);
+    close(here[1]);
+    close(told[0]);
+    msf_shm_close(shm);
+}
+
 int main(void)
 {
     producers_die();
     consumers_die();
     every_wait_ends();
+    nobody_wakes_for_nothing();
     return check_verdict();
 }

@@ -185,7 +185,7 @@ static void far_positions(void)
 /* Both sides have the same two eventfds, so the other one can fill them, and make them such as would block. */
 static void bells_that_would_block(void)
 {
-    enum { CONSUMER_SLEEPS = 512 / 4 };
+    enum { CONSUMER_SLEEPS = 512 / 4, ASLEEP = 1 << 30 };
     struct msf_shmring_config with_bells = { sizeof(with_bells), MSF_SHMRING_EVENTFD, CAPACITY, 0, 0 };
     struct msf_shm *shm = msf_shm_new("bells", msf_shmring_size(&with_bells));
     int data = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), space = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -202,9 +202,9 @@ static void bells_that_would_block(void)
     CHECK_FAILS(msf_shmring_recv(consumer, buffer, sizeof(buffer), 0), EAGAIN);
     CHECK_FAILS(msf_shmring_recv(consumer, buffer, sizeof(buffer), 20), ETIMEDOUT);
     CHECK_EQ(write(data, &full, sizeof(full)), sizeof(full));
-    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = 1;
+    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = ASLEEP;
     CHECK_EQ(msf_shmring_send(producer, "x", 1, 0), 0);
-    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = 1;
+    ((volatile u32 *)msf_shm_addr(shm))[CONSUMER_SLEEPS] = ASLEEP;
     msf_shmring_close(producer);
     CHECK_NULL(msf_shmring_producer(shm, data, space), EINVAL);
     CHECK_EQ(fcntl(data, F_SETFL, O_NONBLOCK), 0);

@@ -1,13 +1,13 @@
 /* Threads: started with attributes, moved, named, made more or less urgent; the short names of pthread's locks. */
-#include <check.h>
 #include <limits.h>
 #include <msf_os.h>
 #include <msf_sem.h>
 #include <msf_thread.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
-#define NOBODY 65534
+#include "apart.h"
+#include "check.h"
+
 #define FAR 60000 /* no machine of ours has so many processors */
 
 static sem_t begun, go_on;
@@ -231,25 +231,14 @@ static void classes_are_set_and_told(void)
 }
 
 /* What only the privileged may do, seen by a child that is not. */
-static void the_unprivileged_are_refused(void)
+static int the_unprivileged_are_refused(int was_root)
 {
     const struct msf_thread_attr usual = { .size = sizeof(usual) };
     struct msf_thread_attr attr;
     struct rlimit none = { 0, 0 };
-    int status = 0, was_root = getuid() == 0;
     u32 cpu = a_processor();
     pthread_t thread;
-    pid_t child = fork();
 
-    if (child != 0) {
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        return;
-    }
-    setrlimit(RLIMIT_RTPRIO, &none);
-    setrlimit(RLIMIT_NICE, &none);
-    if (was_root && setuid(NOBODY) != 0)
-        _exit(1);
     CHECK_FAILS((attr = usual, attr.sched = MSF_SCHED_FIFO, attr.priority = 1,
                  msf_thread_spawn(&attr, must_not_run, &attr, &thread)), EPERM);
     CHECK_FAILS((attr = usual, attr.sched = MSF_SCHED_OTHER, attr.priority = -5,
@@ -263,7 +252,7 @@ static void the_unprivileged_are_refused(void)
         CHECK_FAILS((attr = usual, msf_thread_spawn(&attr, must_not_run, &attr, &thread)), EAGAIN);
         CHECK_FAILS(msf_pthread_spawn(&thread, must_not_run, &attr), EAGAIN);
     }
-    _exit(check_verdict());
+    return check_verdict();
 }
 
 static pthread_spinlock_t spin;
@@ -323,7 +312,7 @@ int main(void)
     threads_are_moved();
     threads_have_names();
     classes_are_set_and_told();
-    the_unprivileged_are_refused();
+    CHECK_EQ(apart_unprivileged(the_unprivileged_are_refused), 0);
     the_short_names_are_pthreads_locks();
     return check_verdict();
 }

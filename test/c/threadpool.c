@@ -1,12 +1,12 @@
 /* The thread pool: every task once, full and ending pools, pools used and ended by their own tasks. */
-#include <check.h>
 #include <msf_os.h>
 #include <msf_sem.h>
 #include <msf_threadpool.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
-#define NOBODY 65534
+#include "apart.h"
+#include "check.h"
+
 #define LONG 20000
 #define TASKS 10000
 
@@ -236,22 +236,11 @@ static void a_pool_is_as_its_attributes_say(void)
 }
 
 /* What only the privileged may do, seen by a child that is not. */
-static void the_unprivileged_are_refused(void)
+static int the_unprivileged_are_refused(int was_root)
 {
     struct msf_threadpool_attr attr = { .size = sizeof(attr), .threads = 2, .sched = MSF_SCHED_FIFO, .priority = 1 };
     struct rlimit none = { 0, 0 };
-    int status = 0, was_root = getuid() == 0;
-    pid_t child = fork();
 
-    if (child != 0) {
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        return;
-    }
-    setrlimit(RLIMIT_RTPRIO, &none);
-    setrlimit(RLIMIT_NICE, &none);
-    if (was_root && setuid(NOBODY) != 0)
-        _exit(1);
     CHECK_NULL(msf_threadpool_create(&attr), EPERM);
     attr.sched = MSF_SCHED_OTHER;
     attr.priority = -5;
@@ -262,7 +251,7 @@ static void the_unprivileged_are_refused(void)
         attr.sched = MSF_SCHED_INHERIT;
         CHECK_NULL(msf_threadpool_create(&attr), EAGAIN);
     }
-    _exit(check_verdict());
+    return check_verdict();
 }
 
 int main(void)
@@ -281,6 +270,6 @@ int main(void)
     what_was_destroyed_is_nobody();
     a_task_may_add_to_its_pool_and_end_it();
     a_pool_is_as_its_attributes_say();
-    the_unprivileged_are_refused();
+    CHECK_EQ(apart_unprivileged(the_unprivileged_are_refused), 0);
     return check_verdict();
 }

@@ -99,6 +99,7 @@ static void handlers(void)
     CHECK(sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
     CHECK_FAILS(signal_handler(SIGKILL, count_nested), EINVAL);
     CHECK_FAILS(signal_handler(4711, count_nested), EINVAL);
+    CHECK_FAILS(signal_handler(SIGUSR1, SIG_ERR), EINVAL);
 }
 
 int main(void)

@@ -9,6 +9,7 @@ import struct
 import threading
 import urllib.request
 
+from connection import Connection
 from house import PATIENCE, program
 
 SERVER, WORKER, CLIENT, SERVICE = 1, 2, 3, 4
@@ -93,31 +94,14 @@ class Broker:
             return int(status.read().partition("VmRSS:")[2].split()[0])
 
 
-class Peer:
+class Peer(Connection):
     """One connection."""
-
-    def __init__(self, place):
-        self.unsent = 0                 # of a flood: how much of its block is out
-        self.socket = socket.create_connection(place, timeout=PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def raw(self, data):
-        self.socket.sendall(data)
 
     def get(self):
         """(type, payload) of the next frame; EOFError at the end."""
         conn, kind, length = HEAD.unpack(self.exactly(HEAD.size))
         assert conn == SERVER, f"a frame of connection type {conn}"
         return kind, self.exactly(length)
-
-    def exactly(self, count):
-        got = bytearray()
-        while len(got) < count:
-            part = self.socket.recv(count - len(got))
-            if not part:
-                raise EOFError(f"the agent closed after {len(got)} of {count} bytes")
-            got += part
-        return bytes(got)
 
     def job(self):
         """(function, params, id) of the next job of the current generation, past whatever else comes."""
@@ -143,16 +127,6 @@ class Peer:
         for _ in range(1 + len(functions)):
             assert self.get()[0] == OK
 
-    def is_closed(self):
-        """Whether the agent ends this connection, whatever it says before."""
-        try:
-            while True:
-                self.get()
-        except (EOFError, ConnectionError):
-            return True
-        except TimeoutError:
-            return False
-
     def is_silent(self, seconds=0.1):
         """Whether nothing comes for a while."""
         self.socket.settimeout(seconds)
@@ -162,24 +136,6 @@ class Peer:
             return True
         finally:
             self.socket.settimeout(PATIENCE)
-
-    def flood(self, block, most):
-        """Sends frames over and over without ever reading; how many bytes the agent took, None once cut."""
-        self.socket.setblocking(False)
-        sent = 0
-        try:
-            while sent < most:
-                count = self.socket.send(memoryview(block)[self.unsent:])
-                self.unsent = (self.unsent + count) % len(block)
-                sent += count
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            return None
-        return sent
-
-    def close(self):
-        self.socket.close()
 
 
 class GoodTraffic:

@@ -16,6 +16,7 @@ import time
 import unittest
 from pathlib import Path
 
+from connection import Connection
 from house import PATIENCE, House, program, wait_for
 
 AGENT = 0xFFFFFFF1
@@ -43,25 +44,16 @@ class Frame:
         self.body = body
 
 
-class Peer:
+class Peer(Connection):
     """One connection to the agent, logged in if it is given an id."""
 
     def __init__(self, place, ident=None):
+        super().__init__(place)
         self.ident = ident
-        self.unsent = 0                 # of a flood: how much of its block is out
-        if isinstance(place, tuple):
-            self.socket = socket.create_connection(place)
-        else:
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.connect(str(place))
-        self.socket.settimeout(PATIENCE)
         if ident is not None:
             self.raw(login(ident))
             answer = self.get()
             assert answer.err == 0, f"the login as {ident:#x} was answered with {answer.err}"
-
-    def raw(self, data):
-        self.socket.sendall(data)
 
     def call(self, dst, **what):
         self.raw(frame(self.ident, dst, **what))
@@ -73,43 +65,6 @@ class Peer:
     def get(self):
         head = self.exactly(HEAD.size)
         return Frame(head, self.exactly(HEAD.unpack(head)[8]))
-
-    def exactly(self, count):
-        got = bytearray()
-        while len(got) < count:
-            part = self.socket.recv(count - len(got))
-            if not part:
-                raise EOFError(f"the agent closed after {len(got)} of {count} bytes")
-            got += part
-        return bytes(got)
-
-    def is_closed(self):
-        """Whether the agent ends this connection, whatever it says before."""
-        try:
-            while True:
-                self.get()
-        except (EOFError, ConnectionError):
-            return True
-        except TimeoutError:
-            return False
-
-    def flood(self, block, most):
-        """Sends whole frames over and over without ever reading; how many bytes the agent took now, None once cut."""
-        self.socket.setblocking(False)
-        sent = 0
-        try:
-            while sent < most:
-                count = self.socket.send(memoryview(block)[self.unsent:])
-                self.unsent = (self.unsent + count) % len(block)
-                sent += count
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            return None
-        return sent
-
-    def close(self):
-        self.socket.close()
 
 
 class Attack(unittest.TestCase):

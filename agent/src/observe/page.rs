@@ -3,14 +3,15 @@
 //! `doc/metrics.md` lists every name. The names of nmid are wrong by today's rules and stay as they are; their values
 //! are what their names say, which the original's were not always.
 
-use super::catalog::{Catalog, Function, OTHERS};
+mod nmid;
+
+use super::catalog::{Catalog, Function};
 use super::counter::{Counter, Counters};
-use super::exposition::{Buckets, Exposition, Kind, milliseconds, nano_seconds, seconds};
+use super::exposition::{Buckets, Exposition, Kind, nano_seconds, seconds};
 use super::function::{FunctionSums, Sums};
-use super::histogram::{BOUNDS, Distribution, MILLISECONDS};
+use super::histogram::{BOUNDS, Distribution};
 use super::process::Process;
 use super::traffic::{Malformed, Protocol, Traffic};
-use std::collections::BTreeMap;
 
 /// What the page is about.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +32,10 @@ pub struct Subject<'a> {
 pub fn write(subject: &Subject<'_>) -> String {
     let mut page = Exposition::default();
     let functions: Vec<Summed<'_>> = subject.catalog.functions().map(Summed::new).collect();
-    nmid_requests(&mut page, &functions);
-    nmid_workers(&mut page, subject, &functions);
-    nmid_functions(&mut page, &functions);
-    nmid_addresses(&mut page, subject.catalog);
+    nmid::requests(&mut page, &functions);
+    nmid::workers(&mut page, subject, &functions);
+    nmid::functions(&mut page, &functions);
+    nmid::addresses(&mut page, subject.catalog);
     agent(&mut page, subject);
     protocols(&mut page, subject.counters);
     refusals(&mut page, subject.counters);
@@ -71,72 +72,6 @@ fn pairs<'a>(functions: &'a [Summed<'a>]) -> impl Iterator<Item = ([(&'static st
         let workers = function.workers.iter();
         workers.map(|(worker, sums)| ([("worker_name", *worker), ("func_name", function.name)], sums))
     })
-}
-
-fn nmid_requests(page: &mut Exposition, functions: &[Summed<'_>]) {
-    let mut family = page.family("nmid_server_client_request_count", Kind::Counter, "Requests given to workers.");
-    pairs(functions).for_each(|(labels, sums)| family.sample(&labels, sums.requests));
-    let help = "Milliseconds that requests took which workers have answered, added up.";
-    let mut family = page.family("nmid_server_client_request_during", Kind::Counter, help);
-    pairs(functions).for_each(|(labels, sums)| family.sample(&labels, milliseconds(sums.latency.micros())));
-    let help = "Milliseconds from a worker's getting a request to its result.";
-    let mut family = page.family("nmid_server_client_request_duration", Kind::Histogram, help);
-    for (labels, Sums { latency, .. }) in pairs(functions) {
-        family.histogram(&labels, &MILLISECONDS, latency, milliseconds(latency.micros()));
-    }
-}
-
-fn nmid_workers(page: &mut Exposition, subject: &Subject<'_>, functions: &[Summed<'_>]) {
-    let mut counts: BTreeMap<[(&str, &str); 5], u64> = BTreeMap::new();
-    for worker in functions.iter().flat_map(|function| function.function.live()) {
-        let labels = worker.labels();
-        // Without the time the last label is the same for all, and left out below.
-        let mut key = [
-            ("worker_id", labels.worker_id.as_str()),
-            ("worker_name", &labels.worker_name),
-            ("worker_ip", &labels.worker_ip),
-            ("func_name", &labels.func_name),
-            ("create_time", if subject.create_time { &labels.create_time } else { "" }),
-        ];
-        if counts.len() >= MOST_WORKERS && !counts.contains_key(&key) {
-            key.iter_mut().for_each(|(_, value)| *value = OTHERS);
-        }
-        *counts.entry(key).or_default() += 1;
-    }
-    let shown = if subject.create_time { 5 } else { 4 };
-    let help = "Functions that workers have now.";
-    let mut family = page.family("nmid_server_worker_func_count", Kind::Gauge, help);
-    counts.iter().for_each(|(labels, count)| family.sample(labels.get(..shown).unwrap_or_default(), count));
-    let mut family = page.family("nmid_server_worker_func_success", Kind::Counter, "Results of workers.");
-    pairs(functions).for_each(|(labels, sums)| family.sample(&labels, sums.success));
-    let help = "Requests that workers failed, or never answered.";
-    let mut family = page.family("nmid_server_worker_func_fail", Kind::Counter, help);
-    pairs(functions).for_each(|(labels, sums)| family.sample(&labels, sums.fail));
-}
-
-fn nmid_functions(page: &mut Exposition, functions: &[Summed<'_>]) {
-    let mut family = page.family("nmid_server_func_func_count", Kind::Gauge, "Workers that have the function now.");
-    functions.iter().for_each(|each| family.sample(&[("func_name", each.name)], each.function.live().count()));
-    let mut family = page.family("nmid_server_func_func_success", Kind::Counter, "Results of the function.");
-    functions.iter().for_each(|each| family.sample(&[("func_name", each.name)], each.all.success));
-    let help = "Requests that the function failed, or never answered.";
-    let mut family = page.family("nmid_server_func_func_fail", Kind::Counter, help);
-    functions.iter().for_each(|each| family.sample(&[("func_name", each.name)], each.all.fail));
-}
-
-fn nmid_addresses(page: &mut Exposition, catalog: &Catalog) {
-    let help = "Connections of workers that have ended.";
-    let mut family = page.family("nmid_server_worker_close_count", Kind::Counter, help);
-    catalog.closings().for_each(|(ip, count)| family.sample(&[("worker_ip", ip)], count));
-    let help = "Connections refused because of their address; the labels after the first are always empty.";
-    let mut family = page.family("nmid_server_ip_threat_ip", Kind::Counter, help);
-    for (ip, count) in catalog.threats() {
-        let nowhere = ["zone", "country", "prov", "city", "lat", "lon"].map(|name| (name, ""));
-        let [zone, country, prov, city, lat, lon] = nowhere;
-        family.sample(&[("ip", ip), zone, country, prov, city, lat, lon], count);
-    }
-    let help = "Changes seen in a registry; a broker sees none.";
-    page.family("nmid_server_client_discovery_count", Kind::Counter, help).sample(&[("discovery_name", "etcd")], 0);
 }
 
 fn agent(page: &mut Exposition, subject: &Subject<'_>) {
@@ -313,13 +248,12 @@ fn this_process(page: &mut Exposition, process: &Process) {
 /// A label, and where its count is.
 type Reason = (&'static str, fn(&Counters) -> &Counter);
 
-/// Workers shown one by one; the others together.
-const MOST_WORKERS: usize = 4_000;
-
 #[cfg(test)]
 mod tests {
     use super::super::function::Labels;
+    use super::nmid::MOST_WORKERS;
     use super::*;
+    use std::collections::BTreeMap;
     use std::io::Write;
     use std::process::{Command, Stdio};
 

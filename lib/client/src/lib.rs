@@ -9,7 +9,7 @@
 //! use msf_client::{Client, Place};
 //! use std::time::Duration;
 //! # fn main() -> Result<(), msf_client::ClientError> {
-//! let mut client = Client::connect(&Place::local(), 0x11, "DLNA", Duration::from_secs(5))?;
+//! let mut client = Client::connect(&Place::local(std::env::var_os), 0x11, "DLNA", Duration::from_secs(5))?;
 //! let settings = client.call(0x12, 0x26, b"", 36, Some(Duration::from_secs(1)))?;
 //! println!("UPNP says {settings:?}");
 //! # Ok(())

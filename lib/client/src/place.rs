@@ -1,6 +1,5 @@
 //! Where the agent may be.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -23,17 +22,21 @@ pub enum Place {
 impl Place {
     /// The agent of this machine: `MSF_AGENT_SOCK` if it is set, else `msf_agent.sock` in `MSF_RUN_DIR` if that is
     /// set, else in each of the usual run directories, and last the original's `/var/msf_agent.sock`.
+    ///
+    /// `variable` reads the environment: `std::env::var_os`, or for a program that runs with more rights than who started
+    /// it (setuid, file capabilities) what does not believe it, as `secure_getenv`: whoever starts such a program would
+    /// say who the agent is.
     #[must_use]
-    pub fn local() -> Self {
-        Self::Local(candidates(env::var_os, own_uid()))
+    pub fn local(variable: impl Fn(&'static str) -> Option<OsString>) -> Self {
+        Self::Local(candidates(variable, own_uid()))
     }
 
     /// What the original's `host` and `port` strings mean: a loopback address is the unix socket. `None` when the port
-    /// of a remote place is not a number from 1 to 65535.
+    /// of a remote place is not a number from 1 to 65535. `variable` as for [`Place::local`].
     #[must_use]
-    pub fn of(host: &str, port: &str) -> Option<Self> {
+    pub fn of(host: &str, port: &str, variable: impl Fn(&'static str) -> Option<OsString>) -> Option<Self> {
         if host.starts_with("127.0") || host == "[::1]" || host == "::1" {
-            return Some(Self::local());
+            return Some(Self::local(variable));
         }
         let port = port.trim().parse().ok().filter(|port| *port > 0)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -121,18 +124,30 @@ mod tests {
     }
 
     #[test]
+    fn regress_who_does_not_believe_the_environment_is_not_led_by_it() {
+        let usual = Place::Local(candidates(|_| None, own_uid()));
+        assert_eq!(Place::local(|_| None), usual);
+        assert_eq!(Place::of("::1", "", |_| None), Some(usual));
+        let named = |name| (name == "MSF_AGENT_SOCK").then(|| OsString::from("/a/b"));
+        assert_eq!(Place::of("::1", "", named), Some(Place::Local(vec!["/a/b".into()])));
+    }
+
+    #[test]
     fn loopback_means_the_unix_socket_and_anything_else_tcp() {
         for host in ["127.0.0.1", "127.0.1.1", "[::1]", "::1"] {
-            assert!(matches!(Place::of(host, "not looked at"), Some(Place::Local(_))), "{host}");
+            assert!(matches!(Place::of(host, "not looked at", |_| None), Some(Place::Local(_))), "{host}");
         }
-        assert_eq!(Place::of("10.0.0.7", "9999"), Some(Place::Remote { host: "10.0.0.7".into(), port: 9999 }));
-        assert_eq!(Place::of("[fe80::1]", "1"), Some(Place::Remote { host: "fe80::1".into(), port: 1 }));
+        assert_eq!(
+            Place::of("10.0.0.7", "9999", |_| None),
+            Some(Place::Remote { host: "10.0.0.7".into(), port: 9999 })
+        );
+        assert_eq!(Place::of("[fe80::1]", "1", |_| None), Some(Place::Remote { host: "fe80::1".into(), port: 1 }));
     }
 
     #[test]
     fn a_remote_place_needs_a_port() {
         for port in ["", "0", "65536", "http", "-1"] {
-            assert_eq!(Place::of("10.0.0.7", port), None, "{port}");
+            assert_eq!(Place::of("10.0.0.7", port, |_| None), None, "{port}");
         }
     }
 }

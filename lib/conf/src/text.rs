@@ -51,6 +51,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
+    use std::process::Command;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("msf-conf-text-{}-{name}", std::process::id()));
@@ -69,6 +70,9 @@ mod tests {
         let socket = folder.join("socket");
         let _listener = UnixListener::bind(&socket).unwrap();
         symlink("loop", folder.join("loop")).unwrap();
+        let pipe = folder.join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(complaint(&pipe), "FILE: is a pipe; expected a file");
         assert_eq!(complaint(Path::new("/dev/zero")), "FILE: is a device; expected a file");
         assert_eq!(complaint(&folder), "FILE: is a folder; expected a file");
         assert_eq!(complaint(&socket), "FILE: is a socket; expected a file");

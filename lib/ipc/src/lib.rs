@@ -15,6 +15,7 @@
 
 mod callbacks;
 mod client;
+mod environment;
 mod errno;
 mod face;
 mod guard;

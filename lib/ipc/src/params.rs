@@ -1,9 +1,9 @@
 //! What C hands in, copied out of its structs and checked.
 
+use crate::environment::variable;
 use crate::errno::Errno;
 use msf_client::{Call, Place};
 use msf_sys::ffi::ipc::{MAX_CONN_NAME, RPC_FUNCTION_SRV_ID, RPC_MSG_SRV_ID, basic_pdu, client_param};
-use std::env;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::slice;
@@ -52,7 +52,8 @@ pub(crate) unsafe fn settings(param: *const client_param) -> Result<Settings, Er
     if agents_own || name.is_empty() || name.len() >= MAX_CONN_NAME {
         return Err(Errno::INVAL);
     }
-    let place = Place::of(&String::from_utf8_lossy(host), &String::from_utf8_lossy(port)).ok_or(Errno::INVAL)?;
+    let place = Place::of(&String::from_utf8_lossy(host), &String::from_utf8_lossy(port), variable);
+    let place = place.ok_or(Errno::INVAL)?;
     Ok(Settings {
         id: param.cid,
         name: String::from_utf8_lossy(name).into_owned(),
@@ -90,7 +91,7 @@ pub(crate) fn set_patience(ms: u32) {
 
 /// What the program said, else the environment, else five seconds.
 fn patience() -> Duration {
-    let from_environment = || env::var("MSF_AGENT_WAIT_MS").ok()?.trim().parse::<u32>().ok();
+    let from_environment = || variable("MSF_AGENT_WAIT_MS")?.to_str()?.trim().parse::<u32>().ok();
     let ms = match PATIENCE.load(Ordering::Relaxed) {
         UNSET => from_environment().map_or(5000, u64::from),
         said => said,

@@ -65,107 +65,65 @@ fn to_words(bytes: &[u8; 64]) -> [u32; 16] {
     words
 }
 
-impl md5_ctx {
-    fn load(&self) -> Md5 {
-        Md5::from_chain(Chain { block: to_bytes(&self.block), digest: self.digest, count: self.count })
-    }
+/// The doorways of a digest whose context, of so many words of digest, lies in the caller's memory.
+macro_rules! digest_doors {
+    ($context:ident, $digest:ident, $words:literal: $init:ident $update:ident $finish:ident) => {
+        impl $context {
+            fn load(&self) -> $digest {
+                $digest::from_chain(Chain { block: to_bytes(&self.block), digest: self.digest, count: self.count })
+            }
 
-    fn store(&mut self, md5: &Md5) {
-        let chain = md5.chain();
-        *self = md5_ctx { block: to_words(&chain.block), digest: chain.digest, count: chain.count };
-    }
+            fn store(&mut self, digest: &$digest) {
+                let chain = digest.chain();
+                *self = $context { block: to_words(&chain.block), digest: chain.digest, count: chain.count };
+            }
+        }
+
+        /// # Safety
+        /// `ctx` is null or a context that nobody else uses during the call; it need not have been written yet.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $init(ctx: *mut $context) {
+            guard(|| {
+                // SAFETY: our caller's promise is the callee's; every bit pattern is a context.
+                unsafe { borrow(ctx) }?.store(&$digest::new());
+                Ok(())
+            });
+        }
+
+        /// # Safety
+        /// `ctx` is null or a context that nobody else uses, `data` null or readable for `len` bytes.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $update(ctx: *mut $context, data: *const c_void, len: usize) {
+            guard(|| {
+                // SAFETY: our caller's promise is the callee's.
+                let ctx = unsafe { borrow(ctx) }?;
+                let mut digest = ctx.load();
+                // SAFETY: our caller's promise is the callee's.
+                digest.update(unsafe { read(data, len) }?);
+                ctx.store(&digest);
+                Ok(())
+            });
+        }
+
+        /// # Safety
+        /// `ctx` is null or a context that nobody else uses, `out` null or writable for the digest's bytes.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $finish(ctx: *mut $context, out: *mut u8) {
+            guard(|| {
+                // SAFETY: our caller's promise is the callee's.
+                let ctx = unsafe { borrow(ctx) }?;
+                // SAFETY: our caller's promise is the callee's.
+                unsafe { write(out, &ctx.load().finish()) }?;
+                // What was digested is nobody else's business.
+                *ctx = $context { block: [0; 16], digest: [0; $words], count: 0 };
+                Ok(())
+            });
+        }
+    };
 }
 
-impl sha1_ctx {
-    fn load(&self) -> Sha1 {
-        Sha1::from_chain(Chain { block: to_bytes(&self.block), digest: self.digest, count: self.count })
-    }
-
-    fn store(&mut self, sha1: &Sha1) {
-        let chain = sha1.chain();
-        *self = sha1_ctx { block: to_words(&chain.block), digest: chain.digest, count: chain.count };
-    }
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses during the call; it need not have been written yet.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn md5_init(ctx: *mut md5_ctx) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's; every bit pattern is a context.
-        unsafe { borrow(ctx) }?.store(&Md5::new());
-        Ok(())
-    });
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses, `data` null or readable for `len` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn md5_update(ctx: *mut md5_ctx, data: *const c_void, len: usize) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's.
-        let ctx = unsafe { borrow(ctx) }?;
-        let mut md5 = ctx.load();
-        // SAFETY: our caller's promise is the callee's.
-        md5.update(unsafe { read(data, len) }?);
-        ctx.store(&md5);
-        Ok(())
-    });
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses, `out` null or writable for 16 bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn md5_final(ctx: *mut md5_ctx, out: *mut u8) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's.
-        let ctx = unsafe { borrow(ctx) }?;
-        // SAFETY: our caller's promise is the callee's.
-        unsafe { write(out, &ctx.load().finish()) }?;
-        *ctx = md5_ctx { block: [0; 16], digest: [0; 4], count: 0 };
-        Ok(())
-    });
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses during the call; it need not have been written yet.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sha1_init(ctx: *mut sha1_ctx) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's; every bit pattern is a context.
-        unsafe { borrow(ctx) }?.store(&Sha1::new());
-        Ok(())
-    });
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses, `data` null or readable for `len` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sha1_update(ctx: *mut sha1_ctx, data: *const c_void, len: usize) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's.
-        let ctx = unsafe { borrow(ctx) }?;
-        let mut sha1 = ctx.load();
-        // SAFETY: our caller's promise is the callee's.
-        sha1.update(unsafe { read(data, len) }?);
-        ctx.store(&sha1);
-        Ok(())
-    });
-}
-
-/// # Safety
-/// `ctx` is null or a context that nobody else uses, `out` null or writable for 20 bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sha1_final(ctx: *mut sha1_ctx, out: *mut u8) {
-    guard(|| {
-        // SAFETY: our caller's promise is the callee's.
-        let ctx = unsafe { borrow(ctx) }?;
-        // SAFETY: our caller's promise is the callee's.
-        unsafe { write(out, &ctx.load().finish()) }?;
-        *ctx = sha1_ctx { digest: [0; 5], block: [0; 16], count: 0 };
-        Ok(())
-    });
-}
+digest_doors! { md5_ctx, Md5, 4: md5_init md5_update md5_final }
+digest_doors! { sha1_ctx, Sha1, 5: sha1_init sha1_update sha1_final }
 
 /// # Safety
 /// `data` is null or readable for `len` bytes.

@@ -7,7 +7,7 @@ use crate::guard::{bytes, guard, guard_or, plain, told};
 use crate::header;
 use crate::instance;
 use crate::sized::{Sized32, give};
-use msf_core::log::{self, Level, Mode, Output, Policy, Source};
+use msf_core::log::{self, Level, Mode, Output, Policy, Quick, Source};
 use nix::errno::Errno;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -56,15 +56,19 @@ const _: () = {
     let _ = [msf_log_write_c, header::msf_log_write];
 };
 
-// `write.c` finds `log_text` and `log_wants` under these names; hidden, they are no symbols of the finished library.
+// `write.c` finds `log_text`, `log_quick` and `log_wants` under these names; hidden, they are no symbols of the finished library.
 core::arch::global_asm!(
     ".globl msf_log_text",
     ".hidden msf_log_text",
     ".set msf_log_text, {}",
+    ".globl msf_log_quick",
+    ".hidden msf_log_quick",
+    ".set msf_log_quick, {}",
     ".globl msf_log_wants",
     ".hidden msf_log_wants",
     ".set msf_log_wants, {}",
     sym log_text,
+    sym log_quick,
     sym log_wants
 );
 
@@ -73,12 +77,43 @@ core::arch::global_asm!(
 /// # Safety
 /// `module` is NUL-terminated.
 unsafe extern "C" fn log_wants(level: c_int, module: *const c_char) -> c_int {
-    // SAFETY: the contract is our caller's.
-    let module = unsafe { bytes(module) }.unwrap_or_default();
-    c_int::from(log::wants_bytes(clamped(level), module))
+    let level = clamped(level);
+    let wanted = log::wants_all(level).unwrap_or_else(|| {
+        // SAFETY: the contract is our caller's.
+        let module = unsafe { bytes(module) }.unwrap_or_default();
+        log::wants_bytes(level, module)
+    });
+    c_int::from(wanted)
 }
 
-/// What `write.c` calls with the formatted text: 0, −1, or −2 in a second copy of the library. It restores errno.
+/// What `write.c` tries first with the formatted text, before it prepares for what may take longer: 0 it is done, 1 it is
+/// not, 2 it is in the ring but [`log_text`] has to look after it. It neither panics nor can it be cancelled.
+///
+/// # Safety
+/// As [`log_text`].
+unsafe extern "C" fn log_quick(
+    level: c_int,
+    module: *const c_char,
+    func: *const c_char,
+    file: *const c_char,
+    line: c_int,
+    text: *const c_char,
+    length: usize,
+) -> c_int {
+    if instance::check().is_err() {
+        return NOT_DONE;
+    }
+    // SAFETY: the contract is our caller's.
+    let (source, text) = unsafe { parts(module, func, file, line, text, length) };
+    match log::write_quickly(clamped(level), &source, text) {
+        Quick::Done => 0,
+        Quick::Refused => NOT_DONE,
+        Quick::Unattended => UNATTENDED,
+    }
+}
+
+/// What `write.c` calls with the formatted text, and with what [`log_quick`] has returned: 0, −1, or −2 in a second copy of
+/// the library. It restores errno.
 ///
 /// # Safety
 /// `module` is NUL-terminated, `func` and `file` are null or NUL-terminated, `text` points to `length` bytes.
@@ -90,21 +125,41 @@ unsafe extern "C" fn log_text(
     line: c_int,
     text: *const c_char,
     length: usize,
+    quick: c_int,
 ) -> c_int {
     if instance::check().is_err() {
         return -2;
     }
     guard(|| {
-        // SAFETY: `write.c` has refused a null module; C callers vouch for the NUL.
-        let module = unsafe { bytes(module) }?;
-        // SAFETY: null or NUL-terminated, says our caller.
-        let func = unsafe { bytes(func) }.unwrap_or(b"?");
-        // SAFETY: null or NUL-terminated, says our caller.
-        let file = unsafe { bytes(file) }.unwrap_or(b"?");
-        // SAFETY: `write.c` has just formatted `length` bytes there.
-        let text = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) };
-        log::write_bytes(clamped(level), &Source { module, func, file, line: i64::from(line) }, text).map_err(plain)
+        if quick == UNATTENDED {
+            return log::look_after().map_err(plain);
+        }
+        // SAFETY: the contract is our caller's.
+        let (source, text) = unsafe { parts(module, func, file, line, text, length) };
+        log::write_bytes(clamped(level), &source, text).map_err(plain)
     })
+}
+
+/// # Safety
+/// `module`, `func` and `file` are null or NUL-terminated, `text` points to `length` bytes; all of them live for `'a`.
+#[inline]
+unsafe fn parts<'a>(
+    module: *const c_char,
+    func: *const c_char,
+    file: *const c_char,
+    line: c_int,
+    text: *const c_char,
+    length: usize,
+) -> (Source<'a>, &'a [u8]) {
+    // SAFETY: null or NUL-terminated, says our caller.
+    let module = unsafe { bytes(module) }.unwrap_or(b"?");
+    // SAFETY: as above.
+    let func = unsafe { bytes(func) }.unwrap_or(b"?");
+    // SAFETY: as above.
+    let file = unsafe { bytes(file) }.unwrap_or(b"?");
+    // SAFETY: `length` bytes are there, says our caller.
+    let text = unsafe { slice::from_raw_parts(text.cast::<u8>(), length) };
+    (Source { module, func, file, line: i64::from(line) }, text)
 }
 
 /// # Safety
@@ -243,6 +298,10 @@ pub extern "C" fn msf_log_free() {
         Ok(())
     });
 }
+
+/// What `write.c` knows by these numbers, too.
+const NOT_DONE: c_int = 1;
+const UNATTENDED: c_int = 2;
 
 /// The output of that number.
 fn named(output: c_int, path: Option<PathBuf>) -> Result<Output, Errno> {

@@ -6,7 +6,7 @@
 use crate::event::{Callbacks, base_of, errno};
 use crate::guard::{guard, guard_or, guard_ptr};
 use crate::header::{MSF_LOOP_PIN, msf_event_base, msf_loop, msf_loop_group, msf_loop_options};
-use msf_core::event::{Group, Job, Loop, LoopSettings, Refused};
+use msf_core::event::{Base, Group, Job, Loop, LoopSettings, Refused};
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
@@ -130,10 +130,10 @@ unsafe fn settings(options: *const msf_loop_options) -> Result<LoopSettings, Err
     }
     // SAFETY: `size` bytes can be read, says our caller, and no more than the struct has are written.
     unsafe { ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast(), size.min(size_of_val(&known))) };
-    if known.flags & !MSF_LOOP_PIN != 0 {
+    if known.flags & !MSF_LOOP_PIN != 0 || known.mailbox as usize > Base::<Callbacks>::LARGEST_MAILBOX {
         return Err(Errno::EINVAL);
     }
-    settings.processor = (known.flags & MSF_LOOP_PIN != 0).then_some(known.cpu as usize);
+    settings.processor = (known.flags & MSF_LOOP_PIN != 0).then_some(known.cpu);
     if known.mailbox != 0 {
         settings.mailbox = known.mailbox as usize;
     }

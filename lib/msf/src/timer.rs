@@ -82,6 +82,16 @@ pub unsafe extern "C" fn msf_event_timer_start(timer: *mut msf_event_timer, dela
     if interval_ms == 0 && unsafe { noted(timer, Some(delay_ms.saturating_mul(1_000_000))) } {
         return 0;
     }
+    // SAFETY: our caller's promise is the callee's.
+    unsafe { start(timer, delay_ms, interval_ms) }
+}
+
+/// Apart, so that the way through a note has nothing to save and restore.
+///
+/// # Safety
+/// As [`msf_event_timer_start`].
+#[inline(never)]
+unsafe fn start(timer: *mut msf_event_timer, delay_ms: u64, interval_ms: u64) -> c_int {
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let (base, slot) = unsafe { doors::behind(timer) }?;
@@ -98,6 +108,14 @@ pub unsafe extern "C" fn msf_event_timer_stop(timer: *mut msf_event_timer) -> c_
     if unsafe { noted(timer, None) } {
         return 0;
     }
+    // SAFETY: our caller's promise is the callee's.
+    unsafe { stop(timer) }
+}
+
+/// # Safety
+/// As [`msf_event_timer_stop`].
+#[inline(never)]
+unsafe fn stop(timer: *mut msf_event_timer) -> c_int {
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let (base, slot) = unsafe { doors::behind(timer) }?;

@@ -34,9 +34,14 @@ pub extern "C" fn daemonize(nochdir: c_int, noclose: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_handler(sig: c_int, handler: sighandler_t) -> c_int {
     guard(|| {
+        let handler = handler.map_or(libc::SIG_DFL, |handler| handler as usize);
+        // What signal() answers when it has failed: called, it would be a jump to nowhere.
+        if handler == libc::SIG_ERR {
+            return Err(Errno::EINVAL);
+        }
         // SAFETY: a sigaction is numbers and function pointers that may be null.
         let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-        action.sa_sigaction = handler.map_or(libc::SIG_DFL, |handler| handler as usize);
+        action.sa_sigaction = handler;
         action.sa_flags = libc::SA_NODEFER | libc::SA_RESTART;
         // SAFETY: `action` is complete, with an empty mask, and the old one is not asked for.
         Errno::result(unsafe { libc::sigaction(sig, &raw const action, ptr::null_mut()) }).map(drop)

@@ -1,9 +1,10 @@
 /*
  * The one function of libmsf that takes `...`: it formats, and hands the text to log_text in log.rs.
  *
- * While it runs the thread cannot be cancelled: writing is a cancellation point, and a cancellation would
+ * While log_text runs the thread cannot be cancelled: writing is a cancellation point, and a cancellation would
  * unwind through the Rust code that holds the logger's lock.
  */
+#define _GNU_SOURCE /* strchrnul */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,19 +17,23 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 HIDDEN int msf_log_wants(int level, const char *module);
+HIDDEN int msf_log_quick(int level, const char *module, const char *func, const char *file, int line,
+                         const char *text, size_t length);
 HIDDEN int msf_log_text(int level, const char *module, const char *func, const char *file, int line,
-                        const char *text, size_t length);
+                        const char *text, size_t length, int quick);
 HIDDEN int msf_log_write_c(int level, const char *module, const char *func, const char *file, int line,
                            const char *fmt, ...);
 
-/*
- * Writes value at `at`, in front of `end`; NULL when it does not fit. Decimal digits come in pairs: it is the division
- * that costs.
- */
-static char *number(char *at, const char *end, unsigned long long value, int hex, int negative)
+static const char pairs[201] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+                               "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+enum { WIDEST = 24 }; /* more than any number has digits, with its sign */
+
+/* Writes value at `at`, where WIDEST bytes are free. Decimal digits come in pairs: it is the division that costs. */
+static char *number(char *at, unsigned long long value, int hex, int negative)
 {
-    char digits[24];
-    char *first = digits + sizeof digits;
+    char digits[2 * WIDEST];
+    char *first = digits + WIDEST;
     size_t count;
 
     if (hex) {
@@ -38,38 +43,49 @@ static char *number(char *at, const char *end, unsigned long long value, int hex
         } while (value != 0);
     } else {
         while (value >= 10) {
-            unsigned pair = (unsigned)(value % 100);
-
+            first -= 2;
+            memcpy(first, pairs + value % 100 * 2, 2);
             value /= 100;
-            *--first = (char)('0' + pair % 10);
-            *--first = (char)('0' + pair / 10);
         }
-        if (value != 0 || first == digits + sizeof digits) {
+        if (value != 0 || first == digits + WIDEST) {
             *--first = (char)('0' + value);
         }
     }
     if (negative) {
         *--first = '-';
     }
-    count = (size_t)(digits + sizeof digits - first);
-    if ((size_t)(end - at) < count) {
+    count = (size_t)(digits + WIDEST - first);
+    /* What is behind the digits is overwritten by what comes next; a copy of known length is three moves. */
+    memset(digits + WIDEST, 0, WIDEST);
+    memcpy(at, first, WIDEST);
+    return at + count;
+}
+
+/* Copies a few letters with two moves, which is less than a call costs. NULL when they do not fit. */
+static inline char *letters_to(char *at, const char *end, const char *letters, size_t count)
+{
+    if (count > (size_t)(end - at)) {
         return NULL;
     }
-    while (count-- > 0) {
-        *at++ = *first++;
+    if (count - 4 <= 4) {
+        memcpy(at, letters, 4);
+        memcpy(at + count - 4, letters + count - 4, 4);
+    } else if (count - 8 <= 8) {
+        memcpy(at, letters, 8);
+        memcpy(at + count - 8, letters + count - 8, 8);
+    } else if (count > 16) {
+        memcpy(at, letters, count);
+    } else {
+        for (size_t which = 0; which < count; which++) {
+            at[which] = letters[which];
+        }
     }
-    return at;
+    return at + count;
 }
 
 static char *string(char *at, const char *end, const char *value)
 {
-    size_t length;
-
-    if (value == NULL || (length = strlen(value)) > (size_t)(end - at)) {
-        return NULL;
-    }
-    memcpy(at, value, length);
-    return at + length;
+    return value == NULL ? NULL : letters_to(at, end, value, strlen(value));
 }
 
 /*
@@ -83,11 +99,12 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
     for (;; fmt++) {
         int size = 0; /* 1: long or size_t, 2: long long */
 
-        /* Between two conversions there are a few letters: less than two calls of the C library cost. */
-        while (*fmt != '%' && *fmt != '\0' && at < end) {
-            *at++ = *fmt++;
-        }
-        if (at == end) {
+        const char *letters = fmt;
+
+        fmt = strchrnul(fmt, '%');
+        at = letters_to(at, end, letters, (size_t)(fmt - letters));
+        /* One byte is kept for %c and %%. */
+        if (at == NULL || at == end) {
             return -1;
         }
         if (*fmt == '\0') {
@@ -104,13 +121,13 @@ static int quick(char *text, const char *end, const char *fmt, va_list args)
             long long value = size == 2 ? va_arg(args, long long) : size == 1 ? va_arg(args, long) : va_arg(args, int);
             unsigned long long amount = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
 
-            at = number(at, end, amount, 0, value < 0);
+            at = end - at < WIDEST ? NULL : number(at, amount, 0, value < 0);
         } else if (*fmt == 'u' || *fmt == 'x') {
             unsigned long long value = size == 2   ? va_arg(args, unsigned long long)
                                        : size == 1 ? va_arg(args, unsigned long)
                                                    : va_arg(args, unsigned);
 
-            at = number(at, end, value, *fmt == 'x', 0);
+            at = end - at < WIDEST ? NULL : number(at, value, *fmt == 'x', 0);
         } else if (*fmt == 's' && size == 0) {
             at = string(at, end, va_arg(args, const char *));
         } else if (*fmt == 'c' && size == 0) {
@@ -163,9 +180,12 @@ int msf_log_write_c(int level, const char *module, const char *func, const char 
     }
     result = -1;
     if (length >= 0) {
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
-        result = msf_log_text(level, module, func, file, line, text, (size_t)length);
-        pthread_setcancelstate(cancelled, &cancelled);
+        result = msf_log_quick(level, module, func, file, line, text, (size_t)length);
+        if (result != 0) {
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
+            result = msf_log_text(level, module, func, file, line, text, (size_t)length, result);
+            pthread_setcancelstate(cancelled, &cancelled);
+        }
     }
     if (text != brief) {
         free(text);

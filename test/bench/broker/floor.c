@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../floor.h"
+
 enum { HEADER = 12, JOB_ID = 4, BUFFER = 128 * 1024, FDS = 4096, EVENTS = 1024, FUNCTIONS = 16, WORKERS = 64, JOBS = 65536 };
 enum { SERVER = 1, OK = 1, CANT_DO = 4, GET_DATA = 10, ANSWER = 11, ADD_FUNC = 13, RETURN_DATA = 15, DO_JOB = 16, SET_NAME = 23 };
 
@@ -62,23 +64,6 @@ static char *put(char *out, const void *bytes, size_t length) {
 static char *put_word(char *out, size_t value) {
     uint32_t wire = htonl((uint32_t)value);
     return put(out, &wire, 4);
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void send_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EINTR) continue;
-            return;
-        }
-        bytes += sent;
-        length -= (size_t)sent;
-    }
 }
 
 static char *head(char *out, uint32_t type, size_t length) { return put_word(put_word(put_word(out, SERVER), type), length); }
@@ -233,15 +218,6 @@ static void readable(int fd) {
     }
     in->used -= at;
     if (in->used > 0) memmove(in->bytes, in->bytes + at, in->used);
-}
-
-static int listen_on(const char *port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 128) < 0) die(port);
-    return fd;
 }
 
 static void welcome(int epoll, int listener) {

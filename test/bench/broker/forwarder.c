@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../floor.h"
+
 enum { HEADER = 56, BUFFER = 128 * 1024, IDS = 65536, FDS = 4096, EVENTS = 1024 };
 static const uint32_t AGENT = 0xfffffff1u;
 
@@ -33,23 +35,6 @@ static uint32_t word(const char *frame, int index) {
 }
 
 static void put(char *frame, int index, uint32_t value) { memcpy(frame + 4 * index, &value, 4); }
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void send_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EINTR) continue;
-            return;
-        }
-        bytes += sent;
-        length -= (size_t)sent;
-    }
-}
 
 static void login(int fd, const char *frame) {
     char ack[HEADER];

@@ -16,29 +16,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../floor.h"
+
 enum { BUFFER = 64 * 1024, FDS = 4096, EVENTS = 1024 };
 
 static struct partial {
     size_t used;
     char bytes[BUFFER];
 } *partial_of[FDS];
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void send_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EINTR) continue;
-            return;
-        }
-        bytes += sent;
-        length -= (size_t)sent;
-    }
-}
 
 /* Answers the request at the front of the bytes; its length, 0 while it is incomplete. */
 static size_t respond(int fd, const char *bytes, size_t length) {
@@ -68,15 +53,6 @@ static void readable(int fd) {
     while ((used = respond(fd, in->bytes + at, in->used - at)) > 0) at += used;
     in->used -= at;
     if (in->used > 0) memmove(in->bytes, in->bytes + at, in->used);
-}
-
-static int listen_on(const char *port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 128) < 0) die(port);
-    return fd;
 }
 
 static void welcome(int epoll, int listener) {

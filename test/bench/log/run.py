@@ -4,7 +4,8 @@
 Each writes the same number of lines to a file in a folder of its own, in turns, with 1 and with 4 threads: in one burst
 and paced (20 lines, 2 ms pause; see work.h). Every line of every run is counted afterwards. libmsf runs as it is unless
 somebody changes it: rings of 64 KiB per thread, nothing dropped. The peers are built here: spdlog from Debian's package,
-flexi_logger of the version that flexi/Cargo.toml names. Standard library only.
+flexi_logger of the version that flexi/Cargo.toml names. The floor (floor.c) formats the line and writes nothing. Standard
+library only.
 """
 
 import argparse
@@ -22,19 +23,23 @@ sys.path.insert(0, str(HERE.parent))
 
 from rounds import Goal, Verdicts, interleaved, middle                  # noqa: E402
 
-GOALS = [Goal("ns", "libmsf", "spdlog", below=0.7), Goal("ns", "libmsf", "flexi_logger", below=0.2)]
+GOALS = [Goal("ns", "libmsf", "spdlog", below=0.7), Goal("ns", "libmsf", "flexi_logger", below=0.2),
+         Goal("ns", "libmsf", "floor")]
 
 
 def build(into, lib):
     """{name: program}; what cannot be built ends the run, for then nothing could be compared."""
     link = ["-I", str(ROOT / "include"), "-L", str(lib), f"-Wl,-rpath,{lib}", "-lmsf", "-lpthread"]
-    run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", str(HERE / "msf.c"), "-o", f"{into}/msf", *link])
+    cc = [os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra"]
+    run([*cc, str(HERE / "msf.c"), "-o", f"{into}/msf", *link])
+    run([*cc, str(HERE / "floor.c"), "-o", f"{into}/floor", "-lpthread"])
     spdlog = ["-DSPDLOG_COMPILED_LIB", "-DSPDLOG_FMT_EXTERNAL", "-lspdlog", "-lfmt", "-lpthread"]
     run([os.environ.get("CXX", "c++"), "-O2", "-Wall", "-Wextra", str(HERE / "spdlog.cpp"), "-o", f"{into}/spdlog", *spdlog])
     target = os.environ.get("MSF_BENCH_TARGET", f"{into}/flexi-target")
     run(["cargo", "build", "-q", "--release", "--locked", "--manifest-path", str(HERE / "flexi/Cargo.toml"),
          "--target-dir", target])
-    return {"libmsf": f"{into}/msf", "spdlog": f"{into}/spdlog", "flexi_logger": f"{target}/release/bench-flexi"}
+    return {"libmsf": f"{into}/msf", "spdlog": f"{into}/spdlog", "flexi_logger": f"{target}/release/bench-flexi",
+            "floor": f"{into}/floor"}
 
 
 def run(command):
@@ -60,7 +65,8 @@ def measure(program, threads, records, how):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lib", type=Path, default=ROOT / "build/native/lib", help="the folder with libmsf.so")
+    parser.add_argument("--lib", type=Path, default=Path(os.environ.get("MSF_STAGE", ROOT / "build")) / "lib",
+                        help="the folder with libmsf.so (or MSF_STAGE, the tree build.py made)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--records", type=int, default=1_000_000, help="lines of a burst")
     parser.add_argument("--paced", type=int, default=8_000, help="lines of a paced run")

@@ -2,7 +2,8 @@
 """The timers of libmsf's event base against those of libuv and libevent, through the public interfaces of all three.
 
 Builds one program per library (all do the same work, see work.h), runs them in turn, and compares the medians of the
-ratios within a round; what is compared is processor time. Then, for libmsf alone, what single passes of the loop
+ratios within a round; what is compared is processor time. The floor (floor.c) is no timers at all, only a caller who finds
+his handle and notes a time. Then, for libmsf alone, what single passes of the loop
 cost with a million timers running (tick.c). Exit status 1 when a goal is missed. Standard library only.
 """
 
@@ -20,13 +21,14 @@ sys.path.insert(0, str(HERE.parent))
 
 from rounds import Goal, Verdicts, interleaved, middle                  # noqa: E402
 
-PROGRAMS = {"libmsf": ("msf.c", "-lmsf"), "libuv": ("libuv.c", "-luv"), "libevent": ("libevent.c", "-levent_core")}
+PROGRAMS = {"libmsf": ("msf.c", "-lmsf"), "libuv": ("libuv.c", "-luv"), "libevent": ("libevent.c", "-levent_core"),
+            "floor": ("floor.c", "-lc")}
 CASES = ("rearm", "cancel", "arm", "fire", "arm-random", "fire-random")
 GOALS = [Goal("rearm", "libuv", "libmsf", least=10), Goal("cancel", "libuv", "libmsf", least=10),
          Goal("rearm", "libevent", "libmsf", least=10), Goal("cancel", "libevent", "libmsf", least=10),
          Goal("fire", "libuv", "libmsf", least=10), Goal("fire-random", "libuv", "libmsf"),
          Goal("fire", "libevent", "libmsf"), Goal("fire-random", "libevent", "libmsf"),
-         Goal("arm", "libuv", "libmsf")]
+         Goal("arm", "libuv", "libmsf"), Goal("rearm", "libuv", "floor"), Goal("cancel", "libuv", "floor")]
 LONGEST_PASS = 50       # microseconds, 99.9 of 100 passes
 
 

@@ -14,16 +14,19 @@
 //! One mutex guards the table. It is taken once per callback (the previous one is noted as ended and the next one is
 //! looked up in one go), and never held while a callback or the kernel's wait runs.
 
-mod local;
+mod clock;
+mod notes;
 mod timer;
 
 use super::call::{Call, Handler, calls};
+use super::mailbox;
 use super::poller::{KernelWaker, LevelSet, Poller, ReportBatch, unread};
 use super::post::{self, Posts, Vigil};
 use super::slots::Token;
 use super::table::{Refused, Table};
 use super::waits::Wait;
 use super::waker::Waker;
+use clock::Clock;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -31,7 +34,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-use timer::Clock;
 
 pub use timer::{Timer, TimerSlot};
 
@@ -101,7 +103,10 @@ impl<H: Handler> Base<H> {
     /// How many jobs may wait unless somebody says otherwise.
     pub const MAILBOX: usize = 1024;
 
-    /// A base with no events, for which at most `mailbox` jobs may wait.
+    /// More than this may not wait anywhere.
+    pub const LARGEST_MAILBOX: usize = mailbox::LARGEST;
+
+    /// A base with no events, for which at most `mailbox` jobs may wait ([`Base::LARGEST_MAILBOX`] if it is more).
     pub fn with_mailbox(mailbox: usize) -> io::Result<Base<H>> {
         let poller = Poller::new(1024)?;
         let waker = Waker::new(KernelWaker::new()?);
@@ -190,6 +195,7 @@ impl<H: Handler> Base<H> {
     /// Has `job` run by the thread that turns the base; any thread may post, also that one. Jobs of one poster run in
     /// the order of posting. Never blocks: the job comes back when as many as may wait are waiting, or the base is
     /// closed.
+    #[inline(always)]
     pub fn post(&self, job: H::Job) -> Result<(), post::Refused<H::Job>> {
         self.shared.posts.post(job, &self.shared.waker)
     }
@@ -350,7 +356,7 @@ impl<H: Handler> Shared<H> {
             pass.vigil.keep(&self.waker);
         }
         // Asked before dozing: whoever starts an earlier timer from now on wakes us.
-        let longest = self.clock.longest_sleep(std::ptr::from_ref(self).addr());
+        let longest = self.clock.longest_sleep();
         let timeout = if self.waker.doze() { longest } else { Some(Duration::ZERO) };
         let polled = self.poller.lock().unwrap_or_else(PoisonError::into_inner).wait_level(timeout, &mut pass.reports);
         pass.woken = self.waker.rouse();
@@ -439,7 +445,8 @@ impl Pass {
 /// A thread inside the loop; it leaves when this is dropped, and it keeps the base alive until then.
 struct Inside<H: Handler> {
     shared: Arc<Shared<H>>,
-    outer: Option<timer::Outer>,
+    /// Which thread was inside before: none, or this one.
+    outer: usize,
 }
 
 impl<H: Handler> Inside<H> {
@@ -450,10 +457,10 @@ impl<H: Handler> Inside<H> {
             Err(Refused::TooDeep) => return Err(errno(libc::EDEADLK)),
         }
         // Inside a job the note of those behind it has been read by the turn that runs it.
-        if shared.posts.any() {
+        if !shared.posts.are_idle() {
             shared.waker.wake();
         }
-        Ok(Inside { outer: Some(shared.begin_turning()), shared: Arc::clone(shared) })
+        Ok(Inside { outer: shared.clock.enter(), shared: Arc::clone(shared) })
     }
 }
 
@@ -467,9 +474,7 @@ impl<H: Handler> std::ops::Deref for Inside<H> {
 
 impl<H: Handler> Drop for Inside<H> {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            self.shared.end_turning(outer);
-        }
+        self.shared.clock.leave(self.outer);
         let mut table = self.shared.table();
         table.leave();
         if table.waiting > 0 {

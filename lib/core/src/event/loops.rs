@@ -6,9 +6,7 @@
 use super::base::Base;
 use super::call::{Call, Handler, NoTimers};
 use super::post::{Refused, Task};
-use crate::sys::starting;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use crate::sys::{cpus, starting};
 use std::any::Any;
 use std::cell::RefCell;
 use std::io;
@@ -23,8 +21,8 @@ pub struct Settings {
     pub name: String,
     /// How many jobs may wait.
     pub mailbox: usize,
-    /// The processor to stay on: its place among those this process may use.
-    pub processor: Option<usize>,
+    /// The processor to stay on, by the system's number.
+    pub processor: Option<u32>,
 }
 
 impl Default for Settings {
@@ -99,7 +97,7 @@ impl<H: Handler> Loop<H> {
         let (its, lives, processor) = (new.clone(), new.clone(), settings.processor);
         let ready = Box::new(move || {
             let _ = its.inner.thread.set(thread::current().id());
-            processor.map_or(Ok(()), stay_on)
+            processor.map_or(Ok(()), |number| cpus::set_affinity(0, &[number].into_iter().collect()))
         });
         let builder = thread::Builder::new().name(settings.name);
         let handle = starting::start(builder, Some(ready), Box::new(move || lives.live()))?;
@@ -137,6 +135,7 @@ impl<H: Handler> Loop<H> {
     }
 
     /// Has `job` run on the loop's thread, as [`Base::post`] says.
+    #[inline(always)]
     pub fn post(&self, job: H::Job) -> Result<(), Refused<H::Job>> {
         self.inner.base.post(job)
     }
@@ -199,18 +198,21 @@ pub struct Group<H: Handler = TasksOnly> {
 }
 
 impl<H: Handler> Group<H> {
-    /// Starts `count` loops (0: as many as there are processors for us) called `name-0`, `name-1` and so on; when a
-    /// processor is given, each is pinned to one, beginning there. EINVAL for more than [`Group::MOST`].
+    /// Starts `count` loops (0: as many as there are processors for us) called `name/0`, `name/1` and so on; when a
+    /// processor is given, each is pinned to one that this process may use: the first to that one or the next above it, and
+    /// so on, around. EINVAL when there is none, and for more than [`Group::MOST`].
     pub fn spawn(count: usize, settings: &Settings) -> io::Result<Group<H>> {
-        let processors = ours()?.len();
-        let count = if count == 0 { processors } else { count };
-        if count > Self::MOST {
+        let processors: Vec<u32> = cpus::affinity(0)?.iter().collect();
+        let count = if count == 0 { processors.len() } else { count };
+        let first = processors.iter().position(|&number| settings.processor.is_none_or(|from| from <= number));
+        let Some(first) = first.filter(|_| count <= Self::MOST) else {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        }
+        };
+        let mut around = processors.into_iter().cycle().skip(first);
         let mut group = Group { loops: Vec::with_capacity(count), next: AtomicUsize::new(0) };
         for number in 0..count {
-            let name = format!("{}-{number}", settings.name);
-            let processor = settings.processor.map(|first| (first + number) % processors);
+            let name = format!("{}/{number}", settings.name);
+            let processor = settings.processor.and_then(|_| around.next());
             group.loops.push(Loop::spawn(Settings { name, mailbox: settings.mailbox, processor })?);
         }
         Ok(group)
@@ -247,20 +249,6 @@ impl<H: Handler> Drop for Group<H> {
     }
 }
 
-/// The processors this process may use.
-fn ours() -> io::Result<Vec<usize>> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..CpuSet::count()).filter(|&number| allowed.is_set(number).unwrap_or(false)).collect())
-}
-
-/// Keeps the calling thread on the processor that has this place among ours.
-fn stay_on(place: usize) -> io::Result<()> {
-    let number = *ours()?.get(place).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let mut only = CpuSet::new();
-    only.set(number)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &only)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,12 +262,13 @@ mod tests {
 
     #[test]
     fn jobs_run_on_a_thread_of_its_own_that_knows_its_loop_and_its_name() {
-        let settings = Settings { name: "seven".to_owned(), processor: Some(0), ..Settings::default() };
+        let last = cpus::affinity(0).unwrap().iter().last().unwrap();
+        let settings = Settings { name: "seven".to_owned(), processor: Some(last), ..Settings::default() };
         let worker: Loop = Loop::spawn(settings).unwrap();
         let name = ask(&worker, || thread::current().name().map(str::to_owned));
         assert_eq!(name.as_deref(), Some("seven"));
         assert!(ask(&worker, Loop::<TasksOnly>::current).is_some_and(|current| current.same(&worker)));
-        assert_eq!(ask(&worker, || ours().unwrap().len()), 1);
+        assert_eq!(ask(&worker, || cpus::affinity(0).unwrap()), [last].into_iter().collect());
         assert!(Loop::<TasksOnly>::current().is_none());
         worker.stop();
         worker.join().unwrap();
@@ -315,6 +304,30 @@ mod tests {
             panic!("there is no such processor");
         };
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn regress_loops_of_a_group_stay_on_processors_by_number_that_we_may_use() {
+        thread::spawn(|| {
+            let allowed: Vec<u32> = cpus::affinity(0).unwrap().iter().collect();
+            let last = *allowed.last().unwrap();
+            // As in a container that does not have the first processor.
+            cpus::set_affinity(0, &[last].into_iter().collect()).unwrap();
+            for from in [0, last] {
+                let settings = Settings { name: "g".to_owned(), processor: Some(from), ..Settings::default() };
+                let group = Group::<TasksOnly>::spawn(2, &settings).unwrap();
+                for (number, one) in group.loops().iter().enumerate() {
+                    let name = ask(one, || thread::current().name().map(str::to_owned));
+                    assert_eq!(name, Some(format!("g/{number}")));
+                    assert_eq!(ask(one, || cpus::affinity(0).unwrap().iter().collect::<Vec<_>>()), [last]);
+                }
+            }
+            let beyond = Settings { processor: Some(last + 1), ..Settings::default() };
+            let error = Group::<TasksOnly>::spawn(1, &beyond).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

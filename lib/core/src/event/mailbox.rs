@@ -1,23 +1,23 @@
-//! A bounded mailbox between threads: many senders, one loop that receives. The only file that names
-//! crossbeam-channel.
+//! A bounded mailbox between threads: many senders, one loop that receives.
 //!
-//! It never blocks and never grows. A message wakes the receiver's loop (which costs nothing while that loop is awake);
-//! a sender that finds the mailbox full keeps its message and is woken, on its own loop, when there is room again.
-//! Both wakes arrive as [`Turn::woken`](super::Turn::woken).
+//! It never blocks and never grows. The first message since the receiver has emptied the mailbox wakes its loop (which
+//! costs no system call while that loop is awake); what a drain leaves over wakes it again. A sender that finds the
+//! mailbox full keeps its message and is woken, on its own loop, when there is room again. Both wakes arrive as
+//! [`Turn::woken`](super::Turn::woken).
 
 use super::parking::Parking;
 use super::waker::Waker;
-use crossbeam_channel::TrySendError;
+use crate::mem::{Queue, Taker, Unsent};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A mailbox for at most `capacity` messages whose receiver lives on the loop that `waker` wakes.
+/// More than this may not wait in any mailbox.
+pub const LARGEST: usize = Queue::<()>::MOST;
+
+/// A mailbox for at most `capacity` messages (one to [`LARGEST`]) whose receiver lives on the loop that `waker` wakes.
 pub fn bounded<T>(capacity: usize, waker: Waker) -> (Sender<T>, Receiver<T>) {
-    // A capacity of zero would be a rendezvous, which a loop that never blocks cannot keep.
-    let (into, from) = crossbeam_channel::bounded(capacity.max(1));
-    let shared = Arc::new(Shared { receiver: waker, closed: AtomicBool::new(false), senders: Parking::new() });
-    (Sender { into, shared: Arc::clone(&shared), home: None }, Receiver { from, shared })
+    let shared = Arc::new(Shared { queue: Queue::new(capacity), receiver: waker, senders: Parking::new() });
+    (Sender { shared: Arc::clone(&shared), home: None }, Receiver { shared })
 }
 
 /// The message that found the mailbox full, given back.
@@ -26,22 +26,19 @@ pub struct Full<T>(pub T);
 
 /// The end that posts; every sending loop has its own clone, made with [`Sender::living_on`].
 pub struct Sender<T> {
-    into: crossbeam_channel::Sender<T>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<T>>,
     home: Option<Waker>,
 }
 
 /// The end that reads; it belongs to one loop.
 pub struct Receiver<T> {
-    from: crossbeam_channel::Receiver<T>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<T>>,
 }
 
-struct Shared {
+struct Shared<T> {
+    queue: Queue<T>,
     /// The receiver's loop.
     receiver: Waker,
-    /// The receiver is gone.
-    closed: AtomicBool,
     /// Loops that wait for room.
     senders: Parking<Waker>,
 }
@@ -49,59 +46,78 @@ struct Shared {
 impl<T> Sender<T> {
     /// A clone for the loop that `home` wakes: after [`Full`], that loop is woken once there is room.
     pub fn living_on(&self, home: Waker) -> Sender<T> {
-        Sender { into: self.into.clone(), shared: Arc::clone(&self.shared), home: Some(home) }
+        Sender { shared: Arc::clone(&self.shared), home: Some(home) }
     }
 
     /// Posts, or gives the message back when the mailbox is full (or closed: full for ever). After `Full` the
     /// sender's own loop is woken once as soon as the receiver has made room.
+    #[inline(always)]
     pub fn try_send(&self, message: T) -> Result<(), Full<T>> {
-        let refused = match self.post(message) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
+        self.post(message).or_else(|refused| self.park_with(refused))
+    }
+
+    #[cold]
+    fn park_with(&self, refused: Full<T>) -> Result<(), Full<T>> {
         let Some(home) = &self.home else { return Err(refused) };
         // The receiver may have emptied the mailbox before it could see us parked, so one more try.
         self.shared.senders.park(home, Waker::same);
         self.post(refused.0)
     }
 
+    #[inline(always)]
     fn post(&self, message: T) -> Result<(), Full<T>> {
-        match self.into.try_send(message) {
-            Ok(()) => {
+        match self.shared.queue.push(message) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
                 self.shared.receiver.wake();
                 Ok(())
             }
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Err(Full(message)),
+            Err(Unsent::Full(message) | Unsent::Closed(message)) => Err(Full(message)),
         }
     }
 
     /// Whether the receiver is gone, so that nothing posted will ever be read.
     pub fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::Acquire)
+        self.shared.queue.is_closed()
     }
 }
 
 impl<T> Receiver<T> {
-    /// At most `limit` messages, oldest first. When it is dropped, senders that wait for room are woken, and if
-    /// messages remain so is the receiver's own loop, in its next turn.
+    /// At most `limit` messages, oldest first; none while another thread drains. When it is dropped, senders that wait
+    /// for room are woken, and if messages remain so is the receiver's own loop, in its next turn. While it lives, what
+    /// arrives wakes nobody.
     pub fn drain(&self, limit: usize) -> Drain<'_, T> {
-        Drain { receiver: self, left: limit, taken: false }
+        Drain { shared: &self.shared, taker: self.shared.queue.taker(), left: limit, taken: false }
+    }
+
+    /// Accepts nothing any more and drops what waits, or has the thread do so that drains just now. Senders learn it as
+    /// if it was dropped.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        self.shared.senders.unpark(|sender| sender.wake());
     }
 
     /// How many messages wait.
     pub fn len(&self) -> usize {
-        self.from.len()
+        self.shared.queue.len()
+    }
+
+    /// Whether none waits and the next message will wake the loop: for whoever turns the loop while a drain lives, which
+    /// sees to that only at its end.
+    pub fn is_idle(&self) -> bool {
+        self.shared.queue.taker().is_some_and(|taker| taker.is_idle())
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.from.is_empty()
+        self.len() == 0
     }
 }
 
 /// Messages being taken out.
 pub struct Drain<'a, T> {
-    receiver: &'a Receiver<T>,
+    shared: &'a Shared<T>,
+    taker: Option<Taker<'a, T>>,
     left: usize,
     taken: bool,
 }
@@ -109,9 +125,10 @@ pub struct Drain<'a, T> {
 impl<T> Iterator for Drain<'_, T> {
     type Item = T;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<T> {
         self.left = self.left.checked_sub(1)?;
-        let message = self.receiver.from.try_recv().ok()?;
+        let message = self.taker.as_ref()?.pop()?;
         self.taken = true;
         Some(message)
     }
@@ -120,24 +137,23 @@ impl<T> Iterator for Drain<'_, T> {
 impl<T> Drop for Drain<'_, T> {
     fn drop(&mut self) {
         if self.taken {
-            self.receiver.shared.senders.unpark(|sender| sender.wake());
+            self.shared.senders.unpark(|sender| sender.wake());
         }
-        if !self.receiver.is_empty() {
-            self.receiver.shared.receiver.wake();
+        if self.taker.as_ref().is_some_and(|taker| !taker.is_idle()) {
+            self.shared.receiver.wake();
         }
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Sender { into: self.into.clone(), shared: Arc::clone(&self.shared), home: self.home.clone() }
+        Sender { shared: Arc::clone(&self.shared), home: self.home.clone() }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::Release);
-        self.shared.senders.unpark(|sender| sender.wake());
+        self.close();
     }
 }
 
@@ -149,13 +165,13 @@ impl<T> fmt::Debug for Full<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("waiting", &self.into.len()).finish_non_exhaustive()
+        f.debug_struct("Sender").field("waiting", &self.shared.queue.len()).finish_non_exhaustive()
     }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("waiting", &self.from.len()).finish_non_exhaustive()
+        f.debug_struct("Receiver").field("waiting", &self.len()).finish_non_exhaustive()
     }
 }
 

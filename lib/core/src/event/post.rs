@@ -9,7 +9,7 @@ use super::mailbox::{self, Full, Receiver, Sender};
 use super::waker::Waker;
 use crate::sys::cpus;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// What is handed to a loop: run there, or dropped when the loop is closed first.
@@ -63,17 +63,7 @@ pub(super) struct Posts<J> {
 
 struct Lane<J> {
     into: Sender<J>,
-    /// Whoever runs jobs holds a handle of its own meanwhile; with the last handle the lane is closed.
-    from: Mutex<Option<Arc<Inbox<J>>>>,
-}
-
-/// The receiving end. What waits is dropped with it; a job that is posted at that very moment, with the sending end.
-struct Inbox<J>(Receiver<J>);
-
-impl<J> Drop for Inbox<J> {
-    fn drop(&mut self) {
-        self.0.drain(self.0.len()).for_each(drop);
-    }
+    from: Receiver<J>,
 }
 
 impl<J: Job> Posts<J> {
@@ -82,6 +72,7 @@ impl<J: Job> Posts<J> {
     }
 
     /// Hands `job` to the loop that `waker` wakes.
+    #[inline(always)]
     pub fn post(&self, job: J, waker: &Waker) -> Result<(), Refused<J>> {
         match self.lane.get_or_init(|| Some(Lane::new(self.limit, waker.clone()))) {
             None => Err(Refused::Closed(job)),
@@ -95,9 +86,9 @@ impl<J: Job> Posts<J> {
     /// Runs what waits now, and says whether that was anything; what these jobs post waits for the next time, so that
     /// nothing else starves. Ends early when `leave` says so; the rest stays, and keeps the loop awake.
     pub fn run(&self, leave: impl Fn() -> bool) -> bool {
-        let Some(inbox) = self.inbox() else { return false };
-        let waiting = inbox.0.len();
-        for job in inbox.0.drain(waiting) {
+        let Some(lane) = self.lane() else { return false };
+        let waiting = lane.from.len();
+        for job in lane.from.drain(waiting) {
             job.run();
             if leave() {
                 break;
@@ -106,32 +97,27 @@ impl<J: Job> Posts<J> {
         waiting > 0
     }
 
-    /// Accepts nothing any more; what waits is dropped, as soon as no job runs.
+    /// Accepts nothing any more; what waits is dropped: now, or by another thread that runs jobs, when it is done.
     pub fn close(&self) {
         if let Some(lane) = self.lane.get_or_init(|| None) {
-            let last = lane.inbox().take();
-            drop(last);
+            lane.from.close();
         }
     }
 
-    /// Whether jobs wait.
-    pub fn any(&self) -> bool {
-        self.inbox().is_some_and(|inbox| !inbox.0.is_empty())
+    /// Whether no job waits; the next one will wake the loop then. Inside a job nobody else would see to that.
+    pub fn are_idle(&self) -> bool {
+        self.lane().is_none_or(|lane| lane.from.is_idle())
     }
 
-    fn inbox(&self) -> Option<Arc<Inbox<J>>> {
-        self.lane.get()?.as_ref()?.inbox().clone()
+    fn lane(&self) -> Option<&Lane<J>> {
+        self.lane.get()?.as_ref()
     }
 }
 
 impl<J> Lane<J> {
     fn new(limit: usize, waker: Waker) -> Lane<J> {
         let (into, from) = mailbox::bounded(limit, waker);
-        Lane { into, from: Mutex::new(Some(Arc::new(Inbox(from)))) }
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Option<Arc<Inbox<J>>>> {
-        self.from.lock().unwrap_or_else(PoisonError::into_inner)
+        Lane { into, from }
     }
 }
 
@@ -197,7 +183,7 @@ fn several_processors() -> bool {
 mod tests {
     use super::super::poller::KernelWaker;
     use super::*;
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     fn waker() -> Waker {
         Waker::new(KernelWaker::new().unwrap())

@@ -5,6 +5,7 @@
 
 use super::whole::aside;
 use crate::error::Error;
+use crate::sys::regular;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -69,11 +70,10 @@ impl Drop for PidFile {
 /// The number in a pid file: `None` when there is no file, 0 when there is no number in it.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or is no file (EISDIR, or EINVAL for a pipe, a socket or a device).
 pub fn named_pid(path: &Path) -> Result<Option<i32>, Error> {
     let failed = |error| Error::file("read the pid file", path, error);
-    // A pipe of that name must not hold us up.
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+    let file = match regular::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed)?,
     };

@@ -25,13 +25,17 @@ pub fn write_at(file: &impl FileExt, bytes: &[u8], offset: u64) -> io::Result<us
 /// Has `step` transfer what lies behind the bytes that are done, until `length` are or it transfers no more.
 fn pieces(length: usize, mut step: impl FnMut(usize) -> io::Result<usize>) -> io::Result<usize> {
     let mut done = 0;
-    while done < length {
+    // Also for no bytes at all: the system says then whether it could be done.
+    loop {
         match step(done) {
             Ok(0) => break,
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if done == 0 => return Err(error),
             Err(_) => break,
+        }
+        if done >= length {
+            break;
         }
     }
     Ok(done)
@@ -88,6 +92,13 @@ mod tests {
         let mut buffer = [0; 12];
         assert_eq!(read_at(&file, &mut buffer, 2).unwrap(), 8);
         assert_eq!(&buffer[..8], b"bcdefgh.");
+    }
+
+    #[test]
+    fn regress_no_bytes_of_what_cannot_be_read_or_written_are_a_failure_too() {
+        let folder = std::fs::File::open("/").unwrap();
+        assert_eq!(read_at(&folder, &mut [], 0).unwrap_err().raw_os_error(), Some(libc::EISDIR));
+        assert_eq!(write_at(&folder, b"", 0).unwrap_err().raw_os_error(), Some(libc::EBADF));
     }
 
     #[test]

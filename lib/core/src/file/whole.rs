@@ -1,6 +1,7 @@
 //! A file as one piece of bytes: read with a limit, replaced so that nobody ever sees a part of it.
 
 use crate::error::Error;
+use crate::sys::regular;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,12 +13,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// All bytes of the file.
 ///
 /// # Errors
-/// When it cannot be read, or (EFBIG) has more than `most` bytes.
+/// When it cannot be read, is a folder (EISDIR), a pipe, a socket or a device (EINVAL), or has more than `most` bytes (EFBIG).
 pub fn read(path: impl AsRef<Path>, most: usize) -> Result<Vec<u8>, Error> {
     let path = path.as_ref();
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read = regular::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     match read {
         Ok(_) if bytes.len() <= most => Ok(bytes),
         Ok(_) => Err(Error::file("read", path, io::Error::from_raw_os_error(libc::EFBIG))),

@@ -69,9 +69,19 @@ impl Bell {
         said
     }
 
-    /// Whether the writer may go on resting.
-    pub fn is_resting(&self) -> bool {
-        matches!(self.0.load(Ordering::Acquire), NAPPING | ASLEEP)
+    /// What says that the writer may go on resting, as long as it is the word's value.
+    pub fn resting(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|word| matches!(*word, NAPPING | ASLEEP))
+    }
+
+    /// The word itself, to wait for.
+    pub fn word(&self) -> &AtomicU32 {
+        &self.0
+    }
+
+    /// Whether authors write themselves.
+    pub fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == CLOSED
     }
 
     /// The writer has got up. False: the bell is closed.
@@ -108,9 +118,9 @@ mod tests {
         assert_eq!(bell.published(false), Duty::Nothing);
         assert_eq!(bell.published(true), Duty::Wake);
         assert_eq!(bell.published(true), Duty::Nothing);
-        assert!(bell.rise() && bell.rest(Rest::Sleep) && bell.is_resting());
+        assert!(bell.rise() && bell.rest(Rest::Sleep) && bell.resting().is_some());
         assert_eq!(bell.published(false), Duty::Wake);
-        assert!(!bell.is_resting());
+        assert!(bell.resting().is_none());
     }
 
     #[test]

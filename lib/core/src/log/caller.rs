@@ -1,23 +1,23 @@
-//! The caller's side: a record goes into the ring of its thread, and the call returns.
+//! The caller's side: a record goes into the ring of its thread ([`sitting`](super::sitting)), and the call returns.
 //!
-//! No lock is taken and no system call made on that way, unless the ring is full. Everything else (opening, settings,
-//! the first record of a thread, records too large for a ring) takes the logger's lock. A fork takes it before and gives
-//! it back on both sides after, with empty rings, so no child has a copy of what its parent still has to write.
+//! Everything else (opening, settings, flushes, the first record of a thread in a session, larger ones, a session that
+//! has just ended) takes the logger's lock. A fork takes it before and gives it back on both sides after, with empty
+//! rings, so no child has a copy of what its parent still has to write.
 
-use super::bell::Duty;
 use super::entry::Entry;
 use super::logger::{Logger, complain};
 use super::output::Output;
-use super::record::{self, Source};
+use super::record::Source;
 use super::rotate::Limit;
-use super::session::{EPOCH, Pushed, Seat, Session};
+use super::session::{EPOCH, Seat, Session};
+use super::sitting::{self, Inside};
 use super::spool::{LARGEST, SMALLEST};
 use super::text::Text;
-use super::{Level, Mode, Policy, Stats, environment, modules};
+use super::{Level, Mode, Policy, Stats, copy, environment, modules};
 use crate::error::Error;
-use crate::sys::{fork, place, stderr, wall, wall::Stamp};
+use crate::sys::{fork, place, wall};
 use nix::unistd;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::mem;
 use std::path::Path;
@@ -192,6 +192,12 @@ pub fn wants_bytes(level: Level, module: &[u8]) -> bool {
     modules::wants(level, module)
 }
 
+/// Whether records of this level are written, whatever their module is; None: that depends on it.
+#[inline]
+pub fn wants_all(level: Level) -> Option<bool> {
+    modules::wants_all(level)
+}
+
 /// Writes one record. What becomes of it is not told: a program does not stop because its disk is full.
 pub fn write(level: Level, module: &str, func: &str, file: &str, line: u32, text: fmt::Arguments<'_>) {
     if !modules::wants(level, module.as_bytes()) {
@@ -213,18 +219,17 @@ pub fn write_bytes(level: Level, source: &Source<'_>, text: &[u8]) -> Result<(),
     if !modules::wants(level, source.module) {
         return Ok(());
     }
-    let mut entry = Entry { level, stamp: wall::moment(), tid: 0, source: *source, text };
+    let mut entry = Entry { level, stamp: wall::moment(), tid: 0, source: *source, text, line: None };
     let Ok(inside) = Inside::enter() else {
         // A signal handler interrupted this very thread inside the logger: waiting for the lock would never end.
-        copy(b"[?", &entry);
+        copy::reentered(&entry);
         return Err(Error::Reentered);
     };
-    let written = deliver(&mut entry);
+    let written = sitting::put(&mut entry).unwrap_or_else(|| first(&mut entry));
     // Outside the lock: a reader of stderr who does not read must not stop the other threads.
     drop(inside);
     if level < Level::Info {
-        let mut stamp = Stamp::new();
-        copy(&[b"[", stamp.at(entry.stamp).as_bytes()].concat(), &entry);
+        copy::dated(&entry);
     }
     written
 }
@@ -263,30 +268,20 @@ fn dismiss(session: Option<Arc<Session>>) {
     }
 }
 
-#[inline]
-fn deliver(entry: &mut Entry<'_>) -> Result<(), Error> {
-    let known = HERE.try_with(|here| here.try_borrow_mut().ok().and_then(|mut here| here.put(entry)));
-    match known {
-        Ok(Some(outcome)) => outcome,
-        Ok(None) => first(entry),
-        // During the destruction of a thread its seat is gone.
-        Err(_) => {
-            entry.tid = unistd::gettid().as_raw();
-            lock().write(entry)
-        }
-    }
-}
-
 /// The first record of a thread in a session; in direct mode and without a log, every one.
 #[cold]
 fn first(entry: &mut Entry<'_>) -> Result<(), Error> {
     entry.tid = unistd::gettid().as_raw();
+    wall::ask_for_zone(entry.stamp);
     let mut logger = lock();
     if logger.sink.is_none() {
         return Ok(());
     }
     if logger.mode == Mode::Direct || logger.directly > 0 {
         logger.directly = logger.directly.saturating_sub(1);
+        return logger.write(entry);
+    }
+    if sitting::is_leaving() {
         return logger.write(entry);
     }
     let seat = match take_seat(&mut logger).or_else(|_| {
@@ -306,103 +301,12 @@ fn first(entry: &mut Entry<'_>) -> Result<(), Error> {
     drop(logger);
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| fork::at_exit(at_exit));
-    let sat = HERE.try_with(|here| {
-        let mut here = here.borrow_mut();
-        *here = Here { epoch, tid: entry.tid, seat: Some(seat) };
-        here.put(entry)
-    });
-    match sat {
-        Ok(Some(outcome)) => outcome,
-        // The session has ended since; the next record finds out.
-        Ok(None) | Err(_) => lock().write(entry),
-    }
+    // Where it is none any more, the session has ended since; the next record finds out.
+    sitting::sit_down(epoch, seat, entry).unwrap_or_else(|| lock().write(entry))
 }
 
 fn take_seat(logger: &mut Logger) -> Result<Seat, Error> {
     logger.session()?.seat().map_err(|error| Error::file("add a ring for", "the log", error))
-}
-
-/// A thread's seat, and the number of the session it belongs to.
-struct Here {
-    epoch: u32,
-    tid: i32,
-    seat: Option<Seat>,
-}
-
-impl Here {
-    /// None: the seat is none of the current session's.
-    #[inline]
-    fn put(&mut self, entry: &mut Entry<'_>) -> Option<Result<(), Error>> {
-        if self.epoch != EPOCH.load(Ordering::Relaxed) {
-            return None;
-        }
-        let seat = self.seat.as_mut()?;
-        entry.tid = self.tid;
-        match seat.push(entry) {
-            Pushed::In(filling) => {
-                let duty = seat.session.bell.published(filling);
-                if duty != Duty::Nothing || entry.level == Level::Fatal {
-                    attend(duty, entry.level, &seat.session);
-                }
-                Some(Ok(()))
-            }
-            Pushed::Full | Pushed::TooLarge => Some(overflow(seat, entry)),
-        }
-    }
-}
-
-/// What has to be done for a record that is in the ring.
-#[cold]
-fn attend(duty: Duty, level: Level, session: &Session) {
-    if duty == Duty::Wake {
-        session.wake();
-    }
-    // A program that writes a fatal record may have no time for anything else.
-    if duty == Duty::Write || level == Level::Fatal {
-        lock().drain(&session.spool, u64::MAX);
-    }
-}
-
-/// A record for which the ring has no room, now or ever.
-#[cold]
-fn overflow(seat: &mut Seat, entry: &Entry<'_>) -> Result<(), Error> {
-    let mut yields = 0;
-    loop {
-        match seat.push(entry) {
-            Pushed::In(filling) => {
-                attend(seat.session.bell.published(filling), entry.level, &seat.session);
-                return Ok(());
-            }
-            Pushed::TooLarge => {
-                let mut logger = lock();
-                logger.drain(&seat.session.spool, u64::MAX);
-                return logger.write(entry);
-            }
-            Pushed::Full if DROPS.load(Ordering::Relaxed) => {
-                seat.drop_one();
-                return Err(Error::Dropped);
-            }
-            // The writer is at it and makes room batch by batch: that is sooner than it gives the lock back.
-            Pushed::Full if yields < YIELDS && LOGGER.try_lock().is_err() => {
-                yields += 1;
-                thread::yield_now();
-            }
-            // Waiting for the writer: either it holds the lock and makes room, or this thread does its work.
-            Pushed::Full => {
-                lock().drain(&seat.session.spool, u64::MAX);
-            }
-        }
-    }
-}
-
-/// The copy on stderr, made by the caller: in order with what the program itself prints there, and not owed to anybody
-/// when it crashes.
-#[cold]
-fn copy(head: &[u8], entry: &Entry<'_>) {
-    let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
-    let mut line = head.to_vec();
-    record::compose(&mut line, entry.level, &entry.source, entry.text, pid, tid);
-    stderr::write(&line);
 }
 
 /// The name of the program, for the outputs of a process that has no log open yet.
@@ -411,7 +315,7 @@ fn program() -> String {
     path.file_name().map_or_else(|| "msf".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn lock() -> MutexGuard<'static, Logger> {
+pub(super) fn lock() -> MutexGuard<'static, Logger> {
     static HOOKS: Once = Once::new();
     // Without the hooks a child forked in the middle of a record would wait for the lock for ever; registering fails
     // only without memory, and then a process has other worries.
@@ -419,24 +323,6 @@ fn lock() -> MutexGuard<'static, Logger> {
         let _ = fork::around(before_fork, after_fork, in_the_child);
     });
     LOGGER.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Marks this thread as being inside the logger, so that a signal handler does not wait for its own thread.
-struct Inside;
-
-impl Inside {
-    #[inline]
-    fn enter() -> Result<Inside, Error> {
-        // Without a destructor, the mark is there as long as the thread is.
-        if INSIDE.replace(true) { Err(Error::Reentered) } else { Ok(Inside) }
-    }
-}
-
-impl Drop for Inside {
-    #[inline]
-    fn drop(&mut self) {
-        INSIDE.set(false);
-    }
 }
 
 /// Writes the rest when the program ends; what other threads log from here on is written directly.
@@ -451,7 +337,7 @@ extern "C" fn at_exit() {
 }
 
 extern "C" fn before_fork() {
-    if INSIDE.get() {
+    if Inside::is_here() {
         return;
     }
     let mut guard = lock();
@@ -468,8 +354,7 @@ extern "C" fn after_fork() {
 /// The child has neither the writer nor the memory of the rings. What belongs to them is forgotten, not dropped: their
 /// locks may be held by threads that do not exist here, and the addresses are no longer a mapping of ours.
 extern "C" fn in_the_child() {
-    let seat = HERE.try_with(|here| here.try_borrow_mut().ok().and_then(|mut here| here.seat.take()));
-    mem::forget(seat);
+    mem::forget(sitting::get_up());
     let guard = FORKING.try_with(RefCell::take).ok().flatten();
     if let Some(mut logger) = guard {
         mem::forget(logger.session.take());
@@ -484,14 +369,11 @@ pub(super) fn say(text: &str) {
 }
 
 thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-    static HERE: RefCell<Here> = const { RefCell::new(Here { epoch: 0, tid: 0, seat: None }) };
     static FORKING: RefCell<Option<MutexGuard<'static, Logger>>> = const { RefCell::new(None) };
 }
 
-static LOGGER: Mutex<Logger> = Mutex::new(Logger::new());
-static DROPS: AtomicBool = AtomicBool::new(false);
+pub(super) static LOGGER: Mutex<Logger> = Mutex::new(Logger::new());
+/// What happens to a record without room: it is dropped.
+pub(super) static DROPS: AtomicBool = AtomicBool::new(false);
 /// A forked child writes as many records directly before it gets rings and a writer of its own: most end sooner.
 const IN_A_CHILD: u32 = 256;
-/// How often a caller without room looks whether there is some, before it waits for the lock.
-const YIELDS: u32 = 100;

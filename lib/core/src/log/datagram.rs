@@ -180,7 +180,7 @@ mod tests {
 
     fn entry(text: &[u8]) -> Entry<'_> {
         let source = Source { module: b"TEST", func: b"f", file: b"a.c", line: 7 };
-        Entry { level: Level::Warn, stamp: 1_795_303_194_000_678_000, tid: 8, source, text }
+        Entry { level: Level::Warn, stamp: 1_795_303_194_000_678_000, tid: 8, source, text, line: None }
     }
 
     fn sent(style: Style, text: &[u8]) -> Vec<u8> {

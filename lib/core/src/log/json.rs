@@ -46,7 +46,7 @@ mod tests {
     fn a_record_is_one_object_in_one_line_whatever_is_in_it() {
         let source = Source { module: b"A\"B", func: b"f", file: b"c:\\x", line: 7 };
         let text = b"one\ntwo\t\x1b[0m \xff\n";
-        let entry = Entry { level: Level::Warn, stamp: 1_795_303_194_000_678_000, tid: 8, source, text };
+        let entry = Entry { level: Level::Warn, stamp: 1_795_303_194_000_678_000, tid: 8, source, text, line: None };
         let mut out = Vec::new();
         compose(&mut out, &entry, 9);
         let expected = "{\"time\":\"2026-11-21T23:19:54.000678Z\",\"level\":\"WARN\",\"module\":\"A\\\"B\",\"func\":\"f\",\

@@ -10,13 +10,14 @@ use super::ring::Ring;
 use super::rotate::Limit;
 use super::session::{EPOCH, Session};
 use super::sink::Sink;
-use super::spool::Spool;
+use super::spool::{RINGS, Spool};
 use super::writer;
 use super::{Level, Mode, Stats};
 use crate::error::Error;
 use crate::sys::{stderr, wall, wall::Stamp};
 use nix::errno::Errno;
 use nix::unistd;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,12 +40,14 @@ pub(super) struct Logger {
     stamp: Stamp,
     tail: Tail,
     lines: Vec<u8>,
+    cursors: Vec<Cursor>,
     /// Records that could not be written since the last one that could.
     lost: u64,
     said: Option<Instant>,
 }
 
 /// How far a ring has been read in this pass.
+#[derive(Debug)]
 pub(super) struct Cursor {
     ring: Ring,
     at: u32,
@@ -66,6 +69,7 @@ impl Logger {
             stamp: Stamp::new(),
             tail: Tail::new(),
             lines: Vec::new(),
+            cursors: Vec::new(),
             lost: 0,
             said: None,
         }
@@ -110,11 +114,10 @@ impl Logger {
     pub fn end_session(&mut self) -> Option<Arc<Session>> {
         let session = self.session.take()?;
         EPOCH.fetch_add(1, Ordering::Relaxed);
-        session.bell.close();
+        session.close();
         self.drain(&session.spool, u64::MAX);
         self.stats.dropped += session.dropped();
         session.spool.remove();
-        session.wake();
         Some(session)
     }
 
@@ -134,6 +137,9 @@ impl Logger {
             }
             None => in_memory(self.capacity)?,
         };
+        // The writer must not wait for memory: a handler that waits for room may have interrupted its thread in malloc.
+        self.cursors.reserve(RINGS as usize);
+        self.lines.reserve(BATCH as usize + 2 * self.capacity as usize);
         let session = Arc::new(Session::new(spool));
         writer::start(&session)?;
         self.session = Some(session.clone());
@@ -145,7 +151,9 @@ impl Logger {
     /// A record that was written after another one's call had returned (on whichever thread) has a later stamp, so with
     /// `until` taken before the rings are looked at, none can overtake its cause.
     pub fn drain(&mut self, spool: &Spool, until: u64) -> u64 {
-        let mut cursors = cursors(spool, |ring| ring.positions().waiting());
+        let mut cursors = mem::take(&mut self.cursors);
+        cursors.clear();
+        cursors.extend(cursors_of(spool, |ring| ring.positions().waiting()));
         let mut total = 0;
         loop {
             let count = self.compose(spool, &mut cursors, until, self.batch_size(), true);
@@ -155,37 +163,83 @@ impl Logger {
             self.write_batch(spool, &cursors, count);
             total += count;
         }
+        self.cursors = cursors;
         self.tell_dropped(spool);
         total
+    }
+
+    /// As [`Logger::drain`], but one batch only, and only where that asks for no memory: whoever calls may be a signal
+    /// handler. False: nothing was written.
+    pub fn help(&mut self, spool: &Spool, until: u64) -> bool {
+        let most = self.batch_size() + 2 * self.capacity as usize;
+        let takes = |sink: &Sink| sink.takes(most as u64, &self.limit);
+        if self.lost > 0
+            || self.lines.capacity() < most
+            || !self.outputs.is_empty()
+            || !self.sink.as_ref().is_some_and(takes)
+        {
+            return false;
+        }
+        let mut cursors = mem::take(&mut self.cursors);
+        cursors.clear();
+        cursors.extend(cursors_of(spool, |ring| ring.positions().waiting()));
+        let count = self.compose(spool, &mut cursors, until, self.batch_size(), true);
+        if count > 0 {
+            self.write_batch(spool, &cursors, count);
+        }
+        self.cursors = cursors;
+        count > 0
     }
 
     /// Puts up to `size` bytes of lines, oldest records first, into `lines`. Returns how many.
     pub fn compose(&mut self, spool: &Spool, cursors: &mut [Cursor], until: u64, size: usize, fresh: bool) -> u64 {
         self.lines.clear();
         let (pid, mut count) = (spool.pid(), 0);
+        let plain = !fresh || self.outputs.is_empty();
         while self.lines.len() < size {
-            let Some(next) = cursors.iter_mut().filter(|c| c.at != c.end).min_by_key(|c| c.stamp) else { break };
-            let Some((entry, behind)) = next.read() else {
-                // Somebody has written into the ring who is not its author: what is in it makes no sense any more.
-                (next.at, count) = (next.end, count + 1);
-                self.lines.extend_from_slice(b"[?][LOG][WARN][drain ring] a damaged ring was given up\n");
-                continue;
-            };
-            if next.stamp > until && next.stamp - until < CLOCK_WAS_SET {
-                next.end = next.at;
-                continue;
+            let Some((next, others)) = oldest(cursors) else { break };
+            // As long as the same ring has the oldest.
+            while next.at != next.end && next.stamp <= others && self.lines.len() < size {
+                if next.stamp > until && next.stamp - until < CLOCK_WAS_SET {
+                    next.end = next.at;
+                    break;
+                }
+                let Some(behind) = self.compose_one(next, pid, plain) else {
+                    // Somebody has written into the ring who is not its author: what is in it makes no sense any more.
+                    (next.at, count) = (next.end, count + 1);
+                    self.lines.extend_from_slice(b"[?][LOG][WARN][drain ring] a damaged ring was given up\n");
+                    break;
+                };
+                next.advance(behind);
+                count += 1;
             }
-            self.lines.push(b'[');
-            self.lines.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
-            record::begin(&mut self.lines, entry.level, &entry.source, entry.text);
-            self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
-            if fresh {
-                self.outputs.give(&entry, pid);
-            }
-            next.advance(behind);
-            count += 1;
         }
         count
+    }
+
+    /// The line of the record that is next there, and where the one behind it is. None: it makes no sense.
+    #[inline]
+    fn compose_one(&mut self, next: &Cursor, pid: i32, plain: bool) -> Option<u32> {
+        let (place, behind) = next.ring.entry(next.at, next.end)?;
+        if let Some((tid, line)) = Entry::line_at(place).filter(|_| plain) {
+            self.lines.push(b'[');
+            self.lines.extend_from_slice(self.stamp.at(next.stamp));
+            self.lines.extend_from_slice(line);
+            self.lines.extend_from_slice(self.tail.of(pid, tid));
+            return Some(behind);
+        }
+        let entry = Entry::at(place)?;
+        self.lines.push(b'[');
+        self.lines.extend_from_slice(self.stamp.at(next.stamp));
+        match entry.line {
+            Some(line) => self.lines.extend_from_slice(line),
+            None => record::begin(&mut self.lines, entry.level, &entry.source, entry.text),
+        }
+        self.lines.extend_from_slice(self.tail.of(pid, entry.tid));
+        if !plain {
+            self.outputs.give(&entry, pid);
+        }
+        Some(behind)
     }
 
     /// The lines that [`Logger::compose`] made last.
@@ -230,7 +284,7 @@ impl Logger {
         }
         let Some(mut sink) = self.sink.take() else { return Ok(()) };
         let mut line = vec![b'['];
-        line.extend_from_slice(self.stamp.at(entry.stamp).as_bytes());
+        line.extend_from_slice(self.stamp.at(entry.stamp));
         let pid = unistd::getpid().as_raw();
         record::compose(&mut line, entry.level, &entry.source, entry.text, pid, entry.tid);
         self.tell_lost(&mut sink);
@@ -293,7 +347,7 @@ impl Logger {
 
     fn notice(&mut self, level: Level, text: &str) -> Vec<u8> {
         let mut line = vec![b'['];
-        line.extend_from_slice(self.stamp.at(wall::moment()).as_bytes());
+        line.extend_from_slice(self.stamp.at(wall::moment()));
         let source = Source { module: b"LOG", func: b"write", file: file!().as_bytes(), line: i64::from(line!()) };
         let (pid, tid) = (unistd::getpid().as_raw(), unistd::gettid().as_raw());
         record::compose(&mut line, level, &source, text.as_bytes(), pid, tid);
@@ -307,11 +361,6 @@ impl Logger {
 }
 
 impl Cursor {
-    fn read(&self) -> Option<(Entry<'_>, u32)> {
-        let (bytes, behind) = self.ring.entry(self.at, self.end)?;
-        Some((Entry::at(bytes)?, behind))
-    }
-
     fn advance(&mut self, to: u32) {
         self.at = to;
         let next = if to == self.end { None } else { self.ring.entry(to, self.end) };
@@ -319,16 +368,28 @@ impl Cursor {
     }
 }
 
+/// The cursor with the oldest record, and the stamp of the oldest one of all others.
+fn oldest(cursors: &mut [Cursor]) -> Option<(&mut Cursor, u64)> {
+    let (mut first, mut found, mut others) = (u64::MAX, None, u64::MAX);
+    for cursor in cursors.iter_mut().filter(|cursor| cursor.at != cursor.end) {
+        if found.is_none() || cursor.stamp < first {
+            (others, first, found) = (first, cursor.stamp, Some(cursor));
+        } else {
+            others = others.min(cursor.stamp);
+        }
+    }
+    Some((found?, others))
+}
+
 /// The rings of `spool` that hold anything between the positions that `range` tells of each.
-pub(super) fn cursors(spool: &Spool, range: impl Fn(Ring) -> (u32, u32)) -> Vec<Cursor> {
-    let made = spool.rings().filter_map(|ring| {
+pub(super) fn cursors_of(spool: &Spool, range: impl Fn(Ring) -> (u32, u32)) -> impl Iterator<Item = Cursor> {
+    spool.rings().filter_map(move |ring| {
         let (at, end) = range(ring);
         let end = if ring.is_sound(at, end) { end } else { at };
         let mut cursor = Cursor { ring, at, end, stamp: 0 };
         cursor.advance(at);
         (at != end).then_some(cursor)
-    });
-    made.collect()
+    })
 }
 
 fn in_memory(capacity: u32) -> Result<Spool, Error> {

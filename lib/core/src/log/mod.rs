@@ -31,6 +31,7 @@
 
 mod bell;
 mod caller;
+mod copy;
 mod datagram;
 mod entry;
 mod environment;
@@ -42,20 +43,24 @@ mod output;
 mod record;
 mod recover;
 mod ring;
+mod room;
 mod rotate;
 mod session;
 mod sink;
+mod sitting;
 mod spool;
+mod stray;
 mod text;
 mod writer;
 
 pub use caller::{
     add_output, close, flush, limit, open, open_default, record_panics, recover, remove_output, reopen, set_level,
-    set_mode, set_module_level, set_policy, set_ring, stats, wants, wants_bytes, write, write_bytes,
+    set_mode, set_module_level, set_policy, set_ring, stats, wants, wants_all, wants_bytes, write, write_bytes,
 };
 pub use front::install;
 pub use output::Output;
 pub use record::Source;
+pub use sitting::{Quick, look_after, write_quickly};
 
 /// How a record reaches the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

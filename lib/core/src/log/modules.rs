@@ -14,6 +14,12 @@ pub(super) fn wants(level: Level, module: &[u8]) -> bool {
     level as u8 <= limit
 }
 
+/// As [`wants`], as long as no module has a level of its own; None: one may have.
+#[inline]
+pub(super) fn wants_all(level: Level) -> Option<bool> {
+    if ANY.load(Ordering::Relaxed) { None } else { Some(level as u8 <= LEVEL.load(Ordering::Relaxed)) }
+}
+
 /// The level of the modules that have none of their own.
 pub(super) fn set_level(level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);

@@ -71,6 +71,11 @@ impl Outputs {
         self.datagrams = [None, None, None];
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.json.is_none() && self.datagrams.iter().all(Option::is_none)
+    }
+
     /// Hands a record to all of them.
     #[inline]
     pub fn give(&mut self, entry: &Entry<'_>, pid: i32) {

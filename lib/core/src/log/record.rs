@@ -15,29 +15,39 @@ pub struct Source<'a> {
     pub line: i64,
 }
 
+/// What a line is put into, piece by piece.
+pub(super) trait Out {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Appends everything behind the time stamp, newline included:
 /// `][AGENT][DEBUG][func file:81] text[pid:13962,tid:13970]`.
 ///
 /// A record is one line whatever the text holds: a newline at its end is dropped, one inside becomes `\n` in two
 /// characters (a carriage return `\r`). Other bytes, colours included, stay as they are.
-pub(super) fn compose(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
+pub(super) fn compose(out: &mut dyn Out, level: Level, source: &Source<'_>, text: &[u8], pid: i32, tid: i32) {
     begin(out, level, source, text);
-    out.extend_from_slice(Tail::new().of(pid, tid));
+    out.put(Tail::new().of(pid, tid));
 }
 
 /// As [`compose`], without the [`Tail`].
-pub(super) fn begin(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: &[u8]) {
-    // Names are hardly ever longer than this; where they are, or a text has line ends in it, the buffer grows.
-    out.reserve(text.len() + source.module.len() + source.func.len() + source.file.len() + 96);
-    out.extend_from_slice(b"][");
+pub(super) fn begin(out: &mut dyn Out, level: Level, source: &Source<'_>, text: &[u8]) {
+    out.put(OPEN);
     flat(out, source.module);
-    out.extend_from_slice(between(level));
+    out.put(between(level));
     flat(out, source.func);
-    out.push(b' ');
+    out.put(b" ");
     flat(out, source.file);
-    out.push(b':');
-    number(out, source.line);
-    out.extend_from_slice(b"] ");
+    out.put(b":");
+    out.put(Digits::of(source.line).bytes());
+    out.put(CLOSE);
     flat(out, without_line_end(text));
 }
 
@@ -46,31 +56,43 @@ pub(super) fn begin(out: &mut Vec<u8>, level: Level, source: &Source<'_>, text: 
 pub(super) struct Tail {
     pid: i32,
     tid: i32,
-    text: Vec<u8>,
+    text: [u8; 40],
+    length: usize,
 }
 
 impl Tail {
     pub const fn new() -> Tail {
-        Tail { pid: 0, tid: 0, text: Vec::new() }
+        Tail { pid: 0, tid: 0, text: [0; 40], length: 0 }
     }
 
     /// `[pid:13962,tid:13970]` and the newline.
+    #[inline]
     pub fn of(&mut self, pid: i32, tid: i32) -> &[u8] {
-        if (self.pid, self.tid) != (pid, tid) || self.text.is_empty() {
-            (self.pid, self.tid) = (pid, tid);
-            self.text.clear();
-            self.text.extend_from_slice(b"[pid:");
-            number(&mut self.text, i64::from(pid));
-            self.text.extend_from_slice(b",tid:");
-            number(&mut self.text, i64::from(tid));
-            self.text.extend_from_slice(b"]\n");
+        if (self.pid, self.tid) != (pid, tid) || self.length == 0 {
+            (self.pid, self.tid, self.length) = (pid, tid, 0);
+            self.put(b"[pid:");
+            self.put(Digits::of(i64::from(pid)).bytes());
+            self.put(b",tid:");
+            self.put(Digits::of(i64::from(tid)).bytes());
+            self.put(b"]\n");
         }
-        &self.text
+        self.text.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Out for Tail {
+    fn put(&mut self, bytes: &[u8]) {
+        // Two numbers of 32 bits and twelve letters always fit.
+        if let Some(place) = self.text.get_mut(self.length..self.length + bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
     }
 }
 
 /// What stands between a record's module and its function.
-fn between(level: Level) -> &'static [u8] {
+#[inline]
+pub(super) fn between(level: Level) -> &'static [u8] {
     match level {
         Level::Fatal => b"][FATAL][",
         Level::Error => b"][ERROR][",
@@ -80,7 +102,8 @@ fn between(level: Level) -> &'static [u8] {
     }
 }
 
-fn without_line_end(mut text: &[u8]) -> &[u8] {
+#[inline]
+pub(super) fn without_line_end(mut text: &[u8]) -> &[u8] {
     while let Some((b'\n' | b'\r', rest)) = text.split_last() {
         text = rest;
     }
@@ -88,22 +111,23 @@ fn without_line_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// Appends `text` without anything that would end the line.
-fn flat(out: &mut Vec<u8>, text: &[u8]) {
+fn flat(out: &mut dyn Out, text: &[u8]) {
     if has_no_controls(text) {
-        return out.extend_from_slice(text);
+        return out.put(text);
     }
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
         let (before, after) = rest.split_at(at);
-        out.extend_from_slice(before);
-        out.extend_from_slice(if after.first() == Some(&b'\n') { b"\\n" } else { b"\\r" });
+        out.put(before);
+        out.put(if after.first() == Some(&b'\n') { b"\\n" } else { b"\\r" });
         rest = after.get(1..).unwrap_or_default();
     }
-    out.extend_from_slice(rest);
+    out.put(rest);
 }
 
 /// Whether no byte is below 0x0e, as line ends are: eight bytes at a time, for every record is asked.
-fn has_no_controls(text: &[u8]) -> bool {
+#[inline]
+pub(super) fn has_no_controls(text: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let below = |word: u64| word.wrapping_sub(ONES * 0x0e) & !word & (ONES * 0x80);
     let (words, rest) = text.as_chunks::<8>();
@@ -115,27 +139,50 @@ fn has_no_controls(text: &[u8]) -> bool {
     }
 }
 
-/// Two digits at a time: a division is the dearest of it.
-fn number(out: &mut Vec<u8>, value: i64) {
-    let mut digits = [b'0'; 20];
-    let (pairs, _) = digits.as_chunks_mut::<2>();
-    let mut rest = value.unsigned_abs();
-    let mut length = 0;
-    for pair in pairs.iter_mut().rev() {
-        let two = (rest % 100) as u8;
-        rest /= 100;
-        *pair = [b'0' + two / 10, b'0' + two % 10];
-        length += 2;
-        if rest == 0 {
-            length -= usize::from(two < 10);
-            break;
-        }
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(digits.get(20 - length..).unwrap_or_default());
+/// A number in decimal.
+pub(super) struct Digits {
+    text: [u8; 20],
+    from: usize,
 }
+
+impl Digits {
+    /// Two digits at a time: a division is the dearest of it.
+    #[inline]
+    pub fn of(value: i64) -> Digits {
+        let mut text = [b'0'; 20];
+        let (pairs, _) = text.as_chunks_mut::<2>();
+        let mut rest = value.unsigned_abs();
+        let mut from = 20;
+        for pair in pairs.iter_mut().rev() {
+            let two = (rest % 100) as u8;
+            rest /= 100;
+            *pair = [b'0' + two / 10, b'0' + two % 10];
+            from -= 2;
+            if rest == 0 {
+                from += usize::from(two < 10);
+                break;
+            }
+        }
+        if value < 0 {
+            // No i64 has more than nineteen digits.
+            from -= 1;
+            if let Some(sign) = text.get_mut(from) {
+                *sign = b'-';
+            }
+        }
+        Digits { text, from }
+    }
+
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.text.get(self.from..).unwrap_or_default()
+    }
+}
+
+/// What stands in front of the module, behind the time.
+pub(super) const OPEN: &[u8] = b"][";
+/// What stands in front of the text.
+pub(super) const CLOSE: &[u8] = b"] ";
 
 #[cfg(test)]
 mod tests {
@@ -181,10 +228,8 @@ mod tests {
 
     #[test]
     fn numbers_of_all_sizes_are_written_whole() {
-        for value in [0, 7, 10, -1, 65536, i64::MAX, i64::MIN] {
-            let mut out = Vec::new();
-            number(&mut out, value);
-            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        for value in [0, 7, 10, -1, -10, 65536, i64::MAX, i64::MIN] {
+            assert_eq!(Digits::of(value).bytes(), value.to_string().as_bytes());
         }
     }
 

@@ -4,7 +4,8 @@
 //! he recovers leaves it to the next one, and each record still appears once. Only the batch that was being written takes
 //! more: it is composed again, and looked for in the log, at lines that begin behind where the log ended before.
 
-use super::logger::{self, Logger};
+use super::logger::{self, Cursor, Logger};
+use super::ring::Ring;
 use super::rotate;
 use super::sink::Sink;
 use super::spool::{self, Batch, Spool, Spot};
@@ -20,21 +21,31 @@ impl Logger {
         let Some(sink) = self.sink.as_ref().filter(|sink| sink.is_a_file()) else { return 0 };
         let mut total = 0;
         for orphan in spool::orphans(sink.path()) {
-            match orphan.batch() {
-                Batch::Begun(spot) => total += self.complete(&orphan, spot),
-                Batch::Written => orphan.finish(),
-                Batch::Complete => {}
-            }
-            total += self.drain(&orphan, u64::MAX);
-            orphan.remove();
+            total += self.take_over(&orphan);
         }
         self.stats.recovered += total;
         total
     }
 
+    /// Writes what is in the rings of a process that is gone, and removes their file. Returns how many records.
+    pub fn take_over(&mut self, orphan: &Spool) -> u64 {
+        let begun = match orphan.batch() {
+            Batch::Begun(spot) => self.complete(orphan, spot),
+            Batch::Written => {
+                orphan.finish();
+                0
+            }
+            Batch::Complete => 0,
+        };
+        let total = begun + self.drain(orphan, u64::MAX);
+        orphan.remove();
+        total
+    }
+
     /// Writes what is missing of the batch that was begun. Returns how many records it holds.
     fn complete(&mut self, orphan: &Spool, spot: Spot) -> u64 {
-        let mut cursors = logger::cursors(orphan, |ring| (ring.positions().waiting().0, ring.positions().intended()));
+        let range = |ring: Ring| (ring.positions().waiting().0, ring.positions().intended());
+        let mut cursors: Vec<Cursor> = logger::cursors_of(orphan, range).collect();
         let count = self.compose(orphan, &mut cursors, u64::MAX, usize::MAX, false);
         if let Some(mut sink) = self.sink.take() {
             if let Err(error) = self.complete_in(&mut sink, spot) {

@@ -149,6 +149,16 @@ impl Ring {
         unsafe { self.positions.as_ref() }
     }
 
+    /// Looks at every page once: the kernel then maps many with one fault, where each first write would be one.
+    pub fn touch(&self) {
+        for page in (0..self.capacity).step_by(4096) {
+            // SAFETY: inside the ring.
+            let place = unsafe { self.data.add(page as usize) };
+            // SAFETY: mapped; what is there does not matter.
+            std::hint::black_box(unsafe { place.read_volatile() });
+        }
+    }
+
     /// The largest entry there always is room for, once the ring is empty.
     pub fn largest(&self) -> usize {
         self.capacity as usize / 2
@@ -308,128 +318,4 @@ mod tests {
 }
 
 #[cfg(all(test, feature = "loom"))]
-mod models {
-    use super::super::bell::{Bell, Duty, Rest};
-    use super::*;
-    use loom::cell::UnsafeCell;
-    use loom::sync::{Arc, Notify};
-
-    const CAPACITY: u32 = 32;
-    const SIZE: u32 = 16;
-
-    struct Model {
-        positions: Positions,
-        cells: [UnsafeCell<u32>; 4],
-        bell: Bell,
-        called: Notify,
-    }
-
-    impl Model {
-        fn new() -> Arc<Model> {
-            let cells = [0; 4].map(UnsafeCell::new);
-            Arc::new(Model { positions: Positions::new(), cells, bell: Bell::new(), called: Notify::new() })
-        }
-
-        /// Like [`Ring::push`]; what Duty says is left to do.
-        fn push(&self, producer: &mut Producer, value: u32) -> Option<Duty> {
-            let claim = producer.claim(&self.positions, SIZE, CAPACITY)?;
-            // SAFETY: loom itself reports whoever else touches the cell meanwhile.
-            self.cells[(claim.at / 8) as usize].with_mut(|cell| unsafe { *cell = value });
-            self.positions.publish(producer, claim);
-            let duty = self.bell.published(claim.filling);
-            if duty == Duty::Wake {
-                self.called.notify();
-            }
-            Some(duty)
-        }
-
-        fn drain(&self, into: &mut Vec<u32>) {
-            let (mut tail, head) = self.positions.waiting();
-            while tail != head {
-                let at = ((tail & (CAPACITY - 1)) / 8) as usize;
-                // SAFETY: loom itself reports whoever else touches the cell meanwhile.
-                into.push(self.cells[at].with(|cell| unsafe { *cell }));
-                tail = tail.wrapping_add(SIZE);
-            }
-            self.positions.release(tail);
-        }
-    }
-
-    #[test]
-    fn loom_a_sleeping_writer_misses_no_record() {
-        let mut builder = loom::model::Builder::new();
-        // All orders in which the two are interrupted up to three times; without a bound it takes minutes.
-        builder.preemption_bound = Some(3);
-        builder.check(|| {
-            let model = Model::new();
-            let author = {
-                let model = model.clone();
-                loom::thread::spawn(move || {
-                    let mut producer = model.positions.producer();
-                    for value in 1..=2 {
-                        assert!(model.push(&mut producer, value).is_some());
-                    }
-                })
-            };
-            let mut seen = Vec::new();
-            while seen.len() < 2 {
-                model.drain(&mut seen);
-                if seen.len() == 2 {
-                    break;
-                }
-                assert!(model.bell.rest(Rest::Sleep));
-                let (tail, head) = model.positions.waiting();
-                // Without a call this waits for ever, which loom reports.
-                if tail == head {
-                    model.called.wait();
-                }
-                model.bell.rise();
-            }
-            author.join().unwrap();
-            assert_eq!(seen, [1, 2]);
-        });
-    }
-
-    #[test]
-    fn loom_room_is_reused_only_after_it_was_read() {
-        loom::model(|| {
-            let model = Model::new();
-            let author = {
-                let model = model.clone();
-                loom::thread::spawn(move || {
-                    let mut producer = model.positions.producer();
-                    (1..=3).filter(|value| model.push(&mut producer, *value).is_some()).collect::<Vec<u32>>()
-                })
-            };
-            let mut seen = Vec::new();
-            model.drain(&mut seen);
-            model.drain(&mut seen);
-            let accepted = author.join().unwrap();
-            model.drain(&mut seen);
-            assert_eq!(seen, accepted);
-        });
-    }
-
-    #[test]
-    fn loom_at_the_close_each_record_is_written_by_one_of_the_two() {
-        loom::model(|| {
-            let model = Model::new();
-            let author = {
-                let model = model.clone();
-                loom::thread::spawn(move || {
-                    let mut producer = model.positions.producer();
-                    model.push(&mut producer, 7) == Some(Duty::Write)
-                })
-            };
-            model.bell.close();
-            let mut seen = Vec::new();
-            let (tail, head) = model.positions.waiting();
-            let found = tail != head;
-            let himself = author.join().unwrap();
-            // Both may find it: the lock they take decides. Neither must not happen.
-            assert!(found || himself);
-            model.drain(&mut seen);
-            assert_eq!(seen, [7]);
-        });
-    }
-}
+mod models;

@@ -1,9 +1,10 @@
 //! The rings of this process while one log is open, and who sits at which.
 
 use super::bell::Bell;
-use super::entry::Entry;
+use super::entry::{Draft, Entry};
 use super::ring::{Producer, Ring};
 use super::spool::{RINGS, Spool};
+use crate::sys::futex;
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,12 +83,17 @@ impl Session {
         locked(&self.writer).take()
     }
 
-    /// Gets the writer out of its rest.
+    /// Gets the writer out of its rest. No lock is taken: a signal handler does it, too.
     #[cold]
     pub fn wake(&self) {
-        if let Some(writer) = locked(&self.writer).as_ref() {
-            writer.thread().unpark();
-        }
+        futex::wake(self.bell.word(), 1);
+    }
+
+    /// From here on authors write themselves, also those who wait for room.
+    pub fn close(&self) {
+        self.bell.close();
+        self.wake();
+        self.spool.room.made(|word| futex::wake(word, u32::MAX));
     }
 }
 
@@ -104,6 +110,12 @@ impl Seat {
                 None => Pushed::TooLarge,
             },
         }
+    }
+
+    /// As [`Seat::push`], for whoever is in no hurry: once, for all of them.
+    #[inline(never)]
+    pub fn push_calmly(&mut self, entry: &Entry<'_>) -> Pushed {
+        self.push(entry)
     }
 
     /// Counts a record that found no room.
@@ -133,12 +145,13 @@ impl Drop for Seat {
 /// The caller is the ring's only writer, and `producer` is the ring's.
 #[inline]
 unsafe fn push(ring: Ring, producer: &mut Producer, entry: &Entry<'_>) -> Pushed {
-    let size = entry.size();
+    let draft = Draft::new(entry);
+    let size = draft.size();
     if size > ring.largest() {
         return Pushed::TooLarge;
     }
     // SAFETY: the contract is our caller's.
-    match unsafe { ring.push(producer, size, |place| entry.put(place)) } {
+    match unsafe { ring.push(producer, size, |place| draft.put(place)) } {
         Some(filling) => Pushed::In(filling),
         None => Pushed::Full,
     }

@@ -99,6 +99,14 @@ impl Sink {
         self.write(rest)
     }
 
+    /// Whether `more` bytes can be appended to the file that is open, as it is: then no memory is needed for it.
+    pub fn takes(&self, more: u64, limit: &Limit) -> bool {
+        let is_the_log =
+            |found: &Metadata| same_file(found, &self.open.identity) && !limit.is_reached(found.len(), more);
+        let brief = self.path.as_os_str().len() < BRIEF && self.end == End::Whole && self.open.is_intact();
+        brief && fs::metadata(&self.path).is_ok_and(|found| is_the_log(&found))
+    }
+
     /// Whether what is written is in a file that can be read back.
     pub fn is_a_file(&self) -> bool {
         self.open.identity.is_file()
@@ -203,4 +211,6 @@ impl Open {
 /// Kept for good, so that nothing of it is ever closed.
 static ABANDONED: Mutex<Vec<ManuallyDrop<Open>>> = Mutex::new(Vec::new());
 
+/// Paths that std hands to the kernel without asking for memory.
+const BRIEF: usize = 256;
 const BETWEEN_ROTATIONS_THAT_FAIL: Duration = Duration::from_secs(60);

@@ -16,20 +16,21 @@
 //! the log ended before; whoever finds that looks into the log for how much of it is there. `Written` says that all is.
 
 use super::ring::{Positions, Ring};
+use super::room::Room;
 use crate::error::Error;
-use crate::sys::{Map, environment};
+use crate::sys::{Map, environment, futex};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(super) struct Spool {
     /// None: in memory only, it ends with the process.
     path: Option<PathBuf>,
     capacity: u32,
+    /// Where this process's own callers wait.
+    pub room: Room,
 }
 
 /// A place in a file: where a log ended.
@@ -69,7 +72,8 @@ struct Head {
     capacity: AtomicU32,
     used: AtomicU32,
     state: AtomicU32,
-    _even: AtomicU32,
+    /// Bytes of the log's path at [`LOG_PATH`]; 0: it is longer than there is room for.
+    path: AtomicU32,
     dev: AtomicU64,
     ino: AtomicU64,
     size: AtomicU64,
@@ -90,7 +94,7 @@ impl Spool {
         Err(outcome.unwrap_or(Error::System { doing: "create the rings", source: Errno::ENOENT }))
     }
 
-    fn create_in(folder: &Path, prefix: OsString, log: &Path, capacity: u32) -> Result<Spool, Error> {
+    pub fn create_in(folder: &Path, prefix: OsString, log: &Path, capacity: u32) -> Result<Spool, Error> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mut taken = None;
         for _ in 0..NAMES_TRIED {
@@ -114,6 +118,8 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let fill = || -> io::Result<Spool> {
             file.lock()?;
+            // A umask that takes our own rights would keep us from adding rings, and our successor from finding them.
+            file.set_permissions(Permissions::from_mode(0o600))?;
             posix_fallocate(&file, 0, PAGE as libc::off_t)?;
             file.set_len(length(capacity))?;
             Spool::begin_in(&file, Some(path.to_owned()), log, capacity)
@@ -133,17 +139,55 @@ impl Spool {
         let map = Map::shared(file, length(capacity) as usize)?;
         // A child would keep the lock of a parent that is gone.
         map.keep_from_children()?;
-        let spool = Spool { map, path, capacity };
+        let spool = Spool { map, path, capacity, room: Room::new() };
         let head = spool.head();
         head.pid.store(process::id(), Ordering::Relaxed);
-        head.log.store(hash(log), Ordering::Relaxed);
+        spool.name(&real(log));
         head.capacity.store(capacity, Ordering::Relaxed);
         head.magic.store(MAGIC, Ordering::Release);
         Ok(spool)
     }
 
-    /// Takes over the file of a process that is gone. None: it lives, or the file is none of ours.
-    fn adopt(path: &Path, log: &Path) -> io::Result<Option<Spool>> {
+    /// Says whose rings these are, also for somebody who does not know that log.
+    fn name(&self, log: &Path) {
+        let bytes = log.as_os_str().as_bytes();
+        self.head().log.store(hash(log), Ordering::Relaxed);
+        if bytes.len() <= PAGE - LOG_PATH {
+            let place = self.place(LOG_PATH);
+            // SAFETY: the path ends before the first page does, and nobody looks there before the magic is stored.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.as_ptr(), bytes.len()) };
+            self.head().path.store(bytes.len() as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// The log that the rings belong to, if the file tells.
+    pub fn log(&self) -> Option<PathBuf> {
+        let length = self.head().path.load(Ordering::Relaxed) as usize;
+        let mut bytes = vec![0; Some(length).filter(|length| (1..=PAGE - LOG_PATH).contains(length))?];
+        let place = self.place(LOG_PATH);
+        // SAFETY: `length` bytes are in the first page, and whoever wrote them is gone.
+        unsafe { ptr::copy_nonoverlapping(place.as_ptr(), bytes.as_mut_ptr(), length) };
+        let log = PathBuf::from(OsString::from_vec(bytes));
+        (log.is_absolute() && hash(&log) == self.head().log.load(Ordering::Relaxed)).then_some(log)
+    }
+
+    /// Whether there is nothing in it that is not in the log.
+    pub fn is_empty(&self) -> bool {
+        let batch = self.batch();
+        let done = |positions: &Positions| {
+            let (tail, head) = positions.waiting();
+            head == if batch == Batch::Written { positions.intended() } else { tail }
+        };
+        !matches!(batch, Batch::Begun(_)) && self.rings().all(|ring| done(ring.positions()))
+    }
+
+    /// Takes over the file of a process that is gone, for whichever log. None: it lives, or the file is none of ours.
+    pub fn stray(path: &Path) -> Option<Spool> {
+        Spool::adopt(path, None).ok().flatten()
+    }
+
+    /// As [`Spool::stray`], for one log only, if one is given.
+    fn adopt(path: &Path, log: Option<&Path>) -> io::Result<Option<Spool>> {
         let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -162,12 +206,14 @@ impl Spool {
         let length = usize::try_from(found.len()).map_err(|_| Errno::EFBIG)?;
         let map = Map::shared(&file, length)?;
         map.keep_from_children()?;
-        let mut spool = Spool { map, path: Some(path.to_owned()), capacity: SMALLEST };
+        let mut spool = Spool { map, path: Some(path.to_owned()), capacity: SMALLEST, room: Room::new() };
         let (magic, capacity) =
             (spool.head().magic.load(Ordering::Acquire), spool.head().capacity.load(Ordering::Relaxed));
         let sound = capacity.is_power_of_two() && (SMALLEST..=LARGEST).contains(&capacity);
-        let another = path.parent() != log.parent() && spool.head().log.load(Ordering::Relaxed) != hash(log);
-        if magic != MAGIC || !sound || another || self::length(capacity) != found.len() {
+        let another = log.is_some_and(|log| {
+            path.parent() != log.parent() && spool.head().log.load(Ordering::Relaxed) != hash(&real(log))
+        });
+        if !matches!(magic, MAGIC | MAGIC_BEFORE) || !sound || another || self::length(capacity) != found.len() {
             return Ok(None);
         }
         spool.capacity = capacity;
@@ -188,7 +234,9 @@ impl Spool {
             posix_fallocate(&file, self.start(used) as libc::off_t, self.stride() as libc::off_t)?;
         }
         self.head().used.store(used + 1, Ordering::Release);
-        Ok(Some(self.ring(used)))
+        let ring = self.ring(used);
+        ring.touch();
+        Ok(Some(ring))
     }
 
     /// Every ring there is.
@@ -219,6 +267,7 @@ impl Spool {
             positions.release(positions.intended());
         }
         self.head().state.store(IDLE, Ordering::Release);
+        self.room.made(|word| futex::wake(word, u32::MAX));
     }
 
     /// What the last batch has come to.
@@ -280,12 +329,13 @@ pub(super) fn orphans(log: &Path) -> impl Iterator<Item = Spool> + use<> {
     paths.into_iter().filter_map(move |path| adopted(&path, &log))
 }
 
-fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
+/// The files in `folder` whose names begin so and end as those of rings do.
+pub(super) fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let ours = |name: &OsString| {
         let behind = name.as_bytes().strip_prefix(prefix.as_bytes());
         let number = behind.and_then(|behind| behind.strip_suffix(SUFFIX.as_bytes()));
-        number.is_some_and(|number| number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
+        number.is_some_and(|number| number.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(*byte, b'-' | b'.')))
     };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(ours);
     let mut paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
@@ -295,14 +345,13 @@ fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
 
 /// A file that cannot be taken over stays where it is, for somebody who can.
 fn adopted(path: &Path, log: &Path) -> Option<Spool> {
-    Spool::adopt(path, log).ok().flatten()
+    Spool::adopt(path, Some(log)).ok().flatten()
 }
 
 /// The folders the rings of `log` may be in, best first, and how their names begin there.
-fn places(log: &Path) -> Vec<(PathBuf, OsString)> {
-    let hashed = OsString::from(format!("msf-log-{:016x}.", hash(log)));
-    let named = environment::variable("MSF_LOG_RING_DIR");
-    let mut places = vec![(named.map_or_else(|| PathBuf::from(SHARED_MEMORY), PathBuf::from), hashed)];
+pub(super) fn places(log: &Path) -> Vec<(PathBuf, OsString)> {
+    let hashed = OsString::from(format!("{PREFIX}{:016x}.", hash(&real(log))));
+    let mut places = vec![(shared_folder(), hashed)];
     if let (Some(folder), Some(name)) = (log.parent(), log.file_name()) {
         let mut prefix = OsString::from(".");
         prefix.push(name);
@@ -312,10 +361,19 @@ fn places(log: &Path) -> Vec<(PathBuf, OsString)> {
     places
 }
 
-/// FNV-1a of the log's path, as it is without links: whoever opens the log looks for the same name.
-fn hash(log: &Path) -> u64 {
+/// Where the rings of all logs are, as a rule.
+pub(super) fn shared_folder() -> PathBuf {
+    environment::variable("MSF_LOG_RING_DIR").map_or_else(|| PathBuf::from(SHARED_MEMORY), PathBuf::from)
+}
+
+/// The log's path as it is without links: whoever opens the log looks for the same name.
+fn real(log: &Path) -> PathBuf {
     let folder = log.parent().and_then(|folder| fs::canonicalize(folder).ok()).unwrap_or_default();
-    let path = folder.join(log.file_name().unwrap_or_default());
+    folder.join(log.file_name().unwrap_or_default())
+}
+
+/// FNV-1a of the log's [`real`] path.
+fn hash(path: &Path) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
@@ -331,8 +389,14 @@ pub(super) const SMALLEST: u32 = 16 * 1024;
 pub(super) const LARGEST: u32 = 4 * 1024 * 1024;
 
 /// "msf" and the layout's number.
-const MAGIC: u32 = 0x6d73_6601;
+const MAGIC: u32 = 0x6d73_6602;
+/// Its records are of one of the kinds that ours are, so what it has left is read; it does not read ours.
+const MAGIC_BEFORE: u32 = 0x6d73_6601;
 const PAGE: usize = 4096;
+/// Where in the first page the log's path is.
+const LOG_PATH: usize = 1024;
+/// How the names in the shared folder begin; a hash, the process's number and one more follow.
+pub(super) const PREFIX: &str = "msf-log-";
 const SUFFIX: &str = ".ring";
 const SHARED_MEMORY: &str = "/dev/shm";
 /// A file without a head is being made, unless it is older than this.
@@ -405,8 +469,9 @@ mod tests {
         let folder = folder("link");
         fs::create_dir(folder.join("real")).unwrap();
         std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
-        assert_eq!(hash(&folder.join("real/x.log")), hash(&folder.join("link/x.log")));
-        assert_ne!(hash(&folder.join("real/x.log")), hash(&folder.join("real/y.log")));
+        let hash = |name: &str| hash(&real(&folder.join(name)));
+        assert_eq!(hash("real/x.log"), hash("link/x.log"));
+        assert_ne!(hash("real/x.log"), hash("real/y.log"));
         fs::remove_dir_all(folder).unwrap();
     }
 

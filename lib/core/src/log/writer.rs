@@ -3,8 +3,9 @@
 use super::bell::Rest;
 use super::caller;
 use super::session::Session;
+use super::stray;
 use crate::error::Error;
-use crate::sys::{starting, wall};
+use crate::sys::{futex, starting, wall};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(super) fn start(session: &Arc<Session>) -> Result<(), Error> {
 }
 
 fn run(session: &Session) {
+    let _leaving = Leaving(session);
     let mut busy = Instant::now();
     loop {
         if caller::write_for(session, wall::moment()) > 0 {
@@ -36,12 +38,13 @@ fn run(session: &Session) {
             return;
         }
         match how {
+            // Who waits for room has looked for the writer's rest before it was said, or calls.
+            Rest::Nap if session.spool.room.is_wanted() => {}
             Rest::Nap => nap(session),
             Rest::Sleep => {
+                stray::clear_once();
                 // The last look, behind having said that calls are needed from now on.
-                while !session.has_records() && session.bell.is_resting() {
-                    thread::park();
-                }
+                while !session.has_records() && wait(session, None) {}
             }
         }
         if !session.bell.rise() {
@@ -53,12 +56,28 @@ fn run(session: &Session) {
 /// A few milliseconds, or until a ring fills up.
 fn nap(session: &Session) {
     let end = Instant::now() + NAP;
-    while session.bell.is_resting() {
+    loop {
         let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || !wait(session, Some(left)) {
             return;
         }
-        thread::park_timeout(left);
+    }
+}
+
+/// Until called, at most `limit`. False: called.
+fn wait(session: &Session, limit: Option<Duration>) -> bool {
+    let Some(resting) = session.bell.resting() else { return false };
+    // Where the kernel cannot wait, the writer looks as often as it can.
+    let _ = futex::wait(session.bell.word(), resting, limit);
+    true
+}
+
+/// However the writer ends, nobody waits for it any more.
+struct Leaving<'a>(&'a Session);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

@@ -4,6 +4,8 @@
 //! How a pool is built, from the outside in: [`OwnedPool`] (Rust) or a handle (C); `local`, what each thread has at hand;
 //! `tray`, the blocks of one class at hand; `shelf`, all blocks of a class; `depot`, where trays exchange magazines of
 //! blocks; `arena`, the addresses. Larger blocks: `slab`, and `blocks`, who has which.
+//!
+//! Beside them `queue`, what mailboxes are made of.
 
 mod arena;
 mod blocks;
@@ -14,6 +16,7 @@ mod local;
 mod near;
 mod owned;
 mod pool;
+mod queue;
 mod region;
 mod ring;
 mod shelf;
@@ -30,6 +33,7 @@ pub use local::{at_hand, get, get_many, keep_at_hand, put, put_many};
 pub use near::{Near, Pages};
 pub use owned::{Chunk, OwnedPool};
 pub use pool::{Block, Flags, Pool, create, destroy, free, lookup, owned, set_owner};
+pub(crate) use queue::{Queue, Taker, Unsent};
 pub use ring::Ring;
 pub use slab::SlabPlan;
 pub use statistics::SlabStatistics;

@@ -2,16 +2,19 @@
 //!
 //! `R/<name>.lock` is locked with flock: that is the claim. `R/<name>.pid` holds the number, and is locked as well from the
 //! moment it has its name: a number without a lock was left by a crash, and whoever has that number now is a stranger
-//! whom nobody must name or signal. Both files are removed when the claim is dropped.
+//! whom nobody must name or signal. A forked child that outlives its parent keeps both locks, so the lock file says when
+//! the holder was started: numbers come again, that does not (but within a tick of the kernel's, a hundredth of a second).
+//! Both files are removed when the claim is dropped.
 
 use crate::error::Error;
-use crate::sys::place;
+use crate::sys::{place, regular};
+use crate::sysinfo::process;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{self, Pid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -88,6 +91,7 @@ impl Claim {
         if (given.dev(), given.ino()) != (named.dev(), named.ino()) {
             return Err(failed(io::Error::other("it is the lock of another name")));
         }
+        write_start(&lock).map_err(failed)?;
         let pid = write_pid(&pid_path)?;
         Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() })
     }
@@ -95,6 +99,7 @@ impl Claim {
     /// Makes the calling process the owner, after a fork in which the old one is about to end.
     pub fn renew(&mut self) -> Result<(), Error> {
         self.owner = std::process::id();
+        write_start(&self.lock).map_err(|error| Error::file("write the lock", &self.lock_path, error))?;
         self.pid = write_pid(&self.pid_path)?;
         Ok(())
     }
@@ -137,11 +142,12 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
     loop {
         if let Some(lock) = try_lock(&lock_path)? {
             sweep(folder, name);
+            write_start(&lock).map_err(|error| Error::file("write the lock", &lock_path, error))?;
             let pid = write_pid(&pid_path)?;
             return Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() });
         }
         // Somebody has the lock: its holder, perhaps before writing his pid down.
-        let pid = read_pid(&pid_path);
+        let pid = holder_in(folder, name);
         if pid.is_some() || Instant::now() >= patience {
             return Err(Held::By { name: name.to_owned(), pid: pid.unwrap_or(0) });
         }
@@ -183,7 +189,28 @@ fn try_lock(path: &Path) -> Result<Option<File>, Error> {
 
 /// Does not look at the lock: one can only do so by taking it, and would refuse whoever claims the name just then.
 fn holder_in(folder: &Path, name: &str) -> Option<i32> {
-    read_pid(&paths(folder, name).1)
+    let (lock_path, pid_path) = paths(folder, name);
+    let pid = read_pid(&pid_path)?;
+    let now = process::started(pid).map(|started| started.as_millis());
+    // Where we cannot look, at the process or at the lock, nothing speaks against it.
+    let is_another = read_start(&lock_path).zip(now).is_some_and(|(then, now)| then != now);
+    (!is_another).then_some(pid)
+}
+
+/// When this process was started, for those who find its number in the pid file.
+fn write_start(mut lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    match process::started(unistd::getpid().as_raw()) {
+        Some(started) => writeln!(lock, "{}", started.as_millis()),
+        None => Ok(()),
+    }
+}
+
+fn read_start(path: &Path) -> Option<u128> {
+    let mut text = String::new();
+    regular::open(path).ok()?.take(LONGEST_START).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 fn paths(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -233,6 +260,8 @@ fn read_pid(path: &Path) -> Option<i32> {
 }
 
 const LONGEST_NAME: usize = 200;
+/// Bytes of a number and the line's end.
+const LONGEST_START: u64 = 40;
 /// How long a holder may take between locking and writing its pid down.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -245,6 +274,21 @@ mod tests {
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         path
+    }
+
+    #[test]
+    fn regress_a_stranger_who_has_got_the_number_of_a_dead_holder_is_not_named() {
+        let folder = fresh("stranger");
+        let claim = claim_in(&folder, "agent").unwrap();
+        // The lock is kept, as by a child, and the number is that of a process started at another time.
+        fs::write(folder.join("agent.lock"), "1\n").unwrap();
+        assert_eq!(holder_in(&folder, "agent"), None);
+        assert!(matches!(claim_in(&folder, "agent"), Err(Held::By { pid: 0, .. })));
+        // Nobody said when: another version's claim.
+        fs::write(folder.join("agent.lock"), "").unwrap();
+        assert_eq!(holder_in(&folder, "agent"), Some(std::process::id() as i32));
+        drop(claim);
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What wakes a side that sleeps: a futex in the segment, or an eventfd that an event loop can watch.
 
-use super::handoff::ASLEEP;
-use crate::sys::sync::atomic::AtomicU32;
+use crate::sys::{futex, sync::atomic::AtomicU32};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -68,14 +67,14 @@ impl Bell {
         bells.map_or(Bell::Futex, |bells| Bell::Event { ours: bells.data, theirs: bells.space })
     }
 
-    /// Until rung, at most `slice`; may end for no reason. True when the time is over.
-    pub fn sleep(&self, word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
+    /// While the word is as `seen`, until rung, at most so long; may end for no reason. True when the time is over.
+    pub fn sleep(&self, word: &AtomicU32, seen: u32, most: Option<Duration>) -> Result<bool, Errno> {
         match self {
-            Bell::Futex => futex_wait(word, slice),
+            Bell::Futex => futex::wait(word, seen, most),
             Bell::Event { ours, .. } => {
                 // A wait of less than a millisecond is one of a millisecond: rather late than busy.
-                let slice = u16::try_from(slice.as_millis()).unwrap_or(u16::MAX).max(1);
-                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(slice)) {
+                let most = most.map_or(u16::MAX, |most| u16::try_from(most.as_millis()).unwrap_or(u16::MAX).max(1));
+                let found = match poll(&mut [PollFd::new(ours.as_fd(), PollFlags::POLLIN)], PollTimeout::from(most)) {
                     Err(Errno::EINTR) => return Ok(false),
                     found => found?,
                 };
@@ -91,7 +90,7 @@ impl Bell {
     #[cold]
     pub fn ring(&self, word: &AtomicU32) {
         match self {
-            Bell::Futex => futex_wake(word),
+            Bell::Futex => futex::wake(word, 1),
             Bell::Event { theirs, .. } => strike(theirs),
         }
     }
@@ -123,30 +122,4 @@ fn strike(bell: &OwnedFd) {
 /// Whether it would not block. Both sides have the same open file: the other one can make it a blocking one.
 fn ready(bell: BorrowedFd<'_>, what: PollFlags) -> bool {
     poll(&mut [PollFd::new(bell, what)], PollTimeout::ZERO).is_ok_and(|found| found > 0)
-}
-
-/// A relative time in the kernel's own words, which are not the C library's where that has a 64-bit time on 32 bits.
-#[repr(C)]
-struct KernelTime {
-    seconds: libc::c_long,
-    nanoseconds: libc::c_long,
-}
-
-fn futex_wait(word: &AtomicU32, slice: Duration) -> Result<bool, Errno> {
-    // A slice is a fraction of a second, so both fit.
-    let time = KernelTime { seconds: slice.as_secs() as _, nanoseconds: slice.subsec_nanos() as _ };
-    let word: *const AtomicU32 = word;
-    // SAFETY: the word is an aligned u32 that lives for the call, and the time is read only.
-    let status = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, ASLEEP, &raw const time) };
-    match Errno::result(status) {
-        Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
-        Err(Errno::ETIMEDOUT) => Ok(true),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn futex_wake(word: &AtomicU32) {
-    let word: *const AtomicU32 = word;
-    // SAFETY: waking looks at the address only.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, 1) };
 }

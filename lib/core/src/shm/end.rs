@@ -3,10 +3,14 @@
 //! Who is a side holds a lock on a byte of the segment's file (an open-file-description lock on a description of his
 //! own). The kernel drops it when he dies, whatever he dies of; it knows no process numbers, so neither namespaces nor
 //! numbers that are used again matter, nor how wide the other's words are. A word beside it says whether the side was
-//! closed properly and how often it was taken. Nobody asks the kernel unless he has waited for [`SLICE`] in vain.
+//! closed properly and how often it was taken.
+//!
+//! One who sleeps is woken by the kernel when the other dies (see `keeper`), and only then asks after the lock: that hint
+//! may come for nothing, or a moment before the lock goes. Where there is no such hint he asks every [`SLICE`].
 
 use super::bell::{Bell, Bells};
-use super::handoff::{AWAKE, get_up, lie_down, must_wake};
+use super::handoff::{Ask, UNWATCHED, arrive, get_up, leave, lie_down, must_ask, must_wake};
+use super::keeper::{Watched, watch};
 use super::layout::{
     CONSUMER_PRESENCE, CONSUMER_PROCESSOR, CONSUMER_SLEEPS, HEAD, LAST, Layout, PRODUCER_PRESENCE, PRODUCER_PROCESSOR,
     PRODUCER_SLEEPS, TAIL, long, short,
@@ -25,7 +29,8 @@ use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Who waits for a side that has died learns it within this time (and what the machine needs to run him).
+/// Who waits for a side that has died learns it within this time (and what the machine needs to run him): at once where the
+/// kernel tells, else by asking so often.
 pub const SLICE: Duration = Duration::from_millis(100);
 
 /// What is known of the other side.
@@ -67,6 +72,8 @@ pub(super) struct End {
     spin: Spin,
     /// The other's presence word when its going was told last.
     told: Cell<u32>,
+    /// Our end is told to the other.
+    watched: Option<Watched>,
 }
 
 // SAFETY: the mapping is shared memory that no thread is special to; everything else is `Send` by itself.
@@ -85,9 +92,11 @@ impl End {
         if layout.bells != bells.is_some() {
             return Err(Error::system("use the ring's way of waking")(Errno::EINVAL));
         }
+        // Before the claim: nothing that takes time is between that and the arrival.
+        let watched = if layout.bells { None } else { watch(lock.as_fd(), theirs.sleeps) };
         claim(&lock, ours).map_err(Error::system("take a side of the ring"))?;
         let bell = if ours.lock == HEAD { Bell::of_producer(bells) } else { Bell::of_consumer(bells) };
-        let end = End { map, layout, ours, theirs, lock, bell, spin: Spin::new(), told: Cell::new(0) };
+        let end = End { map, layout, ours, theirs, lock, bell, spin: Spin::new(), told: Cell::new(0), watched };
         end.arrive();
         Ok(end)
     }
@@ -142,7 +151,8 @@ impl End {
         match self.presence() {
             0 => Peer::Never,
             word if word & HERE == 0 => Peer::Left,
-            word if self.vacant() && self.presence() == word => Peer::Died,
+            // One who was told of is dead, though a successor may have the lock already: he is here when he says so.
+            word if word == self.told.get() || self.vacant() && self.presence() == word => Peer::Died,
             _ => Peer::Here,
         }
     }
@@ -172,36 +182,66 @@ impl End {
     /// Until something is found, the time is over, or the other side is gone.
     fn sleep<T>(&self, end: Option<Instant>, ready: &mut impl Look<T>) -> Result<T, Refusal> {
         let ours = short(&self.map, self.ours.sleeps);
+        let mut doubt = DOUBT;
         loop {
-            let left = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE));
-            if left.is_zero() {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 return Err(Refusal::TimedOut);
             }
-            if let Some(found) = self.lie_down(ready) {
-                return found;
-            }
-            let over = self.bell.sleep(ours, left).map_err(Refusal::System);
+            let word = match self.lie_down(ready) {
+                Ok(word) => word,
+                Err(found) => return found,
+            };
+            let ask = self.must_ask(word, &mut doubt);
+            let most = ask.map_or(left, |ask| Some(left.map_or(ask, |left| left.min(ask))));
+            let over = self.bell.sleep(ours, word, most).map_err(Refusal::System);
             get_up(ours);
             if let Some(found) = ready(self)? {
                 return Ok(found);
             }
-            if over? && let Some(gone) = self.gone(true, ready) {
+            if over?
+                && ask.is_some()
+                && let Some(gone) = self.gone(true, ready)
+            {
                 return gone;
             }
         }
     }
 
+    /// How long to sleep before asking whether the other lives, when that has to be asked.
+    fn must_ask(&self, word: u32, doubt: &mut Duration) -> Option<Duration> {
+        let untold = || {
+            let word = self.presence();
+            word & HERE != 0 && word != self.told.get()
+        };
+        match must_ask(word, untold) {
+            // An eventfd does not tell of an end.
+            _ if !self.sleeps_on_futex() => Some(SLICE),
+            Ask::Never => None,
+            Ask::Always => Some(SLICE),
+            Ask::Soon => {
+                let now = *doubt;
+                *doubt = SLICE.min(now * 2);
+                Some(now)
+            }
+        }
+    }
+
+    fn sleeps_on_futex(&self) -> bool {
+        matches!(self.bell, Bell::Futex)
+    }
+
     /// Without waiting. A ring with bells is left in such a state that its descriptor tells of what comes.
     fn arm<T>(&self, ready: &mut impl Look<T>) -> Result<T, Refusal> {
-        if matches!(self.bell, Bell::Futex) {
+        if self.sleeps_on_futex() {
             return self.gone(false, ready).unwrap_or(Err(Refusal::Later));
         }
         self.bell.silence();
-        self.lie_down(ready).unwrap_or(Err(Refusal::Later))
+        self.lie_down(ready).err().unwrap_or(Err(Refusal::Later))
     }
 
     /// Says that we sleep, unless there is something to be found or told.
-    fn lie_down<T>(&self, ready: &mut impl Look<T>) -> Option<Result<T, Refusal>> {
+    fn lie_down<T>(&self, ready: &mut impl Look<T>) -> Result<u32, Result<T, Refusal>> {
         lie_down(short(&self.map, self.ours.sleeps), || match ready(self).transpose() {
             None => self.gone(false, ready),
             found => found,
@@ -239,8 +279,13 @@ impl End {
         asked.is_ok() && i32::from(lock.l_type) == libc::F_UNLCK
     }
 
+    /// The word says whose end is to be told before anybody can know that we are here.
     fn arrive(&self) {
-        short(&self.map, self.ours.sleeps).store(AWAKE, Ordering::Relaxed);
+        get_up(short(&self.map, self.ours.sleeps));
+        if self.sleeps_on_futex() {
+            arrive(self.other_sleeps(), self.watched.as_ref().map_or(UNWATCHED, Watched::number));
+            self.wake();
+        }
         let presence = short(&self.map, self.ours.presence);
         let count = presence.load(Ordering::Relaxed) & !HERE;
         presence.store(count.wrapping_add(2) | HERE, Ordering::Release);
@@ -255,6 +300,9 @@ impl Drop for End {
         presence.store(presence.load(Ordering::Relaxed) & !HERE, Ordering::Release);
         if must_wake(self.other_sleeps()) {
             self.wake();
+        }
+        if self.sleeps_on_futex() {
+            leave(self.other_sleeps());
         }
     }
 }
@@ -289,3 +337,5 @@ fn lock_of(side: Side) -> libc::flock {
 }
 
 const HERE: u32 = 1;
+/// One who was told of an end asks after so long, then after twice as long, and so on.
+const DOUBT: Duration = Duration::from_millis(1);

@@ -77,7 +77,7 @@ impl Layout {
             return Err(Errno::EPROTO);
         }
         let word = |offset| short(map, offset).load(Ordering::Relaxed);
-        if word(VERSION) != 1 || word(FLAGS) > BELLS {
+        if word(VERSION) != VERSION_NUMBER || word(FLAGS) > BELLS {
             return Err(Errno::EPROTO);
         }
         let layout = Layout::new(word(CAPACITY), word(BLOCKS), word(BLOCK_SIZE), word(FLAGS) == BELLS);
@@ -89,7 +89,7 @@ impl Layout {
 
     fn write(&self, map: &Map) {
         let words = [
-            (VERSION, 1),
+            (VERSION, VERSION_NUMBER),
             (FLAGS, if self.bells { BELLS } else { 0 }),
             (CAPACITY, self.capacity),
             (BLOCKS, self.blocks),
@@ -188,6 +188,8 @@ pub(super) fn long(map: &Map, offset: usize) -> &AtomicU64 {
 
 /// "msf ring", as a number: a machine of the other byte order does not take it for one.
 const MAGIC_NUMBER: u64 = 0x676e_6972_2066_736d;
+/// Of the layout: 2 since the words of the sleepers bear the number of a thread.
+const VERSION_NUMBER: u32 = 2;
 const MAGIC: usize = 0;
 const VERSION: usize = 8;
 const FLAGS: usize = 12;
@@ -271,7 +273,7 @@ mod tests {
         let config = Config { blocks: 2, block_size: 4096, ..Config::default() };
         for (offset, value) in [
             (MAGIC, 1),
-            (VERSION, 2),
+            (VERSION, 1),
             (FLAGS, 2),
             (CAPACITY, 3),
             (CAPACITY, 1 << 30),

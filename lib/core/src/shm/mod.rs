@@ -12,6 +12,7 @@ mod bell;
 mod consumer;
 mod end;
 mod handoff;
+mod keeper;
 mod layout;
 mod named;
 mod patience;

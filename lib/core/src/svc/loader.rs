@@ -4,6 +4,7 @@ use crate::error::Error;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -70,11 +71,10 @@ pub unsafe fn unload(loaded: Loaded, needs: &[&OsStr]) -> Result<(), Error> {
 /// The library's constructors are run: it has to be what the caller believes it is.
 pub unsafe fn open_library(name: &OsStr) -> Result<*mut c_void, Error> {
     // SAFETY: our caller vouches for the constructors.
-    let opened = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
-    opened.map(Library::into_raw).map_err(|error| {
-        let reason = reason(&error);
-        let errno = if is_missing(name, &reason) { Errno::ENOENT } else { Errno::ELIBBAD };
-        Error::Loader { doing: "load", what: name.to_string_lossy().into_owned(), reason, errno }
+    let opened = unsafe { open_file(name, RTLD_NOW | RTLD_LOCAL) };
+    opened.map(Library::into_raw).map_err(|(reason, errno)| {
+        let what = name.to_string_lossy().into_owned();
+        Error::Loader { doing: "load", what, reason, errno }
     })
 }
 
@@ -100,10 +100,23 @@ pub unsafe fn symbol(handle: *mut c_void, name: &CStr) -> Result<*mut c_void, Er
 /// The library's constructors may be run.
 unsafe fn open(name: &OsStr, service: &str, flags: c_int) -> Result<Library, Error> {
     // SAFETY: our caller vouches for the constructors.
+    let opened = unsafe { open_file(name, flags) };
+    opened.map_err(|(reason, errno)| Error::Service { file: name.into(), service: service.to_owned(), reason, errno })
+}
+
+/// # Safety
+/// The library's constructors may be run.
+unsafe fn open_file(name: &OsStr, flags: c_int) -> Result<Library, (String, Errno)> {
+    let path = name.as_bytes().contains(&b'/').then(|| Path::new(name));
+    // The loader would wait at a pipe until somebody writes.
+    if path.is_some_and(|path| fs::metadata(path).is_ok_and(|found| !found.is_file())) {
+        return Err(("it is not a file".to_owned(), Errno::ELIBBAD));
+    }
+    // SAFETY: our caller vouches for the constructors.
     unsafe { Library::open(Some(name), flags) }.map_err(|error| {
         let reason = reason(&error);
         let errno = if is_missing(name, &reason) { Errno::ENOENT } else { Errno::ELIBBAD };
-        Error::Service { file: name.into(), service: service.to_owned(), reason, errno }
+        (reason, errno)
     })
 }
 
@@ -152,6 +165,20 @@ mod tests {
         // SAFETY: the file is no library at all.
         let error = unsafe { load(OsStr::new("/proc/self/stat"), "upnp", &[]) }.unwrap_err();
         assert_eq!(error.errno(), Errno::ELIBBAD, "{error}");
+    }
+
+    #[test]
+    fn regress_the_loader_does_not_wait_at_a_pipe() {
+        let pipe = std::env::temp_dir().join(format!("msf-loader-{}", std::process::id()));
+        let _ = fs::remove_file(&pipe);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // SAFETY: a pipe has no constructors.
+        let error = unsafe { load(pipe.as_os_str(), "upnp", &[]) }.unwrap_err();
+        assert!(error.to_string().ends_with("it is not a file") && error.errno() == Errno::ELIBBAD, "{error}");
+        // SAFETY: as above.
+        let error = unsafe { open_library(pipe.as_os_str()) }.unwrap_err();
+        assert!(error.to_string().ends_with("it is not a file") && error.errno() == Errno::ELIBBAD, "{error}");
+        fs::remove_file(pipe).unwrap();
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub use topology::{Cpu, Topology};
 
 pub(crate) mod environment;
 pub(crate) mod fork;
+pub(crate) mod futex;
+pub(crate) mod regular;
 pub(crate) mod starting;
 pub(crate) mod stderr;
 #[allow(unused_imports, reason = "what each model needs differs")]

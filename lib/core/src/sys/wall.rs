@@ -1,44 +1,98 @@
 //! The wall clock in local time, as log records print it.
 
 use nix::time::{ClockId, clock_gettime};
-use std::fmt::Write;
+use std::io::{Cursor, Write};
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The text of the second that was asked for last: the C library's time zone code runs once per second at most.
+/// The text of the second that was asked for last.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     second: i64,
-    text: String,
+    text: [u8; 32],
+    length: usize,
 }
 
 impl Stamp {
     pub const fn new() -> Stamp {
-        Stamp { second: i64::MIN, text: String::new() }
+        Stamp { second: i64::MIN, text: [0; 32], length: 0 }
     }
 
     /// The moment (in nanoseconds since 1970) as `2026-11-21 18:19:54`; month and day are not padded, the time is
-    /// (`2026-1-2 03:04:05`).
-    pub fn at(&mut self, moment: u64) -> &str {
+    /// (`2026-1-2 03:04:05`). Asks the C library for the time zone where [`known_zone`] would not be right.
+    #[inline]
+    pub fn at(&mut self, moment: u64) -> &[u8] {
         let second = (moment / SECOND) as i64;
         if second != self.second {
             self.second = second;
-            self.text.clear();
-            let t = local(second);
-            let (year, month) = (i64::from(t.tm_year) + 1900, t.tm_mon + 1);
-            let time = format_args!("{:02}:{:02}:{:02}", t.tm_hour, t.tm_min, t.tm_sec);
-            // Writing to a String cannot fail.
-            let _ = write!(self.text, "{year}-{month}-{} {time}", t.tm_mday);
+            self.write(second + zone_at(second));
         }
-        &self.text
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
+    /// As [`Stamp::at`], with the offset that was right when somebody last asked: without a lock, so also for a signal
+    /// handler.
+    pub fn near(&mut self, moment: u64) -> &[u8] {
+        self.write((moment / SECOND) as i64 + known_zone());
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
+    #[cold]
+    fn write(&mut self, local: i64) {
+        let (year, month, day) = date(local.div_euclid(DAY));
+        let rest = local.rem_euclid(DAY);
+        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+        let mut place = Cursor::new(self.text.as_mut_slice());
+        // It fits: no year has more digits than an i64.
+        let _ = write!(place, "{year}-{month}-{day} {hour:02}:{minute:02}:{second:02}");
+        self.length = place.position() as usize;
     }
 
     /// Asks the C library anew for the time zone (`TZ`, /etc/localtime).
     pub fn forget(&mut self) {
         self.second = i64::MIN;
+        ZONE.store(NO_ZONE, Ordering::Relaxed);
         // SAFETY: tzset has no preconditions; it takes the C library's own time zone lock.
         unsafe { tzset() };
     }
+}
+
+/// Has the offset from UTC that [`Stamp::near`] uses be the right one now.
+pub(crate) fn ask_for_zone(moment: u64) {
+    zone_at((moment / SECOND) as i64);
+}
+
+/// The offset from UTC in seconds. Zones change theirs at quarters of an hour: the C library is asked once for each.
+fn zone_at(second: i64) -> i64 {
+    let quarter = (second / QUARTER) as u32;
+    let known = ZONE.load(Ordering::Relaxed);
+    if (known >> 32) as u32 == quarter {
+        return i64::from(known as u32 as i32);
+    }
+    let offset = local(second).tm_gmtoff as i32;
+    ZONE.store(u64::from(quarter) << 32 | u64::from(offset as u32), Ordering::Relaxed);
+    i64::from(offset)
+}
+
+fn known_zone() -> i64 {
+    match ZONE.load(Ordering::Relaxed) {
+        NO_ZONE => 0,
+        known => i64::from(known as u32 as i32),
+    }
+}
+
+/// Year, month and day, so many days after 1970-01-01: counted from a first of March, leap days come last.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let of_month = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, of_month)
 }
 
 /// Now, in nanoseconds since 1970.
@@ -99,7 +153,13 @@ unsafe extern "C" {
     fn tzset();
 }
 
+/// The quarter of an hour since 1970 that was asked for last, and the offset then.
+static ZONE: AtomicU64 = AtomicU64::new(NO_ZONE);
+const NO_ZONE: u64 = u64::MAX;
+
 const SECOND: u64 = 1_000_000_000;
+const QUARTER: i64 = 900;
+const DAY: i64 = 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -129,11 +189,26 @@ mod tests {
     #[test]
     fn the_stamp_has_a_padded_time_and_an_unpadded_date() {
         let mut stamp = Stamp::new();
-        let text = stamp.at(moment()).to_owned();
+        let text = String::from_utf8(stamp.at(moment()).to_vec()).unwrap();
         let (date, time) = text.split_once(' ').unwrap();
         let parts: Vec<&str> = date.split('-').collect();
         assert_eq!(parts.len(), 3);
         assert!(!parts[1].starts_with('0') && !parts[2].starts_with('0'), "{text}");
         assert_eq!(time.len(), 8);
+    }
+
+    #[test]
+    fn the_stamp_is_what_the_c_library_says() {
+        for moment in [0u64, 951_782_399, 951_782_400, 1_709_164_800, 1_795_303_194, 2_147_483_000, 1_774_746_000] {
+            let t = local(moment as i64);
+            let (year, month) = (t.tm_year + 1900, t.tm_mon + 1);
+            let time = format!("{:02}:{:02}:{:02}", t.tm_hour, t.tm_min, t.tm_sec);
+            let expected = format!("{year}-{month}-{} {time}", t.tm_mday);
+            assert_eq!(Stamp::new().at(moment * SECOND), expected.as_bytes());
+        }
+        let days: Vec<_> = [0, 58, 59, 11_016, 11_017, 20_513, -1].map(date).to_vec();
+        let expected =
+            [(1970, 1, 1), (1970, 2, 28), (1970, 3, 1), (2000, 2, 29), (2000, 3, 1), (2026, 3, 1), (1969, 12, 31)];
+        assert_eq!(days, expected);
     }
 }

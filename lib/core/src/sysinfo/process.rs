@@ -42,12 +42,14 @@ pub struct Process {
 /// The process `pid`.
 ///
 /// # Errors
-/// ESRCH when there is none.
+/// ESRCH when there is none, ENOENT when `/proc` is not mounted.
 pub fn of(pid: i32) -> Result<Process, Error> {
     let folder = format!("/proc/{pid}");
     look(&folder).map_err(|error| match error.errno() {
-        // It may end at any moment, also between two files of its folder.
-        Errno::ENOENT | Errno::ESRCH => Error::System { doing: "find the process", source: Errno::ESRCH },
+        // It may end at any moment, also between two files of its folder. Without /proc nobody knows.
+        Errno::ENOENT | Errno::ESRCH if Path::new("/proc/self").exists() => {
+            Error::System { doing: "find the process", source: Errno::ESRCH }
+        }
         _ => error,
     })
 }
@@ -58,6 +60,13 @@ pub fn of(pid: i32) -> Result<Process, Error> {
 /// When `/proc` is not mounted.
 pub fn current() -> Result<Process, Error> {
     look("/proc/self")
+}
+
+/// When the process `pid` was started, since the machine came up; `None` where nobody can tell.
+pub fn started(pid: i32) -> Option<Duration> {
+    // The first thread's: an emulator makes up what the process itself finds under its own number.
+    let stat = text(&format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+    Some(parse(&stat)?.started)
 }
 
 /// The numbers of all processes we may see, rising, as the kernel lists them.

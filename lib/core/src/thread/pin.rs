@@ -53,12 +53,13 @@ impl Pin {
         cpus::set_affinity(tid, &self.cpus()?)
     }
 
-    /// Pins every thread the process has now; those they start later inherit it.
+    /// Pins every thread the process has now; those they start later inherit it. Fails as `this_thread`, and with ENOENT
+    /// when `/proc` is not mounted: only there the threads are listed. Then it is done for none.
     pub fn process(&self) -> io::Result<()> {
-        let cpus = self.cpus()?;
+        let (cpus, threads) = (self.cpus()?, cpus::threads()?);
         // The calling thread tells whether it can be done at all. Others may end meanwhile.
         cpus::set_affinity(0, &cpus)?;
-        for tid in cpus::threads()? {
+        for tid in threads {
             match cpus::set_affinity(tid, &cpus) {
                 Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
                 _ => {}

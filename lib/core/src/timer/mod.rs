@@ -4,6 +4,7 @@
 //! adds. Timers fire in the order of their ticks, those of one tick in the order in which they were armed.
 
 mod bits;
+mod lists;
 mod thread;
 mod ticks;
 mod wheel;
@@ -170,6 +171,44 @@ mod tests {
                     assert!(earliest + 2 * TICK_LENGTH > now, "seed {seed}: late by {:?}", now - earliest);
                     assert!(timers.next().expect("armed") <= earliest.max(now) + TICK_LENGTH);
                 }
+            }
+        }
+    }
+
+    /// Ticks, and starts while they run: the wheel itself, of which `Timers` show but a part.
+    #[test]
+    fn timers_started_anew_fire_exactly_as_a_sorted_list_has_them() {
+        let steps = if cfg!(miri) { 600 } else { 60_000 };
+        for seed in 1..=(if cfg!(miri) { 1 } else { 6 }) {
+            let mut random = Random(0x2545_F491_4F6C_DD1D ^ seed);
+            let mut wheel = Wheel::new();
+            let slots: Vec<u32> = (0..400u64).map(|payload| wheel.take(|_| payload)).collect();
+            // By slot: the tick, and how many starts there had been.
+            let mut model: HashMap<u32, (Tick, u64)> = HashMap::new();
+            let mut now = 0;
+            for started in 0..steps {
+                let slot = slots[random.below(400) as usize];
+                match random.below(16) {
+                    0..10 => {
+                        // Few ticks, so that many timers share one.
+                        let at = now + 1 + random.delay().as_millis() as u64 / 8 * 8;
+                        wheel.start(slot, at);
+                        model.insert(slot, (at, started));
+                    }
+                    10..13 => assert_eq!(wheel.stop(slot), model.remove(&slot).is_some()),
+                    _ => {
+                        now += 1 + random.delay().as_millis() as u64 / 32;
+                        let mut due: Vec<_> = model.iter().filter(|(_, (at, _))| *at <= now).collect();
+                        due.sort_by_key(|(_, start)| **start);
+                        let due: Vec<u32> = due.into_iter().map(|(slot, _)| *slot).collect();
+                        model.retain(|_, (at, _)| *at > now);
+                        assert_eq!(std::iter::from_fn(|| wheel.pop(now)).collect::<Vec<_>>(), due, "seed {seed}");
+                    }
+                }
+                assert_eq!(wheel.running(), model.len());
+                let earliest = model.values().map(|(at, _)| *at).min();
+                assert!(wheel.next() <= earliest.map(|at| at.max(now + 4)) || earliest.is_none(), "seed {seed}");
+                assert_eq!(wheel.next().is_none(), earliest.is_none());
             }
         }
     }

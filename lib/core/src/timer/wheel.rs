@@ -6,13 +6,20 @@
 //! that is due by then, so that a million timers of one second do not stop the loop for all of them at once. What lies
 //! beyond `far`'s last revolution waits there and is filed again.
 //!
-//! With many timers their cost is that of memory, so a node is half a cache line, holds what firing it needs, and
-//! whoever has several to start lets them be fetched together ([`Wheel::fetch`]). What a batch runs through is inlined by
-//! force: the library is built for size.
+//! A far timer that is put off stays where it is: it is filed again when the turn of its list comes, like any other. A
+//! timeout that is put off again and again, as most are, costs no more than the note of its time.
 //!
-//! Invariant: every timer of the present revolution is in the ring, at the list of its own tick.
+//! With many timers their cost is that of memory, so a node is a quarter of a cache line and has no neighbours (see
+//! [`Lists`]); whoever has several to start lets them be fetched together ([`Wheel::fetch`]). What a
+//! batch runs through is inlined by force: the library is built for size. Lists keep no order; a tick's timers are put
+//! into theirs when they are due.
+//!
+//! Invariants: every timer of the present revolution is in the ring, at the list of its own tick. No timer is due before
+//! the tick or the revolution in whose list it lies.
 
 use super::bits::Bits;
+use super::lists::Lists;
+use std::collections::BinaryHeap;
 use std::hint::black_box;
 
 /// The number of a tick since the wheel began.
@@ -25,10 +32,12 @@ const RING: usize = 2 << REVOLUTION;
 const FAR: u64 = 1024;
 /// How many far timers one look moves into the ring at least.
 const LEAST: u64 = 32;
+/// How many are moved together.
+const BATCH: u64 = 32;
 const NONE: u32 = u32::MAX;
 /// The list of a timer that does not run.
 const NOWHERE: u16 = u16::MAX >> 1;
-/// The list of a timer that was taken out as due and has not been claimed.
+/// The list of a timer that is due and waits for its turn.
 const DUE: u16 = NOWHERE - 1;
 /// Beside the list: the owner's mark.
 const MARK: u16 = 1 << 15;
@@ -37,17 +46,18 @@ const LAST: Tick = (1 << 48) - 1;
 
 /// A timer, running or not.
 #[derive(Debug)]
-struct Node<T> {
-    payload: T,
-    next: u32,
-    previous: u32,
+struct Node {
+    /// Where in its list it is; in one that was given back, the next such.
+    place: u32,
+    /// How many starts there had been before its own.
+    order: u32,
     at_low: u32,
     at_high: u16,
     /// In which list it is: of the ring, or (from `RING` on) of `far`, or `NOWHERE`; and the mark.
     list: u16,
 }
 
-impl<T> Node<T> {
+impl Node {
     fn at(&self) -> Tick {
         u64::from(self.at_high) << 32 | u64::from(self.at_low)
     }
@@ -61,44 +71,44 @@ impl<T> Node<T> {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct List {
-    first: u32,
-    last: u32,
-}
-
-const EMPTY: List = List { first: NONE, last: NONE };
-
 /// Timers, by tick. A timer is a slot that its owner takes, starts and stops as often as he likes, and gives back.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
-    nodes: Vec<Node<T>>,
+    nodes: Vec<Node>,
+    /// What each timer carries. Only firing looks at it.
+    payloads: Vec<T>,
     free: u32,
     running: usize,
     /// All timers before this tick have fired.
     at: Tick,
     /// The first tick that has not been looked at; no timer is started for an earlier one.
     open: Tick,
-    /// The lists of the ring, then those of `far`.
-    lists: Vec<List>,
-    /// How many each list of `far` holds.
-    waiting: Vec<u32>,
+    /// The ring's, then those of `far`.
+    lists: Lists,
+    /// Which lists are not empty.
     ring: Bits,
     far: Bits,
+    /// Timers of one tick that are due, the next one last: how many starts ago each was started, and its slot. Some may
+    /// have been stopped or started since.
+    due: Vec<(u32, u32)>,
+    /// How many timers have been started.
+    started: u32,
 }
 
 impl<T: Copy> Wheel<T> {
     pub fn new() -> Wheel<T> {
         Wheel {
             nodes: Vec::new(),
+            payloads: Vec::new(),
             free: NONE,
             running: 0,
             at: 0,
             open: 0,
-            lists: vec![EMPTY; RING + FAR as usize],
-            waiting: vec![0; FAR as usize],
+            lists: Lists::new(RING + FAR as usize),
             ring: Bits::new(RING),
             far: Bits::new(FAR as usize),
+            due: Vec::new(),
+            started: 0,
         }
     }
 
@@ -111,13 +121,13 @@ impl<T: Copy> Wheel<T> {
     pub fn take(&mut self, payload: impl FnOnce(Option<T>) -> T) -> u32 {
         let slot = self.free;
         if slot == NONE {
-            let payload = payload(None);
-            self.nodes.push(Node { payload, next: NONE, previous: NONE, at_low: 0, at_high: 0, list: NOWHERE });
+            self.payloads.push(payload(None));
+            self.nodes.push(Node { place: NONE, order: 0, at_low: 0, at_high: 0, list: NOWHERE });
             return (self.nodes.len() - 1) as u32;
         }
-        let node = &mut self.nodes[slot as usize];
-        self.free = node.next;
-        node.payload = payload(Some(node.payload));
+        self.free = self.nodes[slot as usize].place;
+        let kept = &mut self.payloads[slot as usize];
+        *kept = payload(Some(*kept));
         slot
     }
 
@@ -125,7 +135,7 @@ impl<T: Copy> Wheel<T> {
     pub fn give_back(&mut self, slot: u32) {
         self.stop(slot);
         let node = &mut self.nodes[slot as usize];
-        (node.list, node.next) = (NOWHERE, self.free);
+        (node.list, node.place) = (NOWHERE, self.free);
         self.free = slot;
     }
 
@@ -137,7 +147,7 @@ impl<T: Copy> Wheel<T> {
 
     /// What the timer carries; `None` when there never was such a slot.
     pub fn payload(&self, slot: u32) -> Option<T> {
-        self.nodes.get(slot as usize).map(|node| node.payload)
+        self.payloads.get(slot as usize).copied()
     }
 
     /// A bit beside the timer for its owner to keep something in; not set in a timer just taken.
@@ -155,15 +165,17 @@ impl<T: Copy> Wheel<T> {
     /// going to.
     #[inline(always)]
     pub fn start(&mut self, slot: u32, at: Tick) {
-        self.stop(slot);
         let at = at.clamp(self.open, LAST);
         let node = &mut self.nodes[slot as usize];
-        (node.at_low, node.at_high) = (at as u32, (at >> 32) as u16);
+        (node.at_low, node.at_high, node.order) = (at as u32, (at >> 32) as u16, self.started);
+        self.started = self.started.wrapping_add(1);
+        let list = usize::from(node.list());
+        if (RING..RING + FAR as usize).contains(&list) && self.ahead(list - RING) <= (at >> REVOLUTION) - self.here() {
+            return;
+        }
+        self.stop(slot);
         self.running += 1;
-        // Behind those that wait to be moved into the same list of the ring: they were here first.
-        let next = (self.at >> REVOLUTION) + 1;
-        let crowded = at >> REVOLUTION == next && self.lists[far_list(next)].first != NONE;
-        self.file(slot, crowded);
+        self.file(slot);
     }
 
     /// Stops the timer; false when it did not run.
@@ -173,47 +185,17 @@ impl<T: Copy> Wheel<T> {
         match node.list() {
             NOWHERE => return false,
             DUE => node.put(NOWHERE),
-            _ => {
-                self.unlink(slot);
-                self.running -= 1;
-            }
+            _ => self.unlink(slot),
         }
+        self.running -= 1;
         true
-    }
-
-    /// Takes out at most `limit` timers that are due at tick `now`, the earliest first. Each still runs until it is
-    /// claimed.
-    pub fn take_due(&mut self, now: Tick, limit: usize, due: &mut impl Extend<u32>) {
-        due.extend((0..limit).map_while(|_| {
-            let slot = self.pop(now)?;
-            self.nodes[slot as usize].put(DUE);
-            Some(slot)
-        }));
-    }
-
-    /// Stops a timer that was taken out as due; `None` when it has been stopped or started since.
-    pub fn claim(&mut self, slot: u32) -> Option<T> {
-        let node = &mut self.nodes[slot as usize];
-        (node.list() == DUE).then(|| {
-            node.put(NOWHERE);
-            node.payload
-        })
     }
 
     /// Has the caches fetch what starting or stopping these timers will touch: all of it at once, instead of one after
     /// the other.
-    pub fn fetch(&self, slots: impl Iterator<Item = u32> + Clone) {
-        let mut seen = 0;
-        for slot in slots.clone() {
-            seen ^= self.nodes[slot as usize].next;
-        }
-        for slot in slots {
-            let node = &self.nodes[slot as usize];
-            for neighbour in [node.next, node.previous] {
-                seen ^= self.nodes.get(neighbour as usize).map_or(0, |node| node.next);
-            }
-        }
-        black_box(seen);
+    #[inline(always)]
+    pub fn fetch(&self, slots: impl Iterator<Item = u32>) {
+        black_box(slots.fold(0, |seen, slot| seen ^ self.nodes.get(slot as usize).map_or(0, |node| node.at_low)));
     }
 
     /// Stops the earliest timer due at tick `now` and names it; `None` when there is no more. From the first call on,
@@ -222,16 +204,27 @@ impl<T: Copy> Wheel<T> {
         let now = now.min(LAST - 1);
         self.open = self.open.max(now + 1);
         loop {
-            let turn_over = ((self.at >> REVOLUTION) + 1) << REVOLUTION;
+            while let Some((_, slot)) = self.due.pop() {
+                if self.is_due(slot) {
+                    self.stop(slot);
+                    return Some(slot);
+                }
+            }
+            self.advance(now)?;
+        }
+    }
+
+    /// Goes on to the next tick that has timers and takes them out; `None` when `now` comes first.
+    fn advance(&mut self, now: Tick) -> Option<()> {
+        loop {
+            let turn_over = (self.here() + 1) << REVOLUTION;
             if let Some(at) = self.next_in_ring()
                 && at <= now
                 && at < turn_over
             {
                 self.at = at;
-                let slot = self.lists[ring_list(at)].first;
-                self.unlink(slot);
-                self.running -= 1;
-                return Some(slot);
+                self.take_out(ring_list(at));
+                return Some(());
             }
             if now < self.at {
                 return None;
@@ -239,7 +232,7 @@ impl<T: Copy> Wheel<T> {
             if now + 1 < turn_over {
                 let (passed, left) = (now + 1 - self.at, turn_over - self.at);
                 self.at = now + 1;
-                let waiting = u64::from(self.waiting[far_place((self.at >> REVOLUTION) + 1)]);
+                let waiting = u64::from(self.lists.len(far_list(self.here() + 1)));
                 self.approach(waiting * passed / left + LEAST);
                 return None;
             }
@@ -247,10 +240,37 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
+    /// Takes out the timers of a list as due, in the order in which they were started.
+    fn take_out(&mut self, list: usize) {
+        while let Some(slot) = self.lists.pop(list) {
+            let node = &mut self.nodes[slot as usize];
+            node.put(DUE);
+            self.due.push((self.started.wrapping_sub(node.order), slot));
+            // It is wanted soon, and until then there is time to fetch it.
+            black_box(self.payloads.get(slot as usize).copied());
+        }
+        self.ring.clear(list);
+        // From the top of a list comes first what was started last, or first if it came from `far`, unless something was
+        // removed or put off. (Any of the sorts would do; a heap's is a tenth of the others' code.)
+        if self.due.first() > self.due.last() {
+            self.due.reverse();
+        }
+        if !self.due.is_sorted() {
+            self.due = BinaryHeap::from(std::mem::take(&mut self.due)).into_sorted_vec();
+        }
+    }
+
+    fn is_due(&self, slot: u32) -> bool {
+        self.nodes[slot as usize].list() == DUE
+    }
+
     /// When to look again: not later than the earliest timer, perhaps earlier.
     pub fn next(&self) -> Option<Tick> {
+        if self.due.iter().any(|&(_, slot)| self.is_due(slot)) {
+            return Some(self.at);
+        }
         let near = self.next_in_ring();
-        let revolution = self.at >> REVOLUTION;
+        let revolution = self.here();
         let far = self.next_far().map(|ahead| match ahead {
             // More are to be moved than one look does: again a millisecond later.
             1 => self.at + 4,
@@ -270,9 +290,18 @@ impl<T: Copy> Wheel<T> {
 
     /// How many revolutions ahead (at least one) the first far timers are filed.
     fn next_far(&self) -> Option<u64> {
-        let first = ((self.at >> REVOLUTION) + 1) % FAR;
-        let list = self.far.next(first as usize)? as u64;
-        Some((list + FAR - first) % FAR + 1)
+        let place = self.far.next(far_place(self.here() + 1))?;
+        Some(self.ahead(place))
+    }
+
+    /// How many revolutions ahead (at least one) the far timers of a place are filed.
+    fn ahead(&self, place: usize) -> u64 {
+        (place as u64).wrapping_sub(self.here() + 1) % FAR + 1
+    }
+
+    /// The present revolution.
+    fn here(&self) -> u64 {
+        self.at >> REVOLUTION
     }
 
     /// Moves to `start`, where the next revolution begins, or past empty revolutions towards `now`.
@@ -287,64 +316,52 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// Moves at most `limit` timers of the next revolution from `far` into the ring.
-    fn approach(&mut self, limit: u64) {
-        let list = far_list((self.at >> REVOLUTION) + 1);
-        for _ in 0..limit {
-            let slot = self.lists[list].first;
-            if slot == NONE {
-                return;
+    /// Moves at most `limit` timers of the next revolution from `far` into the ring, or on, when they were put off.
+    fn approach(&mut self, mut limit: u64) {
+        let place = far_place(self.here() + 1);
+        while limit > 0 && self.lists.len(RING + place) > 0 {
+            let mut slots = [0; BATCH as usize];
+            let mut count = 0;
+            for slot in slots.iter_mut().take(limit.min(BATCH) as usize) {
+                let Some(top) = self.lists.pop(RING + place) else { break };
+                *slot = top;
+                count += 1;
             }
-            self.unlink(slot);
-            self.file(slot, false);
+            self.fetch(slots.iter().copied());
+            slots.iter().take(count).for_each(|&slot| self.file(slot));
+            limit -= count as u64;
+        }
+        if self.lists.len(RING + place) == 0 {
+            self.far.clear(place);
         }
     }
 
-    /// Links the node into the list of its tick, or of its revolution when that is further away (or `crowded`).
-    #[inline(always)]
-    fn file(&mut self, slot: u32, crowded: bool) {
-        let at = self.nodes[slot as usize].at();
-        let (here, revolution) = (self.at >> REVOLUTION, at >> REVOLUTION);
-        let list = if revolution <= here + 1 && !crowded {
+    /// Puts the node into the list of its tick, or of its revolution when that is further away.
+    fn file(&mut self, slot: u32) {
+        let here = self.here();
+        let node = &mut self.nodes[slot as usize];
+        let (at, revolution) = (node.at(), node.at() >> REVOLUTION);
+        let list = if revolution <= here + 1 {
             self.ring.set(ring_list(at));
             ring_list(at)
         } else {
             let place = far_place(revolution.min(here + FAR));
-            self.waiting[place] += 1;
             self.far.set(place);
             RING + place
         };
-        let last = std::mem::replace(&mut self.lists[list].last, slot);
-        match last {
-            NONE => self.lists[list].first = slot,
-            last => self.nodes[last as usize].next = slot,
-        }
-        let node = &mut self.nodes[slot as usize];
-        (node.next, node.previous) = (NONE, last);
         node.put(list as u16);
+        node.place = self.lists.push(list, slot);
     }
 
-    #[inline(always)]
     fn unlink(&mut self, slot: u32) {
         let node = &mut self.nodes[slot as usize];
-        let (next, previous, list) = (node.next, node.previous, usize::from(node.list()));
+        let (place, list) = (node.place, usize::from(node.list()));
         node.put(NOWHERE);
-        match previous {
-            NONE => self.lists[list].first = next,
-            previous => self.nodes[previous as usize].next = next,
+        if let Some(moved) = self.lists.remove(list, place) {
+            self.nodes[moved as usize].place = place;
         }
-        match next {
-            NONE => self.lists[list].last = previous,
-            next => self.nodes[next as usize].previous = previous,
-        }
-        let empty = self.lists[list].first == NONE;
-        if list >= RING {
-            self.waiting[list - RING] -= 1;
-            if empty {
-                self.far.clear(list - RING);
-            }
-        } else if empty {
-            self.ring.clear(list);
+        if self.lists.len(list) == 0 {
+            if list < RING { self.ring.clear(list) } else { self.far.clear(list - RING) }
         }
     }
 }
@@ -366,9 +383,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_half_a_cache_line() {
-        assert_eq!(size_of::<Node<(usize, usize)>>(), if cfg!(target_pointer_width = "64") { 32 } else { 24 });
-        assert_eq!(size_of::<Node<(u64, u32)>>(), 32);
+    fn a_node_is_a_quarter_of_a_cache_line() {
+        assert_eq!(size_of::<Node>(), 16);
     }
 
     #[test]
@@ -383,12 +399,12 @@ mod tests {
         // Into the revolution before theirs, and then tick by tick.
         assert_eq!(wheel.pop(2 << REVOLUTION), None);
         for now in (2 << REVOLUTION)..(3 << REVOLUTION) - 1 {
-            let before = wheel.waiting[far_place(3)];
+            let before = wheel.lists.len(far_list(3));
             assert_eq!(wheel.pop(now), None);
-            let moved = u64::from(before - wheel.waiting[far_place(3)]);
+            let moved = u64::from(before - wheel.lists.len(far_list(3)));
             assert!(moved <= many / 2048 + 2 * LEAST, "moved {moved} in tick {now}");
         }
-        assert_eq!(wheel.waiting[far_place(3)], 0);
+        assert_eq!(wheel.lists.len(far_list(3)), 0);
         let fired = std::iter::from_fn(|| wheel.pop(far + 2000)).count();
         assert_eq!((fired as u64, wheel.running(), wheel.next()), (many, 0, None));
     }
@@ -409,21 +425,50 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_can_be_stopped_and_started_until_it_is_claimed() {
+    fn what_is_due_can_be_stopped_and_started_until_it_is_its_turn() {
         let mut wheel = Wheel::new();
-        let slots: Vec<u32> = (0..4u64).map(|payload| wheel.take(|_| payload)).collect();
+        let slots: Vec<u32> = (0..5u64).map(|payload| wheel.take(|_| payload)).collect();
         slots.iter().for_each(|&slot| wheel.start(slot, 3));
-        let mut due = Vec::new();
-        wheel.take_due(5, 9, &mut due);
-        assert_eq!((due.len(), wheel.running()), (4, 0));
-        assert!(wheel.stop(due[1]));
-        assert!(!wheel.stop(due[1]));
-        wheel.start(due[2], 9);
-        wheel.give_back(due[3]);
-        let claimed: Vec<_> = due.iter().filter_map(|&slot| wheel.claim(slot)).collect();
-        assert_eq!(claimed, [0]);
-        assert_eq!((wheel.claim(due[0]), wheel.running()), (None, 1));
-        assert_eq!(wheel.pop(9), Some(due[2]));
+        assert_eq!((wheel.pop(5), wheel.running()), (Some(slots[0]), 4));
+        assert!(wheel.stop(slots[1]));
+        assert!(!wheel.stop(slots[1]));
+        wheel.start(slots[2], 9);
+        wheel.give_back(slots[3]);
+        // One is left, and the loop may not sleep over it.
+        assert!(wheel.next().unwrap() <= 5);
+        assert_eq!((wheel.pop(5), wheel.pop(5), wheel.running()), (Some(slots[4]), None, 1));
+        assert_eq!(wheel.pop(9), Some(slots[2]));
+        assert_eq!((wheel.pop(9), wheel.next()), (None, None));
+    }
+
+    #[test]
+    fn a_far_timer_that_is_put_off_stays_where_it_is_until_its_list_has_its_turn() {
+        let mut wheel = Wheel::new();
+        let slots: Vec<u32> = (0..3u64).map(|payload| wheel.take(|_| payload)).collect();
+        slots.iter().for_each(|&slot| wheel.start(slot, 5 << REVOLUTION));
+        wheel.start(slots[0], 7 << REVOLUTION);
+        wheel.start(slots[1], (7 << REVOLUTION) + 1);
+        wheel.start(slots[0], (7 << REVOLUTION) + 1);
+        assert_eq!((wheel.lists.len(far_list(5)), wheel.running()), (3, 3));
+        // Sooner is another matter.
+        wheel.start(slots[2], 4 << REVOLUTION);
+        assert_eq!((wheel.lists.len(far_list(5)), wheel.lists.len(far_list(4))), (2, 1));
+        assert_eq!(wheel.pop((4 << REVOLUTION) + 9), Some(slots[2]));
+        assert_eq!(wheel.pop((5 << REVOLUTION) + 9), None);
+        assert_eq!((wheel.lists.len(far_list(5)), wheel.lists.len(far_list(7))), (0, 2));
+        let fired: Vec<_> = std::iter::from_fn(|| wheel.pop((7 << REVOLUTION) + 9)).collect();
+        assert_eq!(fired, [slots[1], slots[0]]);
+        assert_eq!((wheel.running(), wheel.next()), (0, None));
+    }
+
+    #[test]
+    fn a_tick_keeps_its_order_when_something_is_removed_from_it() {
+        let mut wheel = Wheel::new();
+        let slots: Vec<u32> = (0..100u64).map(|payload| wheel.take(|_| payload)).collect();
+        slots.iter().for_each(|&slot| wheel.start(slot, 30));
+        assert!(slots.iter().step_by(3).all(|&slot| wheel.stop(slot)));
+        let fired: Vec<_> = std::iter::from_fn(|| wheel.pop(30)).collect();
+        assert_eq!(fired, slots.iter().copied().filter(|slot| slot % 3 != 0).collect::<Vec<_>>());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::guard::{guard, guard_or, plain};
 use msf_core::net::{self, Family};
 use msf_core::sys::names;
 use nix::errno::Errno;
-use nix::sys::socket::{SockaddrLike, SockaddrStorage};
+use nix::sys::socket::{SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage};
 use std::ffi::{c_char, c_int};
 use std::net::{IpAddr, SocketAddr};
 
@@ -90,10 +90,18 @@ pub unsafe extern "C" fn msf_get_sockaddr_by_host(host: *const c_char, addr: *mu
             return Err(Errno::EINVAL);
         }
         // SAFETY: our caller's promise is the callee's.
-        let found = SockaddrStorage::from(unsafe { preferred(host) }?);
-        // SAFETY: `found` has `len` bytes, and so has the caller's memory, as he says.
-        unsafe { addr.cast::<u8>().copy_from_nonoverlapping(found.as_ptr().cast(), found.len() as usize) };
-        Ok(found.family().map_or(libc::AF_UNSPEC, |family| family as c_int))
+        match unsafe { preferred(host) }? {
+            SocketAddr::V4(v4) => {
+                // SAFETY: the caller's memory has room for more, as he says; he may have no more than this (see `preferred`).
+                unsafe { addr.cast::<libc::sockaddr_in>().write_unaligned(*SockaddrIn::from(v4).as_ref()) };
+                Ok(libc::AF_INET)
+            }
+            SocketAddr::V6(v6) => {
+                // SAFETY: there is room for one, as the caller says.
+                unsafe { addr.cast::<libc::sockaddr_in6>().write_unaligned(*SockaddrIn6::from(v6).as_ref()) };
+                Ok(libc::AF_INET6)
+            }
+        }
     })
 }
 
@@ -115,8 +123,13 @@ pub unsafe extern "C" fn msf_get_ipaddr_by_host(host: *const c_char, ip: *mut c_
     guard(|| {
         // SAFETY: our caller's promise is the callee's.
         let found = unsafe { preferred(host) }?;
+        // A link-local address leads nowhere without its interface.
+        let text = match found {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            found => found.ip().to_string(),
+        };
         // SAFETY: our caller's promise is the callee's.
-        unsafe { write(ip, len, &found.ip().to_string()) }
+        unsafe { write(ip, len, &text) }
     })
 }
 
