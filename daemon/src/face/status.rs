@@ -15,6 +15,8 @@ pub struct Status {
     pub config: String,
     /// `msf_version` of that file.
     pub version: String,
+    /// The events file.
+    pub events: String,
     /// The processes, in order of starting.
     pub processes: Vec<Row>,
 }
@@ -74,6 +76,7 @@ impl Status {
             "uptime_ms": millis(self.uptime),
             "config": self.config,
             "msf_version": self.version,
+            "events": self.events,
             "processes": processes,
         });
         format!("{document:#}\n")
@@ -215,6 +218,7 @@ mod tests {
             uptime: Duration::from_secs(90_000),
             config: "/etc/msf/d.json".to_owned(),
             version: "v1".to_owned(),
+            events: "/log/events".to_owned(),
             processes: vec![up, waiting],
         }
     }
