@@ -4,8 +4,8 @@
 //! what lies between the number and the first line it tells is there, unless it was rotated away.
 
 use super::event::Happening;
-use super::json::parse;
 use super::event::older;
+use super::json::parse;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

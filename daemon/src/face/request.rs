@@ -192,7 +192,9 @@ impl Request {
             _ if self.verb == Verb::Signal && self.signal.is_none_or(|number| number < 1) => {
                 Err("signal: which one is missing".to_owned())
             }
-            _ if self.since.is_some() && self.lines.is_some() => Err("--since and --lines exclude each other".to_owned()),
+            _ if self.since.is_some() && self.lines.is_some() => {
+                Err("--since and --lines exclude each other".to_owned())
+            }
             _ if self.no_wait && self.timeout.is_some() => Err("who does not wait has no use for a timeout".to_owned()),
             _ => Ok(self),
         }
@@ -268,7 +270,18 @@ mod tests {
         for request in plain.chain(rich) {
             assert_eq!(Request::from_line(&request.line()), Ok(request));
         }
-        for wrong in ["stat", "", "status ", "reload\tone", "stop", "stop json\tone", "tail\ta\tb", "tail lines=x\ta", "events since=-1", "events since=1 lines=2"] {
+        for wrong in [
+            "stat",
+            "",
+            "status ",
+            "reload\tone",
+            "stop",
+            "stop json\tone",
+            "tail\ta\tb",
+            "tail lines=x\ta",
+            "events since=-1",
+            "events since=1 lines=2",
+        ] {
             assert!(Request::from_line(wrong).is_err(), "{wrong}");
         }
         for wrong in ["signal\tone", "signal signal=0\tone", "signal signal=65\tone", "stop no-wait timeout=1\tone"] {

@@ -5,8 +5,8 @@
 
 use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
 use super::service::Service;
-use crate::face::conversation::{Reply, Then, Verdict};
 use crate::face::chronicle::Chronicle;
+use crate::face::conversation::{Reply, Then, Verdict};
 use crate::face::event::Happening;
 use crate::law::life::{Phase, Reason};
 use msf_core::event::{Reactor, Token};
