@@ -85,6 +85,7 @@ mod tests {
             last: None,
             output: None,
             error_output: None,
+            crash: None,
             health: None,
             above: Vec::new(),
         };

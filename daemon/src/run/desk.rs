@@ -148,6 +148,7 @@ impl Driver {
         }
         if !request.names.is_empty() {
             status.processes.retain(|row| request.names.contains(&row.name));
+            status.processes.iter_mut().for_each(|row| row.crash = self.morgue.newest(&row.name));
         }
         Reply::done(if request.json { status.json() } else { status.table() })
     }
