@@ -205,7 +205,10 @@ mod tests {
         assert_eq!(found.text, report().text());
         let document = &found.document;
         assert_eq!((&document["signal"], &document["uptime_ms"]), (&json!(11), &json!(1500)));
-        assert_eq!((&document["backtrace"][0], &document["last_lines"][0]), (&json!("/bin/x+0x10"), &json!("last words")));
+        assert_eq!(
+            (&document["backtrace"][0], &document["last_lines"][0]),
+            (&json!("/bin/x+0x10"), &json!("last words"))
+        );
         assert_eq!((&document["file"], &document["max_rss_bytes"]), (&json!("/x"), &Value::Null));
         let foreign = Found::new("/x".to_owned(), "whatever");
         assert_eq!((foreign.text.as_str(), foreign.document), ("whatever\n", json!({"file": "/x"})));
