@@ -171,7 +171,8 @@ class Director:
                                      f"{is_now[0]} and {is_now[1]} after")
 
     def look_for_leftovers(self):
-        ours = {1, os.getpid()} if self.options.pid1 == "reaps" else {1, os.getpid(), self.starter()}
+        # Who kept the daemon where process 1 does not has ended with it.
+        ours = {1, os.getpid()}
         wait_for(lambda: not [pid for pid in processes() if pid not in ours and state_of(pid) not in "ZX"], 5, "everybody's end")
         for pid in processes():
             # Orphans of a process 1 that does not reap stay; a zombie of anybody else is one that he has forgotten.
@@ -182,10 +183,6 @@ class Director:
         left += [*Path("/dev/shm").iterdir(), *Path("/proc/sysvipc/shm").read_text().splitlines()[1:], *bound]
         self.troubles += [f"{each} is left" for each in left]
         print(f"soak matrix: in the run folder at the end: {sorted(path.name for path in self.house.run.rglob('*'))}", flush=True)
-
-    def starter(self):
-        """Who keeps the daemon where process 1 does not."""
-        return min(pid for pid in processes() if parent_of(pid) == 1 and pid != os.getpid() and "kill_matrix" in name_of(pid))
 
 
 def build(stage, folder):
@@ -226,8 +223,8 @@ def run_pass(programs, options, pid1):
     """Whether everything was right; says what was not."""
     title = {"reaps": "a process 1 that reaps", "ignores": "a process 1 that does not reap"}[pid1]
     print(f"soak matrix, {options.kills} kills of each, {options.clients} callers, under {title}", flush=True)
-    words = [*UNSHARE, sys.executable, __file__, "--stage", options.stage, "--kills", options.kills, "--clients", options.clients, "--seed", options.seed,
-             "--pid1", pid1, "--inside", json.dumps({name: str(path) for name, path in vars(programs).items()})]
+    words = [*UNSHARE, sys.executable, __file__, "--stage", options.stage, "--kills", options.kills, "--pid1", pid1,
+             "--clients", options.clients, "--seed", options.seed, "--inside", json.dumps({name: str(path) for name, path in vars(programs).items()})]
     words += ["--busy"] * options.busy + (["--only", options.only] if options.only else [])
     words += ["--logs", options.logs] if options.logs else []
     return subprocess.run([str(word) for word in words], check=False).returncode == 0
