@@ -72,7 +72,8 @@ impl Driver {
         // Somebody may be on his way down already.
         let now = Instant::now();
         let ending = self.roll.iter().filter(|service| matches!(service.life.phase, Phase::Stopping(_)));
-        let longest = ending.filter_map(|service| service.timer).map(|timer| timer.at.saturating_duration_since(now)).max();
+        let longest =
+            ending.filter_map(|service| service.timer).map(|timer| timer.at.saturating_duration_since(now)).max();
         longest.into_iter().for_each(|needed| self.ask_for_patience(needed));
     }
 

@@ -194,7 +194,8 @@ fn one_line(text: &str) -> String {
 
 /// `LISTEN_FDNAMES` is a list between colons.
 fn fd_name(name: &str) -> io::Result<&str> {
-    let fits = (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
+    let fits =
+        (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
     if fits { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, Errno::EINVAL)) }
 }
 
