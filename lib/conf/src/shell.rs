@@ -12,6 +12,7 @@ pub use service::{Patience, Service};
 use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
@@ -28,8 +29,18 @@ const TOP: &[&str] = &[
     "start_timeout_ms",
     "stop_timeout_ms",
 ];
-const SERVICE: &[&str] =
-    &["svc_name", "svc_libs", "config", "loop", "requires", "after", "optional", "start_timeout_ms", "stop_timeout_ms"];
+const SERVICE: &[&str] = &[
+    "svc_name",
+    "svc_libs",
+    "config",
+    "loop",
+    "requires",
+    "after",
+    "optional",
+    "start_timeout_ms",
+    "stop_timeout_ms",
+    "isolate",
+];
 
 /// One shell process: who it is and what it hosts.
 #[derive(Debug)]
@@ -48,6 +59,8 @@ pub struct Shell {
     pub services: Vec<Service>,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
+    /// The whole document again, for a process that is to read the same.
+    pub text: Arc<str>,
 }
 
 impl Shell {
@@ -99,6 +112,7 @@ impl Shell {
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
             warnings: strangers,
+            text: top.to_text().into(),
         })
     }
 
