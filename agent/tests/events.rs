@@ -139,9 +139,11 @@ fn who_is_present_comes_first_and_then_who_comes_and_goes_and_why() {
     subscribe(&mut watcher, DLNA, COMPONENT_OFFLINE);
     watcher.expect_nothing(DLNA);
     subscribe(&mut watcher, DLNA, COMPONENT_ONLINE);
-    let mut present = vec![about(&watcher.get()), about(&watcher.get())];
-    present.sort();
-    assert_eq!(present, [words(COMPONENT_ONLINE, DLNA, "present"), words(COMPONENT_ONLINE, UPNP, "present")]);
+    let present = [about(&watcher.get()), about(&watcher.get())];
+    assert!(present.contains(&words(COMPONENT_ONLINE, DLNA, "present")), "{present:?}");
+    // The agent may just have been about to make its login known when we asked.
+    let there = ["present", "login"].map(|reason| words(COMPONENT_ONLINE, UPNP, reason));
+    assert!(there.iter().any(|there| present.contains(there)), "{present:?}");
     watcher.expect_nothing(DLNA);
 
     let mut guest = agent.member(0x99);
@@ -298,7 +300,9 @@ fn an_operator_sees_what_is_published_and_goes_on_after_an_upgrade() {
     operator.write_all(b"{\"verb\":\"events\"}\n").unwrap();
     let mut lines = BufReader::new(operator).lines().map(|line| msf_conf::tree::parse(&line.unwrap()).unwrap());
     assert_eq!(lines.next().unwrap()["watching"], "*");
-    assert_eq!(lines.next().unwrap()["data"]["reason"], "present");
+    // The agent may just be about to make its login known.
+    let first = lines.next().unwrap();
+    assert!(["present", "login"].map(Into::into).contains(&first["data"]["reason"]), "{first}");
     post(&mut publisher, UPNP, b"a", b"{\"n\":1}");
     agent.upgrade();
     post(&mut publisher, UPNP, b"b", b"text");
