@@ -27,6 +27,8 @@ mod text;
 mod upgrade;
 mod word;
 mod work;
+mod worker;
+mod workers;
 
 use detach::{Caller, Start};
 use host::Ending;
