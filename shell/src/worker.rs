@@ -72,7 +72,12 @@ impl Worker {
 
     /// Whether the agent knows all functions.
     pub fn is_registered(&self) -> bool {
-        self.running.wait_registered(1, Duration::ZERO) == 1
+        self.wait_registered(Duration::ZERO)
+    }
+
+    /// The same, after waiting for it.
+    pub fn wait_registered(&self, patience: Duration) -> bool {
+        self.running.wait_registered(1, patience) == 1
     }
 
     /// Why it is without an agent, if it is.

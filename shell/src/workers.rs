@@ -52,9 +52,15 @@ impl Workers {
         let service = terms.service.clone();
         match Worker::start(terms, &self.routes) {
             Ok(worker) => {
-                if let Some((old, limit)) = self.at_work.insert(service, (worker, limit)) {
+                let old = self.at_work.remove(&service);
+                if let Some((old, limit)) = old {
+                    // Else its functions would be nobody's for a moment.
+                    if old.is_registered() {
+                        worker.wait_registered(OVERLAP);
+                    }
                     old.leave(limit);
                 }
+                self.at_work.insert(service, (worker, limit));
             }
             // Tried again with the next order.
             Err(e) => msf_sys::log!(Level::Error, MODULE, "service {service}: it has no worker: {e}"),
@@ -101,6 +107,9 @@ impl Workers {
         ]))
     }
 }
+
+/// How long the two workers of a service are there together at most.
+const OVERLAP: Duration = Duration::from_secs(2);
 
 impl Keeper {
     /// Sees to it that the functions of every service that is started, and of no other, are offered as the file says.
