@@ -3,7 +3,6 @@ exchanged and agents and shells are killed."""
 
 import http.client
 import json
-import os
 import shutil
 import signal
 import struct
@@ -236,16 +235,20 @@ class Changes(FunctionCase):
         self.ends(child)
 
     def test_an_upgrade_that_brings_a_function_offers_it_and_one_that_takes_it_away_withdraws_it(self):
+        library = self.house.folder / "liba.so"
+        self.functions("a", "STATE", "MORE")
+        library.rename(self.house.folder / "more.so")
         child, config = self.up(self.functions("a", "STATE"))
+        shutil.copy2(library, self.house.folder / "less.so")
         crowd = Crowd(self, b"Count")
         for _ in range(5):
             crowd.more(10)
             self.assertEqual(self.native("More", b"\x80")[0], CANT_DO)
-            self.functions("a", "STATE", "MORE")
+            shutil.copy2(self.house.folder / "more.so", library)
             self.assertIn("with its state", self.ask(config, "reload"))
             wait_for("the new function", lambda: self.native("More", b"\x80")[0] == RESULT)
             crowd.more(10)
-            self.functions("a", "STATE")
+            shutil.copy2(self.house.folder / "less.so", library)
             self.ask(config, "reload")
         answers, others = crowd.ends()
         self.assertEqual(others, [])
