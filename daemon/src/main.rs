@@ -10,6 +10,7 @@ mod run;
 use face::ask;
 use face::control::Control;
 use face::follow;
+use face::history::History;
 use face::request::{Request, Verb};
 use msf_conf::args::{Accepts, Args, Extra};
 use msf_conf::daemon::{Process, Settings};
@@ -78,10 +79,11 @@ fn command() -> Result<(), Failure> {
             if word == "reload" && !args.configs.is_empty() {
                 Settings::read(&config(&args)?)?;
             }
-            if request.verb == Verb::Tail {
-                return tail(&request);
+            match (request.verb, request.since) {
+                (Verb::Tail, _) => tail(&request),
+                (Verb::Events, Some(since)) => history(&request, since),
+                _ => ask::ask(&request, &mut io::stdout()).map_err(unanswered),
             }
-            ask::ask(&request, &mut io::stdout()).map_err(unanswered)
         }
     }
 }
@@ -100,13 +102,25 @@ fn unanswered(error: ask::AskError) -> Failure {
     Failure { code: error.code(), what: error.into() }
 }
 
-/// Files are read here; what the daemon itself keeps, it tells.
-fn tail(request: &Request) -> Result<(), Failure> {
-    let status = Request { json: true, names: request.names.clone(), ..Request::new(Verb::Status) };
+/// The daemon's document, of these or of all.
+fn status(names: &[String]) -> Result<String, Failure> {
+    let status = Request { json: true, names: names.to_vec(), ..Request::new(Verb::Status) };
     let mut answer = Vec::new();
     ask::ask(&status, &mut answer).map_err(unanswered)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// As [`tail`]: what is in files is read here.
+fn history(request: &Request, since: u64) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    let mut history = History::new(&status(&[])?, since, request.json, &mut out);
+    ask::ask(&Request { json: true, ..request.clone() }, &mut history).map_err(unanswered)
+}
+
+/// Files are read here; what the daemon itself keeps, it tells.
+fn tail(request: &Request) -> Result<(), Failure> {
     let name = request.names.first().map_or("", String::as_str);
-    match follow::files_of(&String::from_utf8_lossy(&answer), name).as_slice() {
+    match follow::files_of(&status(&request.names)?, name).as_slice() {
         [] => ask::ask(request, &mut io::stdout()).map_err(unanswered),
         files => {
             let lines = request.lines.unwrap_or(follow::FEW);
@@ -226,6 +240,7 @@ const ACCEPTS: Accepts = Accepts {
         Extra { name: "follow", valued: false },
         Extra { name: "n", valued: true },
         Extra { name: "lines", valued: true },
+        Extra { name: "since", valued: true },
         Extra { name: "no-wait", valued: false },
         Extra { name: "timeout", valued: true },
         Extra { name: "ready", valued: false },
@@ -241,7 +256,7 @@ usage: msf_daemon -c FILE [-d]
        msf_daemon signal NAME... SIGNAL
        msf_daemon wait NAME... [--ready | --down] [--timeout S]
        msf_daemon tail NAME [-n N] [-f]
-       msf_daemon events [-n N] [-f] [--json]
+       msf_daemon events [-n N | --since SEQ] [-f] [--json]
        msf_daemon reload | rotate | shutdown
        msf_daemon -k WORD [-c FILE]
 
@@ -260,6 +275,7 @@ Starts the processes of FILE and keeps them alive.
   wait             until all of them are ready, or down
   tail             the last lines of what a process has written (-n, 10)
   events           what has become of the processes, the last 256
+  --since SEQ      all behind that number, as far back as the files go
   -f, --follow     go on with what comes
   -n N, --lines N  as many of the last ones
   --no-wait        return at once

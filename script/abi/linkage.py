@@ -12,7 +12,7 @@ SYSTEM = re.compile(r"^(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[\w-]*
 FILES = {
     "lib/libmsf.so": ("libmsf.so.1", set(), None),
     "lib/libipc.so": ("libipc.so.1", {"libmsf.so.1"}, "msf_log_write"),
-    "bin/msf_shell": (None, {"libmsf.so.1"}, "msf_svcinst_init"),
+    "bin/msf_shell": (None, {"libmsf.so.1"}, "msf_load_dynamic"),
     "bin/msf_agent": (None, set(), None),
     "bin/msf_daemon": (None, set(), None),
 }

@@ -26,6 +26,8 @@ impl Driver {
     /// becomes a service that is to stop.
     pub(super) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
         let mut before = self.store.read();
+        let seq = before.values().map(|record| record.seq).max();
+        self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
         for (name, birth) in marked {
             before.entry(name).and_modify(|record| record.process = Some(birth));
@@ -143,14 +145,17 @@ impl Driver {
     /// Writes down what is to be known of one service.
     pub(super) fn remember(&mut self, key: Key) {
         let Some(service) = self.roll.get(key) else { return };
-        if self.store.append(&service.record()) {
+        let record = Record { seq: self.audience.chronicle.count(), ..service.record() };
+        if self.store.append(&record) {
             self.remember_all();
         }
     }
 
     fn remember_all(&mut self) {
         // One that is merely listed is not known to be down.
-        self.store.renew(self.roll.iter().filter(|service| service.touched).map(Service::record));
+        let seq = self.audience.chronicle.count();
+        let known = self.roll.iter().filter(|service| service.touched);
+        self.store.renew(known.map(|service| Record { seq, ..service.record() }));
     }
 
     /// Everything is stopped.
@@ -165,6 +170,7 @@ impl Service {
         let (taken, refilling, delays) = self.life.tally.parts();
         let phase = self.life.phase;
         Record {
+            seq: 0,
             name: self.entry.name.clone(),
             phase: phase.word().to_owned(),
             again: matches!(phase, Phase::Stopping(next) if next != Next::Down),

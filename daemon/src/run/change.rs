@@ -4,7 +4,6 @@
 use super::adopt::is_lasting;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
-use crate::face::event::Happening;
 use crate::face::status::span;
 use crate::law::life::{Event, Phase, Reason};
 use msf_core::event::Reactor;
@@ -24,20 +23,6 @@ pub struct Change {
 }
 
 impl Change {
-    /// For others to hear; when, and its number, are for the chronicle to say.
-    fn told(&self, service: &Service) -> Happening {
-        Happening {
-            number: 0,
-            moment: 0,
-            name: service.name().to_owned(),
-            from: self.from.word(),
-            to: self.to.word(),
-            cause: self.cause(service),
-            pid: service.pid(),
-            restarts: service.life.restarts,
-        }
-    }
-
     /// Why, in words.
     pub fn cause(&self, service: &Service) -> String {
         let ended = |end: Option<&(End, Instant)>| end.map_or_else(String::new, |(end, _)| end.to_string());
@@ -75,9 +60,6 @@ impl Driver {
             self.watch_over(reactor, key);
         }
         self.record(key, change);
-        if let Some(happening) = self.roll.get(key).map(|service| change.told(service)) {
-            self.announce(reactor, happening);
-        }
         self.tell_change(reactor, key, change);
         if is_lasting(change.to) {
             self.remember(key);

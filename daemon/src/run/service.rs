@@ -218,6 +218,7 @@ impl Service {
             last,
             output: None,
             error_output: None,
+            crash: None,
         }
     }
 }
