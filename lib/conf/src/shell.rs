@@ -14,6 +14,7 @@ pub use worker::{Params, Worker};
 use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
@@ -42,6 +43,7 @@ const SERVICE: &[&str] = &[
     "start_timeout_ms",
     "stop_timeout_ms",
     "worker",
+    "isolate",
 ];
 
 /// One shell process: who it is and what it hosts.
@@ -61,6 +63,8 @@ pub struct Shell {
     pub services: Vec<Service>,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
+    /// The whole document again, for a process that is to read the same.
+    pub text: Arc<str>,
 }
 
 impl Shell {
@@ -113,6 +117,7 @@ impl Shell {
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
             warnings: strangers,
+            text: top.to_text().into(),
         })
     }
 

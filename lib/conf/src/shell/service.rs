@@ -32,6 +32,8 @@ pub struct Service {
     pub after: Vec<String>,
     /// The shell goes on without it.
     pub optional: bool,
+    /// `isolate`: it runs in a process of its own.
+    pub isolate: bool,
     /// How long its calls may take.
     pub patience: Patience,
     /// `worker`: its functions are offered to the agent.
@@ -77,6 +79,7 @@ impl Service {
             requires: Vec::new(),
             after: Vec::new(),
             optional: false,
+            isolate: false,
             patience: Patience::default(),
             worker: None,
         }
@@ -102,6 +105,7 @@ impl Service {
             requires: names("requires")?.collect(),
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
+            isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
             worker: Worker::of(entry, agent)?,
         })
@@ -127,6 +131,9 @@ impl fmt::Display for Service {
         }
         if self.optional {
             write!(f, ", optional")?;
+        }
+        if self.isolate {
+            write!(f, ", in a process of its own")?;
         }
         match self.patience.start {
             Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,
