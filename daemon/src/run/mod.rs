@@ -18,6 +18,7 @@ pub mod driver;
 mod fit;
 mod hand;
 mod health;
+mod herald;
 mod http;
 pub mod journal;
 mod kin;
