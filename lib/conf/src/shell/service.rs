@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, Worker, text};
+use super::{PATH, Source, Worker, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -38,6 +38,8 @@ pub struct Service {
     pub patience: Patience,
     /// `worker`: its functions are offered to the agent.
     pub worker: Option<Worker>,
+    /// Where it was written, if not in the configuration itself.
+    pub source: Option<Source>,
 }
 
 /// How long a service's calls may take.
@@ -82,6 +84,7 @@ impl Service {
             isolate: false,
             patience: Patience::default(),
             worker: None,
+            source: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl Service {
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
             worker: Worker::of(entry, agent)?,
+            source: None,
         })
     }
 
