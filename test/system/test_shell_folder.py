@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import threading
 import unittest
+from pathlib import Path
 
 from house import HERE, wait_for
 from nmid_peer import CANT_DO, RESULT
@@ -271,6 +273,21 @@ class Folder(FolderCase):
         finally:
             stop.set()
             thread.join()
+        self.ends(child)
+
+    def test_what_happened_while_the_queue_overflowed_is_not_missed(self):
+        child, config = self.watching()
+        child.send_signal(signal.SIGSTOP)
+        most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        for number in range(most // 3 + 100):
+            path = self.dir / f"noise{number % 7}"
+            path.write_text("")
+            path.unlink()
+        self.drop_library("a")
+        self.drop_json("a")
+        child.send_signal(signal.SIGCONT)
+        self.started(config, "a")
+        self.logged("more has happened than could be told")
         self.ends(child)
 
     def test_an_isolated_service_of_the_folder_works_like_any_other(self):
