@@ -10,6 +10,7 @@ mod run;
 use face::ask;
 use face::control::Control;
 use face::follow;
+use face::history::History;
 use face::request::{Request, Verb};
 use msf_conf::args::{Accepts, Args, Extra};
 use msf_conf::daemon::{Process, Settings};
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match command() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(failure) => {
             eprintln!("msf_daemon: {}", failure.what);
             ExitCode::from(failure.code)
@@ -56,32 +57,40 @@ fn wrong<E: Into<Box<dyn Error>>>(error: E) -> Failure {
     Failure { what: error.into(), code: WRONG }
 }
 
-fn command() -> Result<(), Failure> {
+/// What it was told to do; its exit status.
+fn command() -> Result<u8, Failure> {
     let args = Args::parse(env::args_os().skip(1), ACCEPTS).map_err(wrong)?;
     if args.help {
-        return show(HELP);
+        return show(HELP).map(|()| DONE);
     }
     if args.version {
-        return version(&args);
+        return version(&args).map(|()| DONE);
     }
     match args.word.as_deref() {
         None => run(&config(plain(&args)?)?, args.daemon),
-        Some("parse") => parse(&config(plain(&args)?)?),
-        Some("kill") => {
-            plain(&args)?;
+        Some(word) => order(word, &args).map(|()| DONE),
+    }
+}
+
+fn order(word: &str, args: &Args) -> Result<(), Failure> {
+    match word {
+        "parse" => parse(&config(plain(args)?)?),
+        "kill" => {
+            plain(args)?;
             show(&ask::kill_at_once().map_err(unanswered)?)
         }
-        Some(word) => {
-            let request = Request::from_args(&args).map_err(wrong)?;
+        word => {
+            let request = Request::from_args(args).map_err(wrong)?;
             // A reload of a file that cannot be used is refused here already. Nothing else hangs on the file: what runs
             // can be asked and stopped, whatever the file has become.
             if word == "reload" && !args.configs.is_empty() {
-                Settings::read(&config(&args)?)?;
+                Settings::read(&config(args)?)?;
             }
-            if request.verb == Verb::Tail {
-                return tail(&request);
+            match (request.verb, request.since) {
+                (Verb::Tail, _) => tail(&request),
+                (Verb::Events, Some(since)) => history(&request, since),
+                _ => ask::ask(&request, &mut io::stdout()).map_err(unanswered),
             }
-            ask::ask(&request, &mut io::stdout()).map_err(unanswered)
         }
     }
 }
@@ -100,13 +109,25 @@ fn unanswered(error: ask::AskError) -> Failure {
     Failure { code: error.code(), what: error.into() }
 }
 
-/// Files are read here; what the daemon itself keeps, it tells.
-fn tail(request: &Request) -> Result<(), Failure> {
-    let status = Request { json: true, names: request.names.clone(), ..Request::new(Verb::Status) };
+/// The daemon's document, of these or of all.
+fn status(names: &[String]) -> Result<String, Failure> {
+    let status = Request { json: true, names: names.to_vec(), ..Request::new(Verb::Status) };
     let mut answer = Vec::new();
     ask::ask(&status, &mut answer).map_err(unanswered)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// As [`tail`]: what is in files is read here.
+fn history(request: &Request, since: u64) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    let mut history = History::new(&status(&[])?, since, request.json, &mut out);
+    ask::ask(&Request { json: true, ..request.clone() }, &mut history).map_err(unanswered)
+}
+
+/// Files are read here; what the daemon itself keeps, it tells.
+fn tail(request: &Request) -> Result<(), Failure> {
     let name = request.names.first().map_or("", String::as_str);
-    match follow::files_of(&String::from_utf8_lossy(&answer), name).as_slice() {
+    match follow::files_of(&status(&request.names)?, name).as_slice() {
         [] => ask::ask(request, &mut io::stdout()).map_err(unanswered),
         files => {
             let lines = request.lines.unwrap_or(follow::FEW);
@@ -163,9 +184,21 @@ fn parse(file: &Path) -> Result<(), Failure> {
     show(&settings.to_string())
 }
 
-/// Everything that can be refused is tried while there still is a terminal to say so.
-fn run(file: &Path, background: bool) -> Result<(), Failure> {
+/// From the beginning to the end; whoever started us hears of a failure as well.
+fn run(file: &Path, background: bool) -> Result<u8, Failure> {
+    // Before anything is opened, which might get a number that the environment names.
     let starter = Starter::from_environment();
+    let superior = starter.for_later();
+    begin(file, background, starter).inspect_err(|failure| {
+        let source = failure.what.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        let errno = source.unwrap_or(if failure.code == WRONG { libc::EINVAL } else { libc::EIO });
+        // Who does not listen has its exit status.
+        let _ = superior.failed(&failure.what.to_string(), errno);
+    })
+}
+
+/// Everything that can be refused is tried while there still is a terminal to say so.
+fn begin(file: &Path, background: bool, starter: Starter) -> Result<u8, Failure> {
     let settings = Settings::read(file).map_err(wrong)?;
     if let Some(why) = refused(&settings.alarms) {
         return Err(wrong(format!("{}: {why}", file.display())));
@@ -193,7 +226,7 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
     })
 }
 
-fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Result<(), Failure> {
+fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Result<u8, Failure> {
     // Only looks: ps shows the configuration instead of the command line.
     let _ = title(&format!("msf_daemon: {}", setting.config.display()));
     let mut reactor = Reactor::new()?;
@@ -209,7 +242,7 @@ fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Resu
     log!(Level::Info, "DAEMON", "everything is stopped");
     // Before the claim goes: whoever waits for that may clear the place away.
     let _ = msf_core::log::flush();
-    Ok(())
+    Ok(driver.exit_status())
 }
 
 fn folder_of(file: &Path) -> &Path {
@@ -227,6 +260,7 @@ const ACCEPTS: Accepts = Accepts {
         Extra { name: "follow", valued: false },
         Extra { name: "n", valued: true },
         Extra { name: "lines", valued: true },
+        Extra { name: "since", valued: true },
         Extra { name: "no-wait", valued: false },
         Extra { name: "timeout", valued: true },
         Extra { name: "ready", valued: false },
@@ -235,6 +269,7 @@ const ACCEPTS: Accepts = Accepts {
         Extra { name: "drain", valued: false },
     ],
 };
+const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 const HELP: &str = "\
@@ -246,7 +281,7 @@ usage: msf_daemon -c FILE [-d]
        msf_daemon signal NAME... SIGNAL
        msf_daemon wait NAME... [--ready | --down] [--timeout S]
        msf_daemon tail NAME [-n N] [-f]
-       msf_daemon events [-n N] [-f] [--json]
+       msf_daemon events [-n N | --since SEQ] [-f] [--json]
        msf_daemon reload | rotate | shutdown
        msf_daemon -k WORD [-c FILE]
 
@@ -270,6 +305,7 @@ Starts the processes of FILE and keeps them alive.
   wait             until all of them are ready, or down
   tail             the last lines of what a process has written (-n, 10)
   events           what has become of the processes, the last 256
+  --since SEQ      all behind that number, as far back as the files go
   -f, --follow     go on with what comes
   -n N, --lines N  as many of the last ones
   --no-wait        return at once

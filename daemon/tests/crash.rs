@@ -27,6 +27,22 @@ fn an_end_that_nobody_asked_for_leaves_a_report_and_only_the_newest_stay() {
     until("it has failed often", || daemon.place.process("fails")["restarts"].as_i64() > Some(8));
     let all = reports(&daemon.place, "fails");
     assert!(all.len() == 3 && all[2].starts_with("fails ended: exit code 7\n"), "{all:?}");
+    // Of one process the newest is shown.
+    assert!(daemon.place.run(&["stop", "fails"]).status.success());
+    let newest = reports(&daemon.place, "fails").pop().unwrap();
+    let (text, document) = newest.trim_end().rsplit_once('\n').unwrap();
+    let shown = daemon.place.run(&["status", "fails"]).stdout;
+    assert!(String::from_utf8_lossy(&shown).ends_with(&format!(".txt\n{text}\n")));
+    let crash = daemon.place.process("fails").get("crash_report").cloned();
+    assert_eq!(crash, None, "only of those who are named");
+    let shown = daemon.place.run(&["status", "fails", "stays", "--json"]).stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let mut crash = shown["processes"][0]["crash_report"].clone();
+    assert_eq!((&crash["exit_code"], &crash["signal"], &crash["name"]), (&json!(7), &json!(null), &json!("fails")));
+    assert!(crash["max_rss_bytes"].as_u64() > Some(0) && crash["file"].as_str().unwrap().ends_with(".txt"));
+    crash.as_object_mut().unwrap().remove("file");
+    assert_eq!(crash, serde_json::from_str::<serde_json::Value>(document).unwrap());
+    assert_eq!(shown["processes"][1].get("crash_report"), None);
     assert!(all[2].contains("\nmemory: ") && all[2].contains("\nup: "), "{}", all[2]);
     daemon.signal(Signal::SIGTERM);
     daemon.ended();

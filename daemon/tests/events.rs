@@ -44,7 +44,7 @@ fn every_change_is_a_line_and_numbers_go_on_after_the_daemon_was_killed() {
     assert!(death["cause"].as_str().unwrap().starts_with("SIGSEGV"), "{death}");
     assert_eq!((&death["restarts"], &lines[3]["pid"]), (&json!(1), &json!(again)));
     let time = death["time"].as_str().unwrap();
-    assert_eq!((time.len(), &time[10..11], &time[19..20], &time[23..]), (24, "T", ".", "Z"));
+    assert_eq!((time.len(), &time[10..11], &time[19..20], &time[26..]), (27, "T", ".", "Z"));
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
     let seen = events(&daemon.place).len();
@@ -57,6 +57,62 @@ fn every_change_is_a_line_and_numbers_go_on_after_the_daemon_was_killed() {
     until("its end is told", || events(&daemon.place).len() > seen + 1);
     let numbers: Vec<u64> = events(&daemon.place).iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]) && numbers[0] == 1, "{numbers:?}");
+    // What is asked for is the same, with the same numbers.
+    let told = daemon.place.run(&["events", "--json"]).stdout;
+    let file = fs::read(daemon.place.file("log/msf_daemon.events.jsonl")).unwrap();
+    assert!(!told.is_empty() && file.starts_with(&told), "{}", String::from_utf8_lossy(&told));
+}
+
+#[test]
+fn regress_numbers_go_on_when_the_file_was_lost_with_the_daemon() {
+    let place = Place::new();
+    place.configure(json!([sleeper(0, "one")]));
+    let mut daemon = place.start();
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let last = events(&daemon.place).last().unwrap()["seq"].as_u64().unwrap();
+    fs::remove_file(daemon.place.file("log/msf_daemon.events.jsonl")).unwrap();
+    daemon.child = daemon.place.command(common::DAEMON).arg("-c").arg(daemon.place.config()).spawn().unwrap();
+    until("it answers", || daemon.place.run(&["status"]).status.success());
+    assert!(daemon.place.run(&["restart", "one"]).status.success());
+    assert_eq!(events(&daemon.place)[0]["seq"], last + 1);
+}
+
+#[test]
+fn whoever_knows_a_number_is_told_all_that_comes_behind_it() {
+    let place = Place::new();
+    let mut dies = common::shell(0, "dies", "exit 1");
+    dies["restart"] = json!({"immediate": 1000, "refill_ms": 1, "delay_ms": 1, "delay_max_ms": 1});
+    place.configure(json!([dies, sleeper(1, "one")]));
+    let daemon = place.start();
+    let place = &daemon.place;
+    until("the daemon has forgotten the first ones", || events(place).len() > 300);
+    assert!(place.run(&["stop", "dies"]).status.success());
+    let told = |since: &str| -> Vec<u64> {
+        let told = place.run(&["events", "--since", since, "--json"]);
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+        let text = String::from_utf8(told.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect()
+    };
+    let all = told("0");
+    let last = all.len() as u64;
+    assert_eq!(all, (1..=last).collect::<Vec<u64>>());
+    assert_eq!(told("7"), all[7..]);
+    assert_eq!(told(&(last - 2).to_string()), all[all.len() - 2..]);
+    assert!(told(&last.to_string()).is_empty());
+    let people = String::from_utf8(place.run(&["events", "--since", "7"]).stdout).unwrap();
+    assert!(people.lines().next().unwrap().contains(" 8 "), "{people}");
+    // Who follows gets them, too, and what comes.
+    let mut following = place.command(common::DAEMON);
+    following.args(["events", "-f", "--json", "--since", "7"]).stdout(std::process::Stdio::piped());
+    let mut following = following.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(following.stdout.take().unwrap()));
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["seq"].as_u64().unwrap();
+    assert_eq!((8..=last).map(|_| next()).collect::<Vec<u64>>(), all[7..]);
+    assert!(place.run(&["restart", "one"]).status.success());
+    assert_eq!((next(), next()), (last + 1, last + 2));
+    following.kill().unwrap();
+    following.wait().unwrap();
 }
 
 #[test]

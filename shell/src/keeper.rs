@@ -2,10 +2,12 @@
 //! through here, one thing after the other; calls do not (see [`crate::routes`]).
 
 use crate::MODULE;
+use crate::annex::Annex;
 use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
+use crate::workers::Workers;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::Level;
 use msf_sys::roster::Roster;
@@ -33,6 +35,7 @@ pub struct Keeper {
     /// Services that are wanted and are not loaded, and why.
     pub(crate) missing: BTreeMap<String, String>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) workers: Workers,
     /// Generations that were let go.
     pub(crate) unmapped: u64,
     roster: Arc<Mutex<Roster>>,
@@ -50,6 +53,7 @@ impl Keeper {
             generations: Vec::new(),
             graves: Vec::new(),
             missing: BTreeMap::new(),
+            workers: Workers::new(Arc::clone(&routes)),
             routes,
             unmapped: 0,
             roster: Arc::new(Mutex::new(roster)),
@@ -89,6 +93,8 @@ impl Keeper {
     /// handed back.
     pub fn down(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
+        self.workers.withdraw_all();
+        self.annexes().for_each(Annex::hurry);
         for (stage, slot) in [(Stage::Started, Slot::Stop), (Stage::Initialised, Slot::Deinit)] {
             for seat in self.seats().into_iter().rev() {
                 if self.stage(seat) == Some(&stage) {
@@ -100,6 +106,11 @@ impl Keeper {
             generation.abandon(&self.house);
         }
         failures
+    }
+
+    /// The processes of isolated services.
+    pub(crate) fn annexes(&self) -> impl Iterator<Item = &Annex> {
+        self.generations.iter().filter_map(Generation::annex)
     }
 
     /// How many services are started.
@@ -140,6 +151,8 @@ impl Keeper {
             self.requirements((of, at), slot)?;
         }
         if slot == Slot::Stop {
+            // In this order: calls that have come over the agent are still answered.
+            self.workers.withdraw(&name);
             self.routes.close(&name);
         }
         let generation = &mut self.generations[of];
@@ -226,6 +239,10 @@ impl Keeper {
                 self.unmapped += 1;
                 format!("{title} is unmapped")
             }
+            Verdict::Ended(how) => {
+                self.unmapped += 1;
+                format!("{title} {how}")
+            }
             Verdict::Left(grave) => {
                 let told = format!("{title} is left mapped: {}", grave.why.join("; "));
                 self.graves.push(*grave);
@@ -268,7 +285,11 @@ impl Keeper {
                 }
                 Err(why) => return Err(format!("service {}: {why}", service.name)),
             };
-            match libraries.iter_mut().find(|(known, _)| *known == file) {
+            // One that is isolated has a copy and a process for itself.
+            let shares = |(known, with): &&mut (PathBuf, Vec<Service>)| {
+                *known == file && !service.isolate && with.iter().all(|one| !one.isolate)
+            };
+            match libraries.iter_mut().find(shares) {
                 Some((_, services)) => services.push(service.clone()),
                 None => libraries.push((file, vec![service.clone()])),
             }

@@ -1,6 +1,7 @@
 //! The keeper's thread, and the orders it carries out one after the other. What they do is in [`crate::change`] and
 //! [`crate::upgrade`]; what is shown is in [`crate::show`].
 
+use crate::annex::Annex;
 use crate::change::Report;
 use crate::keeper::Keeper;
 use msf_conf::tree::{Map, Value};
@@ -25,6 +26,8 @@ pub enum What {
     Unload(String),
     /// Exchange its library.
     Upgrade(String),
+    /// Have the processes of isolated services open their logs anew.
+    Rotate,
 }
 
 enum Order {
@@ -66,6 +69,7 @@ impl AtWork {
         let hurry = Arc::clone(&keeper.house.hurry);
         thread::spawn("msf_shell:keep", move || {
             let _host = HostThread::this();
+            keeper.offer();
             while let Ok(Order::Do(what, answer)) = take.recv() {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
@@ -92,14 +96,20 @@ impl AtWork {
 
 fn carry_out(keeper: &mut Keeper, what: What) -> Value {
     keeper.revisit();
-    match what {
+    let answer = match what {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
         What::Load(name) => told(keeper.load_service(&name)),
         What::Unload(name) => told(keeper.unload_service(&name)),
         What::Upgrade(name) => told(keeper.upgrade_service(&name)),
-    }
+        What::Rotate => {
+            keeper.annexes().for_each(Annex::rotate);
+            Value::Null
+        }
+    };
+    keeper.offer();
+    answer
 }
 
 fn told(Report { done, failed }: Report) -> Value {

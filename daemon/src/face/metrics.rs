@@ -13,13 +13,13 @@ pub struct Subject<'a> {
     pub status: &'a Status,
     /// What the kernel says of those that run, by pid.
     pub usage: &'a HashMap<i32, Process>,
-    /// How many changes of a state there have been.
-    pub changes: u64,
+    /// The number of the last event.
+    pub events: u64,
 }
 
 /// The page.
 pub fn page(subject: &Subject<'_>) -> String {
-    let Subject { status, usage, changes } = subject;
+    let Subject { status, usage, events } = subject;
     let mut page = Exposition::default();
     let rows = || status.processes.iter();
     let mut family = page.family("msf_process_up", Kind::Gauge, "Whether the process is up: running and ready.");
@@ -47,7 +47,7 @@ pub fn page(subject: &Subject<'_>) -> String {
     running().for_each(|(name, process)| family.sample(&[("name", name)], process.threads));
     page.family("msf_daemon_uptime_seconds", Kind::Gauge, "How long the daemon has been running.")
         .sample(&[], seconds(status.uptime));
-    page.family("msf_daemon_events_total", Kind::Counter, "Changes of a state of any process.").sample(&[], changes);
+    page.family("msf_daemon_events_total", Kind::Counter, "The number of the last event.").sample(&[], events);
     if let Some(own) = i32::try_from(status.pid).ok().and_then(|pid| usage.get(&pid)) {
         page.family("process_resident_memory_bytes", Kind::Gauge, "Memory the daemon has in use.")
             .sample(&[], own.resident);
@@ -87,6 +87,7 @@ mod tests {
             last: None,
             output: None,
             error_output: None,
+            crash: None,
             health: None,
             above: Vec::new(),
         };
@@ -96,10 +97,11 @@ mod tests {
             uptime: Duration::from_secs(7),
             config: String::new(),
             version: String::new(),
+            events: String::new(),
             processes: vec![row("a \"b\\\nc", "up", i32::try_from(pid).ok()), row("down", "waiting", None)],
         };
         let own = msf_core::sysinfo::process::current().unwrap();
-        page(&Subject { status: &status, usage: &HashMap::from([(own.pid, own)]), changes: 9 })
+        page(&Subject { status: &status, usage: &HashMap::from([(own.pid, own)]), events: 9 })
     }
 
     #[test]

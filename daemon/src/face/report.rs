@@ -1,6 +1,7 @@
 //! A crash report: what is known of an end that nobody asked for.
 
-use super::status::span;
+use super::json::{Value, json, parse};
+use super::status::{millis, span};
 use msf_core::process::Usage;
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,6 +17,10 @@ pub struct Report {
     pub pid: i32,
     /// How it ended, in words.
     pub end: String,
+    /// Its exit code, if it had one.
+    pub exit_code: Option<i32>,
+    /// The signal's number, if that was it.
+    pub signal: Option<i32>,
     /// How long it had been up, if it was.
     pub up: Option<Duration>,
     /// How often it had been started again by itself.
@@ -36,8 +41,37 @@ impl Report {
         format!("{}-{}-{}.txt", self.name, compact(&self.time), self.pid)
     }
 
+    /// The whole file: for people, and in its last line for programs.
+    pub fn file(&self) -> String {
+        format!("{}{}\n", self.text(), self.json())
+    }
+
+    /// For programs.
+    fn json(&self) -> Value {
+        json!({
+            "time": self.time,
+            "name": self.name,
+            "pid": self.pid,
+            "reason": self.end,
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "uptime_ms": self.up.map(millis),
+            "restarts": self.restarts,
+            "core": self.core,
+            "user_ms": self.usage.map(|usage| millis(usage.user)),
+            "system_ms": self.usage.map(|usage| millis(usage.system)),
+            "max_rss_bytes": self.usage.map(|usage| usage.max_rss),
+            "minor_faults": self.usage.map(|usage| usage.minor_faults),
+            "major_faults": self.usage.map(|usage| usage.major_faults),
+            "fault_address": self.fault.as_ref().map(|(address, _)| address),
+            "backtrace": self.fault.as_ref().map(|(_, trace)| trace),
+            "output": self.output.as_ref().map(|(file, _)| file),
+            "last_lines": self.output.as_ref().map(|(_, lines)| lines),
+        })
+    }
+
     /// As people read it.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let mut text = format!("{} ended: {}\n", self.name, self.end);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "time: {}\npid: {}\nrestarts before: {}", self.time, self.pid, self.restarts);
@@ -74,6 +108,30 @@ pub fn is_about(file_name: &str, name: &str) -> bool {
     let rest = file_name.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".txt"));
     let parts = rest.and_then(|rest| rest.split_once('-'));
     parts.is_some_and(|(time, pid)| time.len() == COMPACT && time.ends_with('Z') && pid.parse::<i32>().is_ok())
+}
+
+/// A report as it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Where it is.
+    pub path: String,
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub document: Value,
+}
+
+impl Found {
+    /// The contents of a file, which somebody may have written into.
+    pub fn new(path: String, file: &str) -> Found {
+        let (text, last) = match file.trim_end().rsplit_once('\n') {
+            Some((text, last)) if last.starts_with('{') => (text, last),
+            _ => (file.trim_end(), ""),
+        };
+        let mut document = parse(last).filter(Value::is_object).unwrap_or_else(|| json!({}));
+        document["file"] = json!(path);
+        Found { path, text: format!("{text}\n"), document }
+    }
 }
 
 /// Without what does not belong into a file's name.
@@ -120,6 +178,8 @@ mod tests {
             name: "a-b".to_owned(),
             pid: 77,
             end: "SIGSEGV (core dumped)".to_owned(),
+            exit_code: None,
+            signal: Some(11),
             up: Some(Duration::from_millis(1500)),
             restarts: 3,
             fault: Some(("0x8".to_owned(), vec!["/bin/x+0x10".to_owned()])),
@@ -137,6 +197,21 @@ mod tests {
         {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn a_file_holds_it_for_people_and_for_programs() {
+        let found = Found::new("/x".to_owned(), &report().file());
+        assert_eq!(found.text, report().text());
+        let document = &found.document;
+        assert_eq!((&document["signal"], &document["uptime_ms"]), (&json!(11), &json!(1500)));
+        assert_eq!(
+            (&document["backtrace"][0], &document["last_lines"][0]),
+            (&json!("/bin/x+0x10"), &json!("last words"))
+        );
+        assert_eq!((&document["file"], &document["max_rss_bytes"]), (&json!("/x"), &Value::Null));
+        let foreign = Found::new("/x".to_owned(), "whatever");
+        assert_eq!((foreign.text.as_str(), foreign.document), ("whatever\n", json!({"file": "/x"})));
     }
 
     #[test]

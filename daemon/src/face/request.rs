@@ -56,6 +56,8 @@ pub struct Request {
     pub drain: bool,
     /// `lines=N`: how many of the last ones.
     pub lines: Option<usize>,
+    /// `since=N`: what comes behind this one.
+    pub since: Option<u64>,
     /// `timeout=MS`: how long to wait.
     pub timeout: Option<Duration>,
     /// `signal=N`.
@@ -85,6 +87,7 @@ impl Request {
             restart: false,
             drain: false,
             lines: None,
+            since: None,
             timeout: None,
             signal: None,
             names: Vec::new(),
@@ -115,6 +118,7 @@ impl Request {
             match *option {
                 "f" | "follow" => request.take("follow", "")?,
                 "n" | "lines" => request.take("lines", value)?,
+                "since" => request.take("since", value)?,
                 "timeout" => request.take("timeout", &millis(value)?.to_string())?,
                 other => request.take(other, "")?,
             }
@@ -142,6 +146,7 @@ impl Request {
         ];
         let numbers = [
             ("lines", self.lines.map(|lines| lines as u128)),
+            ("since", self.since.map(u128::from)),
             ("timeout", self.timeout.map(|timeout| timeout.as_millis())),
             ("signal", self.signal.and_then(|signal| u128::try_from(signal).ok())),
         ];
@@ -188,6 +193,7 @@ impl Request {
             "restart" => self.restart = true,
             "drain" => self.drain = true,
             "lines" => self.lines = usize::try_from(number(MOST_LINES)?).ok(),
+            "since" => self.since = Some(number(u64::MAX)?),
             "timeout" => self.timeout = Some(Duration::from_millis(number(LONGEST_WAIT)?)),
             "signal" => self.signal = i32::try_from(number(LAST_SIGNAL)?).ok(),
             _ => {}
@@ -202,6 +208,9 @@ impl Request {
             count if count > *most => Err(format!("unexpected argument {:?}", self.names[*most])),
             _ if self.verb == Verb::Signal && self.signal.is_none_or(|number| number < 1) => {
                 Err("signal: which one is missing".to_owned())
+            }
+            _ if self.since.is_some() && self.lines.is_some() => {
+                Err("--since and --lines exclude each other".to_owned())
             }
             _ if self.no_wait && self.timeout.is_some() => Err("who does not wait has no use for a timeout".to_owned()),
             _ => Ok(self),
@@ -243,7 +252,7 @@ const GRAMMAR: &[Grammar] = &[
     Grammar { word: "restart", verb: Verb::Restart, options: &["no-wait", "timeout"], least: 1, most: usize::MAX },
     Grammar { word: "signal", verb: Verb::Signal, options: &["signal"], least: 1, most: usize::MAX },
     Grammar { word: "tail", verb: Verb::Tail, options: &["lines", "follow"], least: 1, most: 1 },
-    Grammar { word: "events", verb: Verb::Events, options: &["json", "lines", "follow"], least: 0, most: 0 },
+    Grammar { word: "events", verb: Verb::Events, options: &["json", "lines", "since", "follow"], least: 0, most: 0 },
     Grammar {
         word: "upgrade",
         verb: Verb::Upgrade,
@@ -280,12 +289,24 @@ mod tests {
                 names: names.clone(),
                 ..Request::new(Verb::Wait)
             },
+            Request { since: Some(u64::MAX), json: true, follow: true, ..Request::new(Verb::Events) },
             Request { follow: true, lines: Some(3), names: vec!["x".to_owned()], ..Request::new(Verb::Tail) },
         ];
         for request in plain.chain(rich) {
             assert_eq!(Request::from_line(&request.line()), Ok(request));
         }
-        for wrong in ["stat", "", "status ", "reload\tone", "stop", "stop json\tone", "tail\ta\tb", "tail lines=x\ta"] {
+        for wrong in [
+            "stat",
+            "",
+            "status ",
+            "reload\tone",
+            "stop",
+            "stop json\tone",
+            "tail\ta\tb",
+            "tail lines=x\ta",
+            "events since=-1",
+            "events since=1 lines=2",
+        ] {
             assert!(Request::from_line(wrong).is_err(), "{wrong}");
         }
         for wrong in ["signal\tone", "signal signal=0\tone", "signal signal=65\tone", "stop no-wait timeout=1\tone"] {

@@ -1,6 +1,7 @@
 //! What `msf_daemon status` shows, for people and for programs.
 
 use super::json::{Value, json};
+use super::report::Found;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct Status {
     pub config: String,
     /// `msf_version` of that file.
     pub version: String,
+    /// The events file.
+    pub events: String,
     /// The processes, in order of starting.
     pub processes: Vec<Row>,
 }
@@ -54,6 +57,8 @@ pub struct Row {
     pub output: Option<String>,
     /// The same of its error.
     pub error_output: Option<String>,
+    /// The newest report about an end of its, if that is asked for.
+    pub crash: Option<Found>,
 }
 
 /// One end of a process.
@@ -78,6 +83,7 @@ impl Status {
             "uptime_ms": millis(self.uptime),
             "config": self.config,
             "msf_version": self.version,
+            "events": self.events,
             "processes": processes,
         });
         format!("{document:#}\n")
@@ -119,13 +125,17 @@ impl Status {
                 let _ = writeln!(text, "what {name} said: {file}");
             }
         }
+        for Found { path, text: report, .. } in self.processes.iter().filter_map(|row| row.crash.as_ref()) {
+            let _ = writeln!(text, "\n{path}");
+            text.push_str(report);
+        }
         text
     }
 }
 
 impl Row {
     fn json(&self) -> Value {
-        json!({
+        let mut row = json!({
             "proc_idx": self.index,
             "name": self.name,
             "state": self.state,
@@ -147,7 +157,11 @@ impl Row {
             })),
             "output": self.output,
             "error_output": self.error_output,
-        })
+        });
+        if let Some(crash) = &self.crash {
+            row["crash_report"] = crash.document.clone();
+        }
+        row
     }
 
     fn cells(&self) -> [String; HEADINGS.len()] {
@@ -168,7 +182,8 @@ impl Row {
     }
 }
 
-fn millis(span: Duration) -> u64 {
+/// For programs.
+pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -208,6 +223,7 @@ mod tests {
             last: None,
             output: Some(format!("/log/{name}.out")),
             error_output: None,
+            crash: None,
         };
         let last = Last { reason: "SIGKILL".to_owned(), code: None, signal: Some(9), ago: Duration::from_secs(61) };
         let up = Row {
@@ -223,6 +239,7 @@ mod tests {
             uptime: Duration::from_secs(90_000),
             config: "/etc/msf/d.json".to_owned(),
             version: "v1".to_owned(),
+            events: "/log/events".to_owned(),
             processes: vec![up, waiting],
         }
     }

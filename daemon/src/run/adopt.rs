@@ -27,6 +27,8 @@ impl Driver {
     /// becomes a service that is to stop.
     pub(super) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
         let mut before = self.store.read();
+        let seq = before.values().map(|record| record.seq).max();
+        self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
         for (name, mark, birth) in marked {
             before.entry(name).and_modify(|record| match &mut record.heir {
@@ -165,7 +167,8 @@ impl Driver {
     }
 
     fn record_of(&self, key: Key, service: &Service) -> Record {
-        Record { left: self.leavers_of(key).filter_map(|(_, birth)| birth).collect(), ..service.record() }
+        let left = self.leavers_of(key).filter_map(|(_, birth)| birth).collect();
+        Record { left, seq: self.audience.chronicle.count(), ..service.record() }
     }
 
     fn remember_all(&mut self) {
@@ -187,6 +190,7 @@ impl Service {
         let (taken, refilling, delays) = self.life.tally.parts();
         let phase = self.life.phase;
         Record {
+            seq: 0,
             name: self.entry.name.clone(),
             phase: phase.word().to_owned(),
             again: matches!(phase, Phase::Stopping(next) if next != Next::Down),

@@ -5,8 +5,9 @@
 
 use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
 use super::service::Service;
+use crate::face::chronicle::Chronicle;
 use crate::face::conversation::{Reply, Then, Verdict};
-use crate::face::event::{Chronicle, Happening};
+use crate::face::event::Happening;
 use crate::law::life::{Phase, Reason};
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
@@ -133,9 +134,8 @@ impl Driver {
         }
     }
 
-    /// Keeps what has happened, and tells those who listen.
-    pub(super) fn announce(&mut self, reactor: &mut Reactor, happening: Happening) {
-        let happening = self.audience.chronicle.add(happening);
+    /// Tells those who listen what has happened.
+    pub(super) fn announce(&mut self, reactor: &mut Reactor, happening: &Happening) {
         let mut lines = [None, None];
         let mut slow = Vec::new();
         for Listener { token, json } in &self.audience.listeners {

@@ -4,7 +4,6 @@
 use super::adopt::is_lasting;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
-use crate::face::event::Happening;
 use crate::face::status::span;
 use crate::law::life::{Event, Phase, Reason};
 use msf_core::event::Reactor;
@@ -24,20 +23,6 @@ pub struct Change {
 }
 
 impl Change {
-    /// For others to hear; when, and its number, are for the chronicle to say.
-    fn told(&self, service: &Service) -> Happening {
-        Happening {
-            number: 0,
-            moment: 0,
-            name: service.name().to_owned(),
-            from: self.from.word(),
-            to: self.to.word(),
-            cause: self.cause(service),
-            pid: service.pid(),
-            restarts: service.life.restarts,
-        }
-    }
-
     /// Why, in words.
     pub fn cause(&self, service: &Service) -> String {
         let ended = |end: Option<&(End, Instant)>| end.map_or_else(String::new, |(end, _)| end.to_string());
@@ -82,14 +67,13 @@ impl Driver {
             self.end_leavers(reactor, Some(key));
         }
         self.record(key, change);
-        self.follow_upgrade(key, change);
-        if let Some(happening) = self.roll.get(key).map(|service| change.told(service)) {
-            self.announce(reactor, happening);
-        }
+        self.follow_upgrade(reactor, key, change);
         self.tell_change(reactor, key, change);
         if is_lasting(change.to) {
             self.remember(key);
         }
+        self.line_is_old(reactor);
+        self.may_be_over(key, change.event, change.to);
         self.tell_others(reactor, key, change);
     }
 

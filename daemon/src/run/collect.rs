@@ -68,7 +68,7 @@ impl Driver {
     fn unwanted(&self, key: Key, end: &End, usage: Option<Usage>, at: Instant) -> Option<Unwanted> {
         let service = self.roll.get(key)?;
         let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
-        let report = Report { usage, end: end.to_string(), ..self.autopsy(service, at) };
+        let report = Report { usage, ..self.autopsy(service, at) }.ended(end);
         Some(Unwanted { report, cored_by: end.cored_by(), program, folder })
     }
 

@@ -7,7 +7,7 @@ use super::collect::Unwanted;
 use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
 use super::kin::Kin;
 use super::service::{End, Running, Service};
-use crate::face::report::{Report, core_file, is_about};
+use crate::face::report::{Found, Report, core_file, is_about};
 use crate::law::life::{Event, Phase};
 use msf_conf::daemon::CrashReports;
 use msf_core::event::Reactor;
@@ -57,7 +57,7 @@ impl Morgue {
         let mut options = File::options();
         let mut file =
             options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        file.write_all(report.text().as_bytes())?;
+        file.write_all(report.file().as_bytes())?;
         self.clear()?;
         Ok(path)
     }
@@ -85,11 +85,11 @@ impl Morgue {
     }
 
     /// The newest report about `name`.
-    #[allow(dead_code, reason = "for a status of one process")]
-    pub fn newest(&self, name: &str) -> Option<String> {
+    pub fn newest(&self, name: &str) -> Option<Found> {
         let entries = fs::read_dir(&self.folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let newest = entries.filter(|file| is_about(file, name)).max()?;
-        fs::read_to_string(self.folder.join(newest)).ok()
+        let newest = self.folder.join(entries.filter(|file| is_about(file, name)).max()?);
+        let file = fs::read(&newest).ok()?;
+        Some(Found::new(newest.display().to_string(), &String::from_utf8_lossy(&file)))
     }
 }
 
@@ -102,6 +102,8 @@ impl Driver {
             name: service.name().to_owned(),
             pid: service.pid().unwrap_or(0),
             end: String::new(),
+            exit_code: None,
+            signal: None,
             up,
             restarts: service.life.restarts,
             fault: None,
@@ -201,7 +203,7 @@ impl Driver {
         {
             *last = End::Exit(*exit);
         }
-        report.end = end.to_string();
+        let report = report.ended(&end);
         self.unwanted_end(Unwanted { report, cored_by: end.cored_by(), program, folder });
         true
     }
@@ -224,6 +226,13 @@ impl Driver {
         for corpse in &self.corpses {
             let _ = corpse.running.child.kill();
         }
+    }
+}
+
+impl Report {
+    /// With its end, which is known by now.
+    pub(super) fn ended(self, end: &End) -> Report {
+        Report { end: end.to_string(), exit_code: end.code(), signal: end.signal(), ..self }
     }
 }
 

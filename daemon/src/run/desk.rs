@@ -91,7 +91,7 @@ impl Driver {
             Verb::Reload => (self.reload(reactor).into(), Then::End),
             Verb::Rotate => (self.rotate().into(), Then::End),
             Verb::Shutdown => {
-                self.shut_down(reactor, "shutdown asked for");
+                self.shut_down("shutdown asked for");
                 (Reply::done(""), Then::Linger)
             }
             Verb::Start | Verb::Stop | Verb::Restart | Verb::Upgrade | Verb::Wait => {
@@ -113,8 +113,8 @@ impl Driver {
     }
 
     fn tell_events(&mut self, reactor: &mut Reactor, token: Token, request: &Request) {
-        let usual = if request.follow { FEW } else { usize::MAX };
-        let last = self.audience.chronicle.last(request.lines.unwrap_or(usual));
+        let usual = if request.follow && request.since.is_none() { FEW } else { usize::MAX };
+        let last = self.audience.chronicle.last(request.since.unwrap_or(0), request.lines.unwrap_or(usual));
         let reply = Reply::done(last.map(|happening| happening.shown(request.json)).collect::<String>());
         if request.follow {
             self.listen_to_events(token, request.json);
@@ -148,6 +148,7 @@ impl Driver {
         }
         if !request.names.is_empty() {
             status.processes.retain(|row| request.names.contains(&row.name));
+            status.processes.iter_mut().for_each(|row| row.crash = self.morgue.newest(&row.name));
         }
         Reply::done(if request.json { status.json() } else { status.table() })
     }
@@ -164,6 +165,7 @@ impl Driver {
             uptime: now.saturating_duration_since(self.since),
             config: self.config.display().to_string(),
             version: self.version.clone(),
+            events: self.journal.path().display().to_string(),
             processes: self.roll.pairs().map(|(key, service)| self.row(key, service, now)).collect(),
         }
     }

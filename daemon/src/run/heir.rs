@@ -10,6 +10,7 @@ use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
 use super::ready::Readying;
 use super::service::{End, Running, Service};
+use crate::face::event::{Happening, Turn, What};
 use crate::face::json::{Value, json};
 use crate::face::status::span;
 use crate::law::life::{Event, Phase};
@@ -286,7 +287,7 @@ impl Driver {
     }
 
     /// A change of the phase may be the beginning or the end of an upgrade.
-    pub(super) fn follow_upgrade(&mut self, key: Key, change: &Change) {
+    pub(super) fn follow_upgrade(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
         let Some(service) = self.roll.get_mut(key) else { return };
         let (name, pid) = (service.name().to_owned(), service.pid());
         let Some(handover) = &service.succession.under_way else { return };
@@ -294,7 +295,8 @@ impl Driver {
         match change.to {
             Phase::Upgrading(_) => {
                 log!(Level::Info, MODULE, "{name}: upgrade begins, pid {before} goes on until its successor is ready");
-                return self.tell_upgrade(&name, "upgrade_begin", before, None, "");
+                let cause = change.cause(service);
+                return self.tell_upgrade(reactor, &name, Turn::Begin, before, pid, &cause);
             }
             // Its successor is there, and not ready yet.
             Phase::Starting => return,
@@ -311,26 +313,28 @@ impl Driver {
                 let took = handover.begun.elapsed();
                 service.succession.outcome = Some(Ok(Upgraded { before, now, took }));
                 log!(Level::Info, MODULE, "{name}: upgraded in {}: pid {now} goes on for pid {before}", span(took));
-                self.tell_upgrade(&name, "upgraded", before, Some(now), "");
+                self.tell_upgrade(reactor, &name, Turn::Done, before, pid, "ready");
             }
             _ => {
                 let goes_on = if matches!(change.to, Phase::Up(_)) { "; the old one goes on" } else { "" };
                 log!(Level::Error, MODULE, "{name}: not upgraded: {cause}{goes_on}");
                 service.succession.outcome = Some(Err(format!("{cause}{goes_on}")));
-                self.tell_upgrade(&name, "upgrade_failed", before, pid, &cause);
+                self.tell_upgrade(reactor, &name, Turn::Failed, before, pid, &cause);
                 answer(handover.asker, &cause);
             }
         }
     }
 
-    fn tell_upgrade(&mut self, name: &str, event: &str, before: i32, pid: Option<i32>, cause: &str) {
-        self.journal.write(&[
-            ("name", json!(name)),
-            ("event", json!(event)),
-            ("before", json!(before)),
-            ("pid", json!(pid)),
-            ("cause", json!(cause)),
-        ]);
+    fn tell_upgrade(
+        &mut self,
+        reactor: &mut Reactor,
+        name: &str,
+        turn: Turn,
+        before: i32,
+        pid: Option<i32>,
+        cause: &str,
+    ) {
+        self.publish(reactor, Happening::new(name, pid, cause, What::Upgrade { turn, before }));
     }
 
     /// Somebody tells where a successor finds him.

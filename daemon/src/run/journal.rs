@@ -4,12 +4,11 @@
 //! whatever becomes of the daemon. A disk that takes nothing stops nobody: what is lost is counted, and told by the next line.
 
 use super::driver::MODULE;
-use crate::face::json::Value;
+use crate::face::chronicle::MOST;
+use crate::face::event::{Happening, older};
 use msf_conf::daemon::Events;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::sys::now_rfc3339;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,8 +24,6 @@ pub struct Journal {
     files: u32,
     file: Option<File>,
     size: u64,
-    /// The number of the next line. It goes on where the last daemon's ended.
-    next: u64,
     /// Lines that could not be written since the last one that could.
     lost: u64,
     /// The last line lacks its end.
@@ -38,7 +35,6 @@ impl Journal {
     pub fn new(events: &Events, conf_folder: &Path, log_folder: &Path) -> Journal {
         let path = events.path.as_ref().map_or_else(|| log_folder.join(FILE), |path| conf_folder.join(path));
         let mut journal = Journal {
-            next: 1 + last_number(&path).or_else(|| last_number(&older(&path, 1))).unwrap_or(0),
             path,
             conf_folder: conf_folder.to_owned(),
             log_folder: log_folder.to_owned(),
@@ -59,23 +55,26 @@ impl Journal {
     /// Another configuration.
     pub fn follow(&mut self, events: &Events) {
         let new = Journal::new(events, &self.conf_folder, &self.log_folder);
-        let next = if new.path == self.path { self.next } else { new.next };
-        *self = Journal { next, lost: self.lost, ..new };
+        *self = Journal { lost: self.lost, ..new };
     }
 
-    /// Writes a line: time, number, and these members.
-    pub fn write(&mut self, members: &[(&str, Value)]) {
-        let mut line = format!("{{\"time\":\"{}\",\"seq\":{}", now_rfc3339(), self.next);
-        if self.lost > 0 {
-            // Writing to a String cannot fail.
-            let _ = write!(line, ",\"lost\":{}", self.lost);
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was written last, oldest first, with the older file's if there is little.
+    pub fn last(&self) -> Vec<Happening> {
+        let mut last = last_of(&self.path);
+        if last.len() < MOST {
+            last.splice(0..0, last_of(&older(&self.path, 1)));
         }
-        for (key, value) in members {
-            let _ = write!(line, ",\"{key}\":{value}");
-        }
-        line.push_str("}\n");
-        self.next += 1;
-        match self.append(&line) {
+        last
+    }
+
+    /// Writes its line.
+    pub fn write(&mut self, happening: &Happening) {
+        match self.append(&happening.json(self.lost)) {
             Ok(()) if self.lost > 0 => {
                 log!(Level::Warn, MODULE, "{}: {} events are lost", self.path.display(), self.lost);
                 self.lost = 0;
@@ -147,31 +146,30 @@ impl Journal {
     }
 }
 
-fn older(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
-/// The number of the last whole line that has one.
-fn last_number(path: &Path) -> Option<u64> {
-    let mut file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    let about = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    file.seek(SeekFrom::Start(about.len().saturating_sub(TAIL))).ok()?;
-    let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail).ok()?;
-    let text = String::from_utf8_lossy(&tail);
-    text.lines().rev().find_map(|line| line.parse::<Value>().ok()?.get("seq")?.as_u64())
+/// The last that a file tells of; none of one that cannot be read.
+fn last_of(path: &Path) -> Vec<Happening> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+        let about = file.metadata()?;
+        let mut tail = Vec::new();
+        if about.is_file() {
+            file.seek(SeekFrom::Start(about.len().saturating_sub(TAIL)))?;
+            file.take(TAIL).read_to_end(&mut tail)?;
+        }
+        Ok(tail)
+    };
+    let tail = read().unwrap_or_default();
+    String::from_utf8_lossy(&tail).lines().filter_map(Happening::read).collect()
 }
 
 const FILE: &str = "msf_daemon.events.jsonl";
-/// More than the longest line.
-const TAIL: u64 = 64 << 10;
+/// Some hundred lines, and more than the longest.
+const TAIL: u64 = 128 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::json::json;
+    use crate::face::json::Value;
 
     struct Folder(PathBuf);
 
@@ -199,13 +197,18 @@ mod tests {
         }
     }
 
+    fn happening(seq: u64) -> Happening {
+        Happening { seq, name: "\"a\"\n".to_owned(), ..Happening::default() }
+    }
+
     #[test]
-    fn numbers_go_on_over_restarts_and_rotations_and_old_files_go() {
+    fn what_was_written_is_found_again_over_restarts_and_rotations_and_old_files_go() {
         let folder = Folder::new("rotates");
-        for _ in 0..10 {
+        for round in 0..10 {
             let mut journal = folder.journal(4096, 3);
-            for _ in 0..30 {
-                journal.write(&[("name", json!("\"a\"\n"))]);
+            assert_eq!(journal.last().last().map_or(0, |last| last.seq), 30 * round);
+            for seq in 1..=30 {
+                journal.write(&happening(30 * round + seq));
             }
         }
         let mut all = folder.lines(&format!("{FILE}.2"));
@@ -216,17 +219,20 @@ mod tests {
         assert!(numbers.len() > 60 && numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 3);
         assert_eq!(all[0]["name"], "\"a\"\n");
+        let last = folder.journal(4096, 3).last();
+        assert_eq!((last.last(), last.len() > 30), (Some(&happening(300)), true));
+        assert!(last.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq));
     }
 
     #[test]
     fn a_line_that_was_cut_short_spoils_no_other() {
         let folder = Folder::new("torn");
-        folder.journal(4096, 1).write(&[]);
+        folder.journal(4096, 1).write(&happening(1));
         let mut file = File::options().append(true).open(folder.0.join(FILE)).unwrap();
         file.write_all(b"{\"seq\":7,\"na").unwrap();
-        folder.journal(4096, 1).write(&[("name", json!("b"))]);
-        let lines = folder.lines(FILE);
-        assert_eq!((lines.len(), &lines[1]["seq"], &lines[1]["name"]), (2, &json!(2), &json!("b")));
+        folder.journal(4096, 1).write(&happening(2));
+        assert_eq!(folder.journal(4096, 1).last(), [happening(1), happening(2)]);
+        assert_eq!(folder.lines(FILE).len(), 2);
     }
 
     #[test]
@@ -234,12 +240,12 @@ mod tests {
         let folder = Folder::new("lost");
         let full = Events { path: Some("/dev/full".to_owned()), ..Events::default() };
         let mut journal = Journal::new(&full, Path::new("/"), &folder.0);
-        journal.write(&[]);
-        journal.write(&[]);
+        journal.write(&happening(1));
+        journal.write(&happening(2));
         assert_eq!(journal.lost, 2);
         journal.path = folder.0.join(FILE);
-        journal.write(&[]);
-        assert_eq!(folder.lines(FILE)[0]["lost"], 2);
+        journal.write(&happening(3));
+        assert_eq!((&folder.lines(FILE)[0]["lost"], &folder.lines(FILE)[0]["seq"]), (&Value::from(2), &Value::from(3)));
         assert_eq!(journal.lost, 0);
     }
 }

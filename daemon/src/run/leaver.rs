@@ -90,7 +90,7 @@ impl Driver {
     }
 
     /// It has had time enough.
-    pub(super) fn hurry(&mut self, reactor: &mut Reactor, pid: i32) {
+    pub(super) fn leaver_is_late(&mut self, reactor: &mut Reactor, pid: i32) {
         let Some(leaver) = self.leavers.iter_mut().find(|leaver| leaver.pid() == pid) else { return };
         let patience = leaver.go_on();
         let timer = self.arm(reactor, patience, Due::Leaver(pid));
@@ -105,7 +105,13 @@ impl Driver {
     pub(super) fn end_leavers(&mut self, reactor: &mut Reactor, key: Option<Key>) {
         let of_it = |leaver: &&Leaver| leaver.stage == Stage::Draining && key.is_none_or(|key| leaver.key == key);
         let pids: Vec<i32> = self.leavers.iter().filter(of_it).map(Leaver::pid).collect();
-        pids.into_iter().for_each(|pid| self.hurry(reactor, pid));
+        pids.into_iter().for_each(|pid| self.leaver_is_late(reactor, pid));
+    }
+
+    /// Nobody is waited for any more.
+    pub(super) fn hurry_leavers(&mut self, reactor: &mut Reactor) {
+        let pids: Vec<i32> = self.leavers.iter().map(Leaver::pid).collect();
+        pids.into_iter().for_each(|pid| self.leaver_is_late(reactor, pid));
     }
 
     /// It may have ended.

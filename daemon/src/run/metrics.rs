@@ -115,8 +115,8 @@ impl Driver {
         let own = i32::try_from(status.pid).ok();
         let pids = status.processes.iter().filter_map(|row| row.pid).chain(own);
         let usage = pids.filter_map(|pid| Some((pid, process::of(pid).ok()?))).collect();
-        let changes = self.audience.chronicle.count();
-        self.show.page = page(&Subject { status: &status, usage: &usage, changes });
+        let events = self.audience.chronicle.count();
+        self.show.page = page(&Subject { status: &status, usage: &usage, events });
         let now = Instant::now();
         self.show.took = now - began;
         self.show.written = Some(now);

@@ -89,6 +89,9 @@ impl Driver {
         if self.unheard {
             self.accept(reactor);
         }
+        if self.stopping {
+            self.end_leavers(reactor, None);
+        }
         // Who is down at once may be whom another one has waited for.
         loop {
             let free: Vec<Key> = self.roll.keys().iter().rev().copied().filter(|key| self.may_stop(*key)).collect();
@@ -99,6 +102,9 @@ impl Driver {
                 // Of a plain file's processes each waits for the next.
                 if self.may_stop(key) {
                     self.feed(reactor, key, Event::WantDown);
+                    if self.hurried {
+                        self.hurry(reactor, key);
+                    }
                 }
             }
         }

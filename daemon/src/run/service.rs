@@ -233,6 +233,7 @@ impl Service {
             last,
             output: None,
             error_output: None,
+            crash: None,
         }
     }
 }

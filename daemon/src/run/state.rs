@@ -35,6 +35,8 @@ pub struct Store {
 /// Everything about one service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
+    /// The number of the last event when it was written.
+    pub seq: u64,
     /// Its name.
     pub name: String,
     /// Its phase, as [`crate::law::life::Phase::word`] has it.
@@ -179,6 +181,7 @@ impl Record {
         let birth = |birth: &Birth| json!([birth.pid, birth.ticks]);
         let heir = |heir: &HeirRecord| json!([heir.process.as_ref().map(birth), heir.mark, heir.pipe, heir.from]);
         json!({
+            "seq": self.seq,
             "name": self.name,
             "phase": self.phase,
             "again": self.again,
@@ -205,6 +208,7 @@ impl Record {
         let (process, heir) = (&document["process"], &document["heir"]);
         let (tally, stop, last) = (&document["tally"], &document["stop"], &document["last"]);
         Some(Record {
+            seq: document["seq"].as_u64().unwrap_or(0),
             name: text(&document["name"])?,
             phase: text(&document["phase"])?,
             again: document["again"].as_bool()?,
@@ -254,6 +258,7 @@ mod tests {
 
     fn record(name: &str, pid: i32) -> Record {
         Record {
+            seq: 40,
             name: name.to_owned(),
             phase: "up".to_owned(),
             by_hand: true,

@@ -1,11 +1,12 @@
-//! What the world is told of a process: events in the events file, alarms to whoever the configuration names.
+//! What the world is told of a process: events to everybody who listens, alarms to whoever the configuration names.
 //!
+//! [`Driver::publish`] is the one way out for events: whoever else is to hear of them is called from there.
 //! [`Driver::alarm`] is the seam for everybody who finds something wrong.
 
 use super::change::Change;
 use super::driver::{Driver, Due, Key};
 use super::service::{End, Service};
-use crate::face::json::{Value, json};
+use crate::face::event::{Happening, What};
 use crate::face::letter::Letter;
 use crate::law::alarm::{Alarm, Kind, Severity, is_ended_by, raised_by};
 use crate::law::life::{Event, Phase};
@@ -16,10 +17,10 @@ impl Driver {
     /// A change of a phase: its line, and the alarms that it raises and ends.
     pub(super) fn tell_change(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
         let Some(service) = self.roll.get(key) else { return };
-        let line = line_of(service, change);
         let cause = change.cause(service);
         let goes_on = service.is_put_down && change.to == Phase::Down;
-        self.journal.write(&line);
+        let happening = happening(service, change, &cause);
+        self.publish(reactor, happening);
         if let Some((kind, severity)) = raised_by(change.from, change.to, change.event) {
             self.alarm(reactor, key, Alarm { kind, severity, text: cause.clone(), recovered: false });
         }
@@ -34,6 +35,13 @@ impl Driver {
         self.watch_calm(reactor, key, change);
     }
 
+    /// Something has happened: it gets its number, is written down, and told to those who listen.
+    pub(super) fn publish(&mut self, reactor: &mut Reactor, happening: Happening) {
+        let happening = self.audience.chronicle.add(happening);
+        self.journal.write(&happening);
+        self.announce(reactor, &happening);
+    }
+
     /// Something is wrong with a service, or is no longer. What is open already is not told again unless it has become
     /// worse, and the end of what is not open is not told at all: raise and end it as often as you look.
     pub(super) fn alarm(&mut self, reactor: &mut Reactor, key: Key, alarm: Alarm) {
@@ -43,15 +51,12 @@ impl Driver {
         let Some(service) = self.roll.get(key) else { return };
         let (name, pid) = (service.name().to_owned(), service.pid());
         let state = if alarm.recovered { "recovered" } else { "raised" };
-        self.journal.write(&[
-            ("name", json!(name)),
-            ("event", json!("alarm")),
-            ("alarm", json!(alarm.kind.word())),
-            ("state", json!(state)),
-            ("severity", json!(alarm.severity.word())),
-            ("pid", json!(pid)),
-            ("cause", json!(alarm.text)),
-        ]);
+        let what = What::Alarm {
+            alarm: alarm.kind.word().to_owned(),
+            state: state.to_owned(),
+            severity: alarm.severity.word().to_owned(),
+        };
+        self.publish(reactor, Happening::new(&name, pid, &alarm.text, what));
         let letter = Letter {
             time: now_rfc3339(),
             host: self.host.clone(),
@@ -67,7 +72,7 @@ impl Driver {
 
     /// It would not end when it was asked to.
     pub(super) fn tell_kill(&mut self, reactor: &mut Reactor, key: Key) {
-        let Some(service) = self.roll.get(key) else { return };
+        let Some(service) = self.roll.get(key).filter(|_| !self.hurried) else { return };
         let text = format!("not ended in {}; killed", crate::face::status::span(service.rules.stop_timeout));
         let alarm = Alarm { kind: Kind::StopTimeout, severity: Severity::Warning, text, recovered: false };
         self.alarm(reactor, key, alarm);
@@ -98,21 +103,18 @@ impl Driver {
     }
 }
 
-fn line_of(service: &Service, change: &Change) -> Vec<(&'static str, Value)> {
+fn happening(service: &Service, change: &Change, cause: &str) -> Happening {
     let ended = match (change.event, &service.last) {
         (Event::Died { .. }, Some((end, _))) => Some(end),
         _ => None,
     };
     let pid = service.pid().or(ended.and(service.last_pid));
-    vec![
-        ("name", json!(service.name())),
-        ("event", json!("state")),
-        ("from", json!(change.from.word())),
-        ("to", json!(change.to.word())),
-        ("pid", json!(pid)),
-        ("cause", json!(change.cause(service))),
-        ("exit_code", json!(ended.and_then(End::code))),
-        ("signal", json!(ended.and_then(End::signal))),
-        ("restarts", json!(service.life.restarts)),
-    ]
+    let what = What::State {
+        from: change.from.word().to_owned(),
+        to: change.to.word().to_owned(),
+        exit_code: ended.and_then(End::code),
+        signal: ended.and_then(End::signal),
+        restarts: service.life.restarts,
+    };
+    Happening::new(service.name(), pid, cause, what)
 }

@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, text};
+use super::{PATH, Worker, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -32,8 +32,12 @@ pub struct Service {
     pub after: Vec<String>,
     /// The shell goes on without it.
     pub optional: bool,
+    /// `isolate`: it runs in a process of its own.
+    pub isolate: bool,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `worker`: its functions are offered to the agent.
+    pub worker: Option<Worker>,
 }
 
 /// How long a service's calls may take.
@@ -75,11 +79,14 @@ impl Service {
             requires: Vec::new(),
             after: Vec::new(),
             optional: false,
+            isolate: false,
             patience: Patience::default(),
+            worker: None,
         }
     }
 
-    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience) -> Result<Service, ConfError> {
+    /// `patience` and `agent` are the file's.
+    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience, agent: &str) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -98,7 +105,9 @@ impl Service {
             requires: names("requires")?.collect(),
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
+            isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
+            worker: Worker::of(entry, agent)?,
         })
     }
 
@@ -123,11 +132,17 @@ impl fmt::Display for Service {
         if self.optional {
             write!(f, ", optional")?;
         }
+        if self.isolate {
+            write!(f, ", in a process of its own")?;
+        }
         match self.patience.start {
             Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if let Some(worker) = &self.worker {
+            write!(f, ", {worker}")?;
+        }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }
