@@ -2,6 +2,7 @@
 
 use super::{PATH, text};
 use crate::ConfError;
+use crate::daemon::Restart;
 use crate::json::Object;
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Service {
     pub isolate: bool,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `restart`: how it comes back when its own process has died.
+    pub restart: Restart,
 }
 
 /// How long a service's calls may take.
@@ -79,6 +82,7 @@ impl Service {
             optional: false,
             isolate: false,
             patience: Patience::default(),
+            restart: Restart::default(),
         }
     }
 
@@ -103,12 +107,22 @@ impl Service {
             optional: entry.boolean("optional")?.unwrap_or(false),
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
+            restart: restart(entry)?,
         })
     }
 
     /// Every service it goes up after.
     pub fn predecessors(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().chain(&self.after).map(String::as_str)
+    }
+}
+
+fn restart(entry: &Object<'_>) -> Result<Restart, ConfError> {
+    match Restart::of_service(entry)? {
+        Some(_) if !entry.boolean("isolate")?.unwrap_or(false) => {
+            Err(entry.error("restart", "only an isolated service has a process that could be started again"))
+        }
+        law => Ok(law.unwrap_or_default()),
     }
 }
 
@@ -135,6 +149,12 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if self.restart != Restart::default() {
+            let Restart { immediate, refill, delay, delay_max, reset, .. } = self.restart;
+            write!(f, ", {immediate} restarts at once and one in {} ms, ", refill.as_millis())?;
+            let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
+            write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
+        }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }
