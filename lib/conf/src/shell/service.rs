@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, text};
+use super::{PATH, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -39,6 +39,8 @@ pub struct Service {
     pub patience: Patience,
     /// `restart`: how it comes back when its own process has died.
     pub restart: Restart,
+    /// `worker`: its functions are offered to the agent.
+    pub worker: Option<Worker>,
 }
 
 /// How long a service's calls may take.
@@ -83,10 +85,12 @@ impl Service {
             isolate: false,
             patience: Patience::default(),
             restart: Restart::default(),
+            worker: None,
         }
     }
 
-    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience) -> Result<Service, ConfError> {
+    /// `patience` and `agent` are the file's.
+    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience, agent: &str) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -108,6 +112,7 @@ impl Service {
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
             restart: restart(entry)?,
+            worker: Worker::of(entry, agent)?,
         })
     }
 
@@ -154,6 +159,9 @@ impl fmt::Display for Service {
             write!(f, ", {immediate} restarts at once and one in {} ms, ", refill.as_millis())?;
             let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
             write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
+        }
+        if let Some(worker) = &self.worker {
+            write!(f, ", {worker}")?;
         }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
