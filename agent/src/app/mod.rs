@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod commands;
 mod errands;
+mod events;
 mod invocation;
 #[cfg(test)]
 mod layout;
@@ -14,12 +15,14 @@ mod operator;
 mod sockets;
 mod successor;
 mod summary;
+mod supervisor;
 mod table;
 mod tap;
 mod threads;
 mod top;
 mod upgrade;
 
+use crate::control::admin::SOCKET;
 use crate::control::thread::End;
 use errands::Program;
 use invocation::Invocation;
@@ -36,6 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use successor::Predecessor;
+use supervisor::Supervisor;
 use threads::Running;
 
 /// What went wrong, in a sentence for a person.
@@ -89,7 +93,12 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     };
     let begun = Begun { configs, settings, starter, invocation };
     let healthy = match invocation::predecessor().map(|place| Predecessor::find(&place)) {
-        Some(Ok(Some(predecessor))) => take_over(begun, predecessor),
+        Some(Ok(Some(predecessor))) => take_over(begun, predecessor).inspect_err(|failure| {
+            // Whoever has started us has nothing else to tell who asked.
+            if let Some(supervisor) = Supervisor::from_environment() {
+                let _ = supervisor.explain(&failure.to_string());
+            }
+        }),
         Some(Err(failure)) => {
             eprintln!("msf_agent: {failure}");
             return ExitCode::FAILURE;
@@ -142,8 +151,12 @@ impl Begun {
         Ok(log)
     }
 
-    /// Says that it serves.
+    /// Says that it serves, and before that where a successor finds it.
     fn tell_starter(&mut self) {
+        let offered = Supervisor::from_environment().map(|supervisor| supervisor.offer(SOCKET));
+        if let Some(Err(error)) = offered {
+            msf_core::log!(Level::Warn, LOG, "the supervisor cannot be told where a successor finds us: {error}");
+        }
         // Whoever is told that it runs may look into the log at once. Where that fails the records come a moment later.
         let _ = log::flush();
         if let Err(error) = self.starter.ready() {
@@ -262,6 +275,7 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
        msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
        msf_agent tap FUNCTION [--count N] [--json]
+       msf_agent events [NAME] [--count N] [--json]
        msf_agent top [--once] [--interval SECONDS] [--json]
   -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
            wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there
@@ -275,6 +289,7 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
   call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
   tap      what is asked of a function and what it answers, as it happens
+  events   what is published (under NAME), as it happens; first which services are there
   top      what they do, every SECONDS (1), until it is interrupted
   --json   answers as JSON, one in a line
   -h, -?   this text

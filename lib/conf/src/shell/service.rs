@@ -1,7 +1,8 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, text};
+use super::{PATH, Worker, text};
 use crate::ConfError;
+use crate::daemon::Restart;
 use crate::json::Object;
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,10 @@ pub struct Service {
     pub isolate: bool,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `restart`: how it comes back when its own process has died.
+    pub restart: Restart,
+    /// `worker`: its functions are offered to the agent.
+    pub worker: Option<Worker>,
 }
 
 /// How long a service's calls may take.
@@ -79,10 +84,13 @@ impl Service {
             optional: false,
             isolate: false,
             patience: Patience::default(),
+            restart: Restart::default(),
+            worker: None,
         }
     }
 
-    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience) -> Result<Service, ConfError> {
+    /// `patience` and `agent` are the file's.
+    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience, agent: &str) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -103,12 +111,23 @@ impl Service {
             optional: entry.boolean("optional")?.unwrap_or(false),
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
+            restart: restart(entry)?,
+            worker: Worker::of(entry, agent)?,
         })
     }
 
     /// Every service it goes up after.
     pub fn predecessors(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().chain(&self.after).map(String::as_str)
+    }
+}
+
+fn restart(entry: &Object<'_>) -> Result<Restart, ConfError> {
+    match Restart::of_service(entry)? {
+        Some(_) if !entry.boolean("isolate")?.unwrap_or(false) => {
+            Err(entry.error("restart", "only an isolated service has a process that could be started again"))
+        }
+        law => Ok(law.unwrap_or_default()),
     }
 }
 
@@ -135,6 +154,15 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if self.restart != Restart::default() {
+            let Restart { immediate, refill, delay, delay_max, reset, .. } = self.restart;
+            write!(f, ", {immediate} restarts at once and one in {} ms, ", refill.as_millis())?;
+            let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
+            write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
+        }
+        if let Some(worker) = &self.worker {
+            write!(f, ", {worker}")?;
+        }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }
