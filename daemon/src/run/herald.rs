@@ -156,7 +156,7 @@ fn publication(happening: &Happening, lost: u64) -> (&'static [u8], String) {
             (true, _, false) => (COMPONENT_OFFLINE, Some(ending(*exit_code, *signal))),
             _ => (COMPONENT_STATE, None),
         },
-        What::Alarm { .. } => (COMPONENT_STATE, None),
+        What::Alarm { .. } | What::Upgrade { .. } => (COMPONENT_STATE, None),
     };
     let line = happening.json(lost);
     let open = line.trim_end().strip_suffix('}').unwrap_or_default();
