@@ -2,6 +2,7 @@
 //! from a seed, time is virtual, and a model beside it says what every caller must be told.
 
 mod cluster;
+mod events;
 mod functions;
 
 use super::dispatch::Dispatch;

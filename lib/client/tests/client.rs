@@ -5,7 +5,7 @@ mod broker;
 
 use broker::Broker;
 use msf_client::{Client, ClientError, Happening, Place};
-use msf_wire::librpc::{Header, errcode, id, opcode};
+use msf_wire::librpc::{Header, cmd, errcode, id, opcode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -218,4 +218,33 @@ fn what_is_longer_than_the_agent_takes_is_refused_here() {
     let broker = Broker::start();
     let outcome = connect(&broker, A).call(id::UPNP, NOT, &vec![0; (1 << 20) + 1], 0, SOON);
     assert!(matches!(outcome, Err(ClientError::TooLong(limit)) if limit == 1 << 20));
+}
+
+#[test]
+fn what_is_subscribed_to_comes_out_as_an_event_and_what_is_published_is_confirmed() {
+    let broker = Broker::start();
+    let (tell, told) = std::sync::mpsc::channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let mut agent = connect(&broker, id::EVENT_SRV);
+    let agent = thread::spawn(move || {
+        let heard = |head: &Header, body: &[u8]| {
+            tell.send((head.cmd, body.to_vec())).unwrap();
+            if body == b"no" { Err(errcode::EXEC_FAIL) } else { Ok(Vec::new()) }
+        };
+        agent.serve(heard, || asked.load(Ordering::Relaxed)).unwrap();
+    });
+    let mut client = connect(&broker, A);
+    client.subscribe(b"a", Duration::from_secs(5)).unwrap();
+    assert_eq!(told.recv().unwrap(), (cmd::SUBSCRIBE, b"a".to_vec()));
+    let refused = client.subscribe(b"no", Duration::from_secs(5)).unwrap_err();
+    assert!(matches!(refused, ClientError::Answered(errcode::EXEC_FAIL)), "{refused}");
+    told.recv().unwrap();
+    client.publish(b"a", b"data", Duration::from_secs(5)).unwrap();
+    assert_eq!(told.recv().unwrap(), (cmd::PUBLISH, b"\x01\0\0\0adata".to_vec()));
+    let head = Header { datalen: 5, ..Header::request(id::EVENT_SRV, A, cmd::EVENT, 0) }.with_origin(2, B);
+    broker.inject(head, b"\x01\0\0\0a");
+    assert_eq!(client.next(Duration::from_secs(5)).unwrap(), Some(Happening::Event(head, b"\x01\0\0\0a".to_vec())));
+    stop.store(true, Ordering::Relaxed);
+    agent.join().unwrap();
 }
