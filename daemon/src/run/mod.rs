@@ -35,6 +35,7 @@ mod reload;
 mod remedy;
 mod roll;
 mod rotation;
+pub mod safe;
 mod service;
 mod signals;
 mod spool;
