@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, Worker, text};
+use super::{PATH, Source, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -41,6 +41,8 @@ pub struct Service {
     pub restart: Restart,
     /// `worker`: its functions are offered to the agent.
     pub worker: Option<Worker>,
+    /// Where it was written, if not in the configuration itself.
+    pub source: Option<Source>,
 }
 
 /// How long a service's calls may take.
@@ -86,6 +88,7 @@ impl Service {
             patience: Patience::default(),
             restart: Restart::default(),
             worker: None,
+            source: None,
         }
     }
 
@@ -113,6 +116,7 @@ impl Service {
             patience: Patience::of(entry, patience)?,
             restart: restart(entry)?,
             worker: Worker::of(entry, agent)?,
+            source: None,
         })
     }
 
