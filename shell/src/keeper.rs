@@ -6,6 +6,7 @@ use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
+use crate::watch::Watch;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::Level;
 use msf_sys::roster::Roster;
@@ -35,6 +36,8 @@ pub struct Keeper {
     pub(crate) routes: Arc<Routes>,
     /// Generations that were let go.
     pub(crate) unmapped: u64,
+    /// What is known of those with limits.
+    pub(crate) watch: Watch,
     roster: Arc<Mutex<Roster>>,
 }
 
@@ -52,6 +55,7 @@ impl Keeper {
             missing: BTreeMap::new(),
             routes,
             unmapped: 0,
+            watch: Watch::default(),
             roster: Arc::new(Mutex::new(roster)),
         }
     }

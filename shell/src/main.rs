@@ -25,6 +25,7 @@ mod staging;
 mod stats;
 mod text;
 mod upgrade;
+mod watch;
 mod word;
 mod work;
 

@@ -1,7 +1,8 @@
 //! What each library and its services use, and how they are.
 //!
-//! Threads are those in whose program counter or on whose stack there is code of the library; one that is on a processor while it is
-//! looked at cannot be told. Events and timers are those of the services' loop, pools those that were made during
+//! Threads are those in whose program counter or on whose stack there is code of the library; of one that is on a processor
+//! while it is looked at that cannot be told, but it is known by its name, which is that of the library's thread until it
+//! gets another. Events and timers are those of the services' loop, pools those that were made during
 //! their calls, descriptors those that appeared during their slots and are still the same.
 
 use crate::keeper::Keeper;
@@ -9,7 +10,7 @@ use crate::runner::Usage;
 use crate::show::object;
 use crate::work::{Outcome, Work, failure};
 use msf_conf::tree::Value;
-use msf_sys::rest::residents;
+use msf_sys::rest::{named_like, residents};
 use msf_sys::service::Answer;
 use msf_sys::usage::thread_time;
 use std::time::Duration;
@@ -23,7 +24,9 @@ impl Keeper {
             for (at, member) in generation.members.iter().enumerate().filter(|(_, member)| member.is_here()) {
                 let name = member.conf.name.as_str();
                 let mut row = vec![("name", name.into()), ("calls", self.routes.calls(name).into())];
-                row.push(("health", self.health((of, at)).into()));
+                // Who does not answer is not asked how it is.
+                let health = usage.as_ref().map_or_else(|e| Some(e.to_string()), |_| self.health((of, at)));
+                row.push(("health", health.into()));
                 match &usage {
                     Ok(usage) => row.extend(used(usage)),
                     Err(silence) => row.push(("busy", silence.to_string().into())),
@@ -43,7 +46,7 @@ impl Keeper {
                 Some(match failure("health", &outcome.answer) {
                     Ok(()) if words.is_empty() => "well".to_owned(),
                     Ok(()) => words,
-                    Err(why) if words.is_empty() => why,
+                    Err(why) if words.is_empty() => format!("ill: {why}"),
                     Err(_) => format!("ill: {words}"),
                 })
             }
@@ -54,8 +57,10 @@ impl Keeper {
 /// Services of one library share what it uses.
 fn used(usage: &Usage) -> Vec<(&'static str, Value)> {
     let mut threads = residents(&usage.code);
-    threads.retain(|tid| *tid != usage.runner);
+    threads.extend(named_like(usage.runner));
     threads.push(usage.runner);
+    threads.sort_unstable();
+    threads.dedup();
     let time: Duration = threads.iter().filter_map(|tid| thread_time(*tid)).sum();
     vec![
         ("threads", threads.len().into()),

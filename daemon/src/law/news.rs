@@ -39,6 +39,8 @@ pub enum News {
     CrashAddress(String),
     /// `MSF_CRASH_TRACE=…`: called from there.
     CrashTrace(String),
+    /// `MSF_TROUBLE=…`: what is wrong inside of it; nothing, if that is empty.
+    Trouble(String),
     /// `BARRIER=1`: close the descriptor that came with it.
     Barrier,
 }
@@ -70,6 +72,7 @@ fn line(line: &str) -> Option<News> {
         ("MSF_CRASH", signal) => News::Crash(signal.parse().ok().filter(|signal| (1..=64).contains(signal))?),
         ("MSF_CRASH_ADDRESS", text) => News::CrashAddress(text.chars().map(visible).take(LONGEST_STATUS).collect()),
         ("MSF_CRASH_TRACE", text) => News::CrashTrace(text.chars().map(visible).collect()),
+        ("MSF_TROUBLE", text) => News::Trouble(text.chars().map(visible).take(LONGEST_TROUBLE).collect()),
         ("BARRIER", "1") => News::Barrier,
         _ => return None,
     })
@@ -86,6 +89,7 @@ fn is_fd_name(name: &str) -> bool {
 }
 
 const LONGEST_STATUS: usize = 256;
+const LONGEST_TROUBLE: usize = 1000;
 const LONGEST_EXTENSION: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]

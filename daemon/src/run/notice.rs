@@ -5,6 +5,8 @@
 
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::ready::Readying;
+use super::remedy::Trouble;
+use crate::law::alarm::Kind;
 use crate::law::life::Phase;
 use crate::law::news::{News, news};
 use msf_core::event::{Interest, Reactor, Token};
@@ -82,6 +84,18 @@ impl Driver {
         of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
     }
 
+    /// What a process says of what it is made of.
+    fn troubled(&mut self, reactor: &mut Reactor, key: Key, text: String) {
+        let kind = Kind::Inside;
+        match text.is_empty() {
+            false => self.warn(reactor, key, &Trouble { kind, text }),
+            true if self.alarms.has(key, kind) => {
+                self.recovered(reactor, key, Trouble { kind, text: "all in it is well again".to_owned() });
+            }
+            true => {}
+        }
+    }
+
     /// What a process tells that counts as dead already.
     fn hear_corpse(&mut self, notice: &Notice) {
         for news in news(&notice.text) {
@@ -105,9 +119,10 @@ impl Driver {
             let phase = service.life.phase;
             match news {
                 News::Ready if matches!(service.readying, Some(Readying::Notice)) => self.is_ready(reactor, key),
-                News::Status(text) => service.says = Some(text),
+                News::Status(text) => service.says = Some(text).filter(|text| !text.is_empty()),
                 News::Alive => self.beaten(key),
                 News::AliveEvery(every) => self.beats_every(reactor, key, every),
+                News::Trouble(text) => self.troubled(reactor, key, text),
                 News::Ill => self.called_in_sick(reactor, key),
                 News::Extend(longer) if matches!(phase, Phase::Starting | Phase::Stopping(_)) => {
                     self.arm_phase(reactor, key, longer);

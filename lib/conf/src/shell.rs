@@ -4,17 +4,21 @@
 //! The five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them;
 //! in a file that says `"version": 1` they are errors.
 
+mod limits;
 mod order;
 mod service;
 
+pub use limits::{Deed, Limits};
 pub use service::{Patience, Service};
 
 use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Bytes of a path, as the system limits it.
 const PATH: usize = 4095;
 
@@ -27,9 +31,20 @@ const TOP: &[&str] = &[
     "version",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "check_ms",
 ];
-const SERVICE: &[&str] =
-    &["svc_name", "svc_libs", "config", "loop", "requires", "after", "optional", "start_timeout_ms", "stop_timeout_ms"];
+const SERVICE: &[&str] = &[
+    "svc_name",
+    "svc_libs",
+    "config",
+    "loop",
+    "requires",
+    "after",
+    "optional",
+    "start_timeout_ms",
+    "stop_timeout_ms",
+    "limits",
+];
 
 /// One shell process: who it is and what it hosts.
 #[derive(Debug)]
@@ -46,6 +61,8 @@ pub struct Shell {
     pub desc: String,
     /// In the order they are loaded, initialised and started: the file's, but none before those it goes up after.
     pub services: Vec<Service>,
+    /// `check_ms`: how often services with limits are looked at.
+    pub check: Duration,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
 }
@@ -79,7 +96,7 @@ impl Shell {
         let mut services = Vec::with_capacity(entries.len());
         let mut names = HashMap::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
-            let service = Service::of(entry, at, patience)?;
+            let service = Service::of(entry, at, patience, &mut strangers)?;
             if let Some(first) = names.insert(service.name.clone(), at) {
                 let what = format!("\"{}\" is proc_svcs[{first}] already", service.name);
                 return Err(entry.error("svc_name", what));
@@ -87,6 +104,7 @@ impl Shell {
             strangers.extend(entry.unknown(SERVICE));
             services.push(service);
         }
+        let check = top.integer("check_ms", 10..=DAY_MS)?.map_or(1000, i64::unsigned_abs);
         let order = order::order(&services, &entries)?;
         if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -98,6 +116,7 @@ impl Shell {
             version: version.to_owned(),
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
+            check: Duration::from_millis(check),
             warnings: strangers,
         })
     }

@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, text};
+use super::{DAY_MS, Limits, PATH, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -11,7 +11,6 @@ const SVC_NAME: usize = 63;
 /// How long a service may take unless somebody says otherwise.
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(10);
-const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// One service and the library it lives in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub struct Service {
     pub optional: bool,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `limits`: how much it may use, if it is looked after.
+    pub limits: Option<Limits>,
 }
 
 /// How long a service's calls may take.
@@ -76,10 +77,16 @@ impl Service {
             after: Vec::new(),
             optional: false,
             patience: Patience::default(),
+            limits: None,
         }
     }
 
-    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience) -> Result<Service, ConfError> {
+    pub(super) fn of(
+        entry: &Object<'_>,
+        at: usize,
+        patience: Patience,
+        strangers: &mut Vec<ConfError>,
+    ) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -99,6 +106,7 @@ impl Service {
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
+            limits: Limits::of(entry, strangers)?,
         })
     }
 
@@ -128,6 +136,9 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if let Some(limits) = &self.limits {
+            write!(f, ", {limits}")?;
+        }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }
