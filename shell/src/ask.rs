@@ -121,6 +121,10 @@ fn list(answer: &Value) -> String {
     let mut notes = String::new();
     for service in each(answer, "services") {
         rows.push(["name", "state", "generation", "version", "calls", "library"].map(|key| shown(service.get(key))));
+        if service.get("isolated").is_some() {
+            let [name, pid, count] = ["name", "pid", "respawns"].map(|key| shown(service.get(key)));
+            notes += &format!("{name}: in process {pid}, replaced {count} times\n");
+        }
         if let Some(why) = service.get("why").and_then(Value::as_str) {
             notes += &format!("{}: {}\n", shown(service.get("name")), printable(why));
         }
@@ -135,8 +139,9 @@ fn list(answer: &Value) -> String {
 }
 
 fn stats(answer: &Value) -> String {
-    let keys = ["name", "threads", "cpu_ms", "events", "timers", "fds", "pool_bytes", "calls", "health"];
-    let titles = ["NAME", "THREADS", "CPU_MS", "EVENTS", "TIMERS", "FDS", "POOL", "CALLS", "HEALTH"];
+    let keys =
+        ["name", "pid", "rss_bytes", "threads", "cpu_ms", "events", "timers", "fds", "pool_bytes", "calls", "health"];
+    let titles = ["NAME", "PID", "RSS", "THREADS", "CPU_MS", "EVENTS", "TIMERS", "FDS", "POOL", "CALLS", "HEALTH"];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(each(answer, "services").iter().map(|service| keys.map(|key| shown(service.get(key)))));
     table(&rows)

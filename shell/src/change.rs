@@ -4,7 +4,7 @@
 //! says in sentences; a failure of one service does not keep the others from what is to be done with them.
 
 use crate::MODULE;
-use crate::generation::Stage;
+use crate::generation::{Generation, Stage};
 use crate::keeper::{Keeper, Seat};
 use crate::libraries;
 use msf_conf::shell::{Service, Shell};
@@ -129,9 +129,16 @@ impl Keeper {
         let generation = &self.generations[of];
         let member = &generation.members[at];
         let moved = file.is_absolute() && generation.file != file;
-        let told = member.conf.config != service.config || member.conf.with_loop != service.with_loop;
+        let told = member.conf.config != service.config
+            || member.conf.with_loop != service.with_loop
+            || member.conf.isolate != service.isolate;
         if matches!(member.stage, Stage::Failed(_)) || generation.stuck().is_some() {
             report.done(format!("reload: service {} is tried again", service.name));
+            self.take_down((of, at), report);
+            self.take_up(service, report);
+        } else if member.conf.isolate != service.isolate && generation.names().len() > 1 {
+            // It leaves those it shared a library with, who keep theirs.
+            report.done(format!("reload: service {} gets a process of its own", service.name));
             self.take_down((of, at), report);
             self.take_up(service, report);
         } else if moved || told || !generation.is_current() {
@@ -173,9 +180,10 @@ impl Keeper {
 
     /// A seat for a service in the library `file`: one more in the copy that is loaded, or the first in a new one.
     fn seat_in(&mut self, file: PathBuf, service: &Service) -> Result<Seat, String> {
-        let loaded =
-            self.generations.iter().position(|one| one.file == file && one.is_current() && one.stuck().is_none());
-        if let Some(of) = loaded {
+        let may_share = |one: &Generation| {
+            one.file == file && one.is_shared() && !service.isolate && one.is_current() && one.stuck().is_none()
+        };
+        if let Some(of) = self.generations.iter().position(may_share) {
             let generation = &mut self.generations[of];
             generation.add(&self.house, service)?;
             return Ok((of, generation.members.len() - 1));

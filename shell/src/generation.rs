@@ -4,23 +4,20 @@
 //! thread has ended and nobody is found in its code; else it becomes a [`Grave`].
 
 use crate::MODULE;
-use crate::elf;
-use crate::grave::{Grave, Verdict};
-use crate::libraries;
-use crate::runner::{Image, Plan, Runner, Traits, Usage};
+use crate::annex::{self, Annex, Inside};
+use crate::footprint::Footprint;
+use crate::grave::Verdict;
+use crate::here::{Here, Loaded};
+use crate::runner::{Traits, Usage};
 use crate::staging::{self, Mark, Print, Staged};
 use crate::work::{self, Limit, Outcome, Place, Silence, Work, failure};
 use msf_conf::shell::{Patience, Service, Shell};
-use msf_sys::Unusable;
 use msf_sys::log::Level;
-use msf_sys::rest::Before;
 use msf_sys::roster::Roster;
-use msf_sys::service::{About, Slot};
-use std::fs::File;
-use std::io;
+use msf_sys::service::Slot;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 /// What every generation needs of the process.
@@ -33,6 +30,8 @@ pub struct House {
     pub hurry: Arc<AtomicBool>,
     /// How many libraries were loaded.
     pub loaded: AtomicU64,
+    /// Nobody sees what processes of this one print.
+    pub quiet: bool,
 }
 
 /// One loaded copy of a library.
@@ -45,11 +44,15 @@ pub struct Generation {
     pub members: Vec<Member>,
     /// Of the original; none of a library of the system's, which is loaded as it is.
     print: Option<(Print, Mark)>,
-    runner: Arc<Runner>,
-    before: Before,
-    held: Option<File>,
-    /// The slot its thread does not come back from.
-    stuck: Option<String>,
+    pub(crate) home: Home,
+}
+
+/// Where a copy is loaded.
+pub(crate) enum Home {
+    /// In this process.
+    Here(Here),
+    /// In a process of its own, for one service.
+    Apart(Annex),
 }
 
 /// A service of a loaded library.
@@ -107,91 +110,115 @@ impl Generation {
         services: &[Service],
         number: u32,
     ) -> Result<Generation, String> {
-        let first = services.first().ok_or("a library without a service")?;
-        let patience = services.iter().map(|service| service.patience).fold(first.patience, longer);
-        // What a library of the system's is, it is before we come; that one is looked into when the loader has found it.
-        let staged = file.is_absolute().then(|| stage(house, file, first, number)).transpose()?;
-        let mut tables = Vec::new();
-        let mut plan = Plan { path: file.into(), mapped_as: file.into(), needs: Vec::new() };
-        if let Some(staged) = &staged {
-            tables = services
-                .iter()
-                .map(|one| libraries::look_into(&staged.path, file, &one.name))
-                .collect::<Result<_, _>>()?;
-            let links = elf::Links::of(&staged.path, file.parent().unwrap_or(Path::new("/")));
-            libraries::no_second_libmsf(&links, file)?;
-            let needs = links.needs.iter().map(|need| (need.clone(), links.find(need))).collect();
-            plan = Plan { path: staged.path.clone(), mapped_as: staged.mapped_as.clone(), needs };
+        match services {
+            [alone] if alone.isolate => Generation::load_apart(house, settings, file, alone, number),
+            [first, ..] => {
+                // What a library of the system's is, it is before we come; that one is looked into when the loader has
+                // found it.
+                let staged = file.is_absolute().then(|| stage(house, file, first, number)).transpose()?;
+                Generation::load_here(house, settings, file, staged, services, number)
+            }
+            [] => Err("a library without a service".to_owned()),
         }
-        let before = Before::now();
-        let failed = |e: io::Error| libraries::refused(settings, first, file, &e);
-        // Nobody is 0, and a number that comes again after four thousand million loads is nobody's any longer.
-        let owner = (house.loaded.fetch_add(1, Ordering::Relaxed) as u32).max(1);
-        let (runner, loaded) = Runner::start(&first.name, plan, owner).map_err(failed)?;
-        let limit = house.limit(patience, true);
-        match work::wait(&loaded, limit) {
-            Ok(loaded) => loaded.map_err(failed)?,
-            Err(silence) => return Err(format!("{}: cannot be loaded: {silence}", file.display())),
-        }
-        let print = staged.as_ref().map(|staged| (staged.print, staged.mark));
-        let held = staged.and_then(Staged::loaded);
-        let found = if print.is_some() { Some(file.into()) } else { libraries::mapped(file) };
-        let file = found.unwrap_or_else(|| file.into());
-        let mut generation = Generation { file, number, members: Vec::new(), print, runner, before, held, stuck: None };
+    }
+
+    /// Loads `staged`, which is `file`, into this process.
+    pub fn load_here(
+        house: &House,
+        settings: &Shell,
+        file: &Path,
+        staged: Option<Staged>,
+        services: &[Service],
+        number: u32,
+    ) -> Result<Generation, String> {
+        let Loaded { here, file, print, tables } = Here::load(house, settings, file, staged, services)?;
+        let mut members = Vec::new();
         for (at, service) in services.iter().enumerate() {
-            if let Err(why) = generation.find(house, service, tables.get(at).copied()) {
-                generation.bury(house);
-                return Err(why);
+            match here.find(house, &file, service, number, tables.get(at).copied()) {
+                Ok(traits) => members.push(Member { conf: service.clone(), traits, stage: Stage::Loaded }),
+                Err(why) => {
+                    here.bury(house, services.iter().map(|one| one.name.clone()).collect(), file, number);
+                    return Err(why);
+                }
             }
         }
-        Ok(generation)
+        Ok(Generation { file, number, members, print, home: Home::Here(here) })
+    }
+
+    /// Loads it into a process of its own.
+    fn load_apart(
+        house: &House,
+        settings: &Shell,
+        file: &Path,
+        service: &Service,
+        number: u32,
+    ) -> Result<Generation, String> {
+        if file.is_absolute() && !file.is_file() {
+            return Err(format!("{} is not a shared library", file.display()));
+        }
+        let mapped_as = house.name_of_copy(service, number);
+        let staged = file.is_absolute().then(|| Staged::for_another(file, &mapped_as)).transpose();
+        let staged = staged.map_err(|e| format!("{}: cannot be copied into memory: {e}", file.display()))?;
+        let print = staged.as_ref().map(|staged| (staged.print, staged.mark));
+        let plan = annex::Plan {
+            service: service.clone(),
+            file: file.into(),
+            number,
+            mapped_as,
+            library: staged.and_then(Staged::loaded),
+            config: settings.file.clone(),
+            text: Arc::clone(&settings.text),
+            quiet: house.quiet,
+        };
+        let annex = Annex::new(plan).map_err(|e| format!("there is no thread for its process: {e}"))?;
+        let opened = annex.open(house.limit(service.patience, true))?;
+        let member = Member { conf: service.clone(), traits: opened.traits, stage: Stage::Loaded };
+        Ok(Generation { file: opened.file, number, members: vec![member], print, home: Home::Apart(annex) })
     }
 
     /// Finds one more service in the library; nothing of it is called.
     pub fn add(&mut self, house: &House, service: &Service) -> Result<(), String> {
-        self.find(house, service, None)
-    }
-
-    /// `table` is what was found out about the service's table before it was loaded.
-    fn find(&mut self, house: &House, service: &Service, table: Option<Option<u64>>) -> Result<(), String> {
-        let table = match table {
-            Some(table) => table,
-            None if self.file.is_absolute() => libraries::look_into(&self.file, &self.file, &service.name)?,
-            None => None,
-        };
-        let about =
-            About { name: service.name.clone(), config: service.config.clone(), generation: self.number, table };
-        let with_loop = service.with_loop;
-        let found = self.on_thread(house, service.patience, move |image| image.add(&about, with_loop));
-        let traits =
-            found.map_err(|silence| silence.to_string())?.map_err(|e| match e == Unusable::NoSymbol.to_string() {
-                true => libraries::no_symbol(&self.file, &service.name),
-                false => format!("{}: \"{}_ops\": {e}", self.file.display(), service.name),
-            })?;
+        let Home::Here(here) = &self.home else { return Err("its library is in a process of its own".to_owned()) };
+        let traits = here.find(house, &self.file, service, self.number, None)?;
         self.members.push(Member { conf: service.clone(), traits, stage: Stage::Loaded });
         Ok(())
     }
 
     /// Enters service number `at` in `g_proc`.
-    pub fn enter(&self, house: &House, at: usize, roster: Arc<std::sync::Mutex<Roster>>) -> Result<(), String> {
+    pub fn enter(&self, house: &House, at: usize, roster: Arc<Mutex<Roster>>) -> Result<(), String> {
         let Some(member) = self.members.get(at) else { return Ok(()) };
         let (name, file) = (member.conf.name.clone(), self.file.clone());
-        let entered = self.on_thread(house, member.conf.patience, move |image| {
-            let Some(service) = image.service(at) else { return Ok(()) };
-            let mut roster = roster.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            roster.enter(&name, &file, image.library(), service)
-        });
-        entered.map_err(|silence| silence.to_string())?.map_err(|e| e.to_string())
+        match &self.home {
+            Home::Here(here) => here.enter(house.limit(member.conf.patience, true), at, name, file, roster),
+            Home::Apart(_) => {
+                let mut roster = roster.lock().unwrap_or_else(PoisonError::into_inner);
+                roster.enter_isolated(&name, &file).map_err(|e| e.to_string())
+            }
+        }
     }
 
     /// Whether every service of it can pass its state on.
     pub fn hands_over(&self) -> bool {
-        self.members.iter().filter(|member| member.stage != Stage::Gone).all(|member| member.traits.hands_over)
+        let able = self.members.iter().filter(|member| member.stage != Stage::Gone).all(|one| one.traits.hands_over);
+        able && self.annex().is_none_or(Annex::is_up)
     }
 
     /// The place calls are given to.
     pub fn place(&self) -> Arc<dyn Place> {
-        Arc::clone(&self.runner) as Arc<dyn Place>
+        match &self.home {
+            Home::Here(here) => here.place(),
+            Home::Apart(annex) => annex.place(),
+        }
+    }
+
+    /// Whether others may be loaded into it.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.home, Home::Here(_))
+    }
+
+    /// Its process, if it has one of its own.
+    pub fn annex(&self) -> Option<&Annex> {
+        if let Home::Apart(annex) = &self.home { Some(annex) } else { None }
     }
 
     /// Whether the file is still what was loaded.
@@ -201,17 +228,24 @@ impl Generation {
     }
 
     /// Asks service number `at`, and waits as long as its patience lasts. A thread that does not come back in time is
-    /// asked nothing any more.
+    /// asked nothing any more, and a process is ended.
     pub fn ask(&mut self, house: &House, at: usize, what: &str, work: Work) -> Result<Outcome, String> {
         let Some(member) = self.members.get(at) else { return Err("no such service".to_owned()) };
-        if let Some(stuck) = &self.stuck {
+        if let Some(stuck) = self.stuck() {
             return Err(format!("{what} was not called: its thread has not come back from {stuck}"));
         }
         let upwards = matches!(work, Work::Run(Slot::Init | Slot::Start) | Work::Import { .. });
         let limit = house.limit(member.conf.patience, upwards);
-        work::ask(&*self.runner, at, work, limit).map_err(|silence| {
-            self.stuck = Some(format!("{what} of {}", self.members[at].conf.name));
-            format!("{what} failed, {silence}")
+        let name = &member.conf.name;
+        work::ask(&*self.place(), at, work, limit).map_err(|silence| match &mut self.home {
+            Home::Here(here) => {
+                here.stuck = Some(format!("{what} of {name}"));
+                format!("{what} failed, {silence}")
+            }
+            Home::Apart(annex) => {
+                annex.kill(format!("{what} has not returned in time"));
+                format!("{what} failed, {silence}; its process was ended")
+            }
         })
     }
 
@@ -229,22 +263,25 @@ impl Generation {
         done
     }
 
-    /// Ends its thread and lets the library go, if nobody is found in it.
+    /// Ends its thread and lets the library go, if nobody is found in it; or ends its process.
     pub fn bury(self, house: &House) -> Verdict {
-        let patience = self.members.first().map_or_else(Patience::default, |member| member.conf.patience);
-        self.runner.leave();
-        let grave = Grave::new(self.names(), self.file, self.number, self.runner, self.before, self.held);
-        grave.close(self.stuck, house.limit(patience, false))
+        let (names, patience) = (self.names(), self.patience());
+        match self.home {
+            Home::Here(here) => here.bury(house, names, self.file, self.number),
+            Home::Apart(annex) => Verdict::Ended(annex.leave(house.limit(patience, false))),
+        }
     }
 
-    /// Ends its thread, and leaves the library: the process ends.
+    /// Ends its thread, and leaves the library: the process ends. One of its own ends first.
     pub fn abandon(&self, house: &House) {
-        self.runner.leave();
-        let patience = self.members.first().map_or_else(Patience::default, |member| member.conf.patience);
-        if self.stuck.is_none() {
-            // Dropped, it stays mapped.
-            let _ = self.runner.left(|left| work::wait(left, house.limit(patience, false)).ok());
+        match &self.home {
+            Home::Here(here) => here.abandon(house),
+            Home::Apart(annex) => drop(annex.leave(house.limit(self.patience(), false))),
         }
+    }
+
+    fn patience(&self) -> Patience {
+        self.members.first().map_or_else(Patience::default, |member| member.conf.patience)
     }
 
     /// The names of its services.
@@ -255,38 +292,40 @@ impl Generation {
 
     /// Whether its thread has not come back from a call.
     pub fn stuck(&self) -> Option<&str> {
-        self.stuck.as_deref()
+        if let Home::Here(here) = &self.home { here.stuck.as_deref() } else { None }
     }
 
-    /// What it uses; an error when its thread has no time to say.
-    pub fn usage(&self) -> Result<Usage, Silence> {
-        let (tell, hear) = mpsc::channel();
-        self.runner.give_job(move |image| drop(tell.send(image.usage())));
-        self.soon(&hear)
+    /// What it uses; an error when it has no time to say.
+    pub fn usage(&self) -> Result<Uses, Silence> {
+        match &self.home {
+            Home::Here(here) => {
+                let (tell, hear) = mpsc::channel();
+                here.give_job(move |image| drop(tell.send(image.usage())));
+                soon(&hear).map(Uses::Here)
+            }
+            Home::Apart(annex) => soon(&annex.usage()).map(|inside| Uses::Apart(inside, annex.footprint())),
+        }
     }
 
     /// Asks service number `at` something that is not worth a long wait.
     pub fn glance(&self, at: usize, work: Work) -> Result<Outcome, Silence> {
         let (tell, hear) = mpsc::channel();
-        self.runner.give(at, work, Box::new(move |outcome| drop(tell.send(outcome))));
-        self.soon(&hear)
+        self.place().give(at, work, Box::new(move |outcome| drop(tell.send(outcome))));
+        soon(&hear)
     }
+}
 
-    fn soon<T>(&self, hear: &mpsc::Receiver<T>) -> Result<T, Silence> {
-        let never = AtomicBool::new(false);
-        work::wait(hear, Limit { time: Some(GLANCE), hurry: &never, rest: GLANCE })
-    }
+/// What a copy uses.
+pub enum Uses {
+    /// In this process.
+    Here(Usage),
+    /// In its own: what that tells of itself, and what the kernel tells of it.
+    Apart(Inside, Option<Footprint>),
+}
 
-    fn on_thread<T: Send + 'static>(
-        &self,
-        house: &House,
-        patience: Patience,
-        job: impl FnOnce(&mut Image) -> T + Send + 'static,
-    ) -> Result<T, Silence> {
-        let (tell, hear) = mpsc::channel();
-        self.runner.give_job(move |image| drop(tell.send(job(image))));
-        work::wait(&hear, house.limit(patience, true))
-    }
+fn soon<T>(hear: &mpsc::Receiver<T>) -> Result<T, Silence> {
+    let never = AtomicBool::new(false);
+    work::wait(hear, Limit { time: Some(GLANCE), hurry: &never, rest: GLANCE })
 }
 
 impl House {
@@ -295,11 +334,16 @@ impl House {
         let time = if upwards { patience.start } else { Some(patience.stop) };
         Limit { time, hurry: &self.hurry, rest: patience.stop }
     }
+
+    /// What the next copy of a service's library is called.
+    fn name_of_copy(&self, service: &Service, number: u32) -> String {
+        let copy = self.loaded.fetch_add(1, Ordering::Relaxed);
+        staging::name(&self.identity, &service.name.replace('/', "_"), number, copy)
+    }
 }
 
 fn stage(house: &House, file: &Path, service: &Service, number: u32) -> Result<Staged, String> {
-    let copy = house.loaded.fetch_add(1, Ordering::Relaxed);
-    let name = staging::name(&house.identity, &service.name.replace('/', "_"), number, copy);
+    let name = house.name_of_copy(service, number);
     // Something that is no file may be without an end.
     if !file.is_file() {
         return Err(format!("{} is not a shared library", file.display()));
@@ -309,11 +353,6 @@ fn stage(house: &House, file: &Path, service: &Service, number: u32) -> Result<S
 
 /// How long a service that may have better to do is waited for.
 const GLANCE: Duration = Duration::from_secs(1);
-
-fn longer(one: Patience, other: Patience) -> Patience {
-    let start: Option<Option<Duration>> = one.start.zip(other.start).map(|(one, other)| Some(one.max(other)));
-    Patience { start: start.flatten(), stop: one.stop.max(other.stop) }
-}
 
 /// Tells of a service, where everybody reads.
 pub fn tell(level: Level, name: &str, what: &str) {

@@ -20,6 +20,8 @@ pub enum Verdict {
     Unmapped,
     /// It is still mapped.
     Left(Box<Grave>),
+    /// It was in a process of its own, which has; in a sentence without its subject.
+    Ended(String),
 }
 
 /// A library nobody wants any more, and what keeps it.

@@ -85,6 +85,7 @@ fn serve(settings: Shell, signals: &Signals, starter: Starter, caller: &mut Call
         run_dir,
         hurry: Arc::default(),
         loaded: std::sync::atomic::AtomicU64::new(0),
+        quiet: caller.waits(),
     };
     let mut keeper = Keeper::new(settings, house, roster, Arc::new(Routes::default()));
     let (outcome, failures) = match up(&mut keeper, signals, caller) {
@@ -181,7 +182,10 @@ fn turn(orders: &Orders, signals: &Signals, base: &Base, ready: impl FnOnce()) -
         while let Some(signal) = signals.next()? {
             match signal {
                 Signal::SIGHUP => orders.give(What::Reload),
-                Signal::SIGUSR1 => rotate(),
+                Signal::SIGUSR1 => {
+                    rotate();
+                    orders.give(What::Rotate);
+                }
                 signal => {
                     msf_sys::log!(Level::Info, MODULE, "{signal}: stopping");
                     // Pending again, so that a service that waits for something can look whether it still should.

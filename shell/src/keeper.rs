@@ -2,6 +2,7 @@
 //! through here, one thing after the other; calls do not (see [`crate::routes`]).
 
 use crate::MODULE;
+use crate::annex::Annex;
 use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
@@ -93,6 +94,7 @@ impl Keeper {
     /// handed back.
     pub fn down(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
+        self.annexes().for_each(Annex::hurry);
         for (stage, slot) in [(Stage::Started, Slot::Stop), (Stage::Initialised, Slot::Deinit)] {
             for seat in self.seats().into_iter().rev() {
                 if self.stage(seat) == Some(&stage) {
@@ -104,6 +106,11 @@ impl Keeper {
             generation.abandon(&self.house);
         }
         failures
+    }
+
+    /// The processes of isolated services.
+    pub(crate) fn annexes(&self) -> impl Iterator<Item = &Annex> {
+        self.generations.iter().filter_map(Generation::annex)
     }
 
     /// How many services are started.
@@ -230,6 +237,10 @@ impl Keeper {
                 self.unmapped += 1;
                 format!("{title} is unmapped")
             }
+            Verdict::Ended(how) => {
+                self.unmapped += 1;
+                format!("{title} {how}")
+            }
             Verdict::Left(grave) => {
                 let told = format!("{title} is left mapped: {}", grave.why.join("; "));
                 self.graves.push(*grave);
@@ -272,7 +283,11 @@ impl Keeper {
                 }
                 Err(why) => return Err(format!("service {}: {why}", service.name)),
             };
-            match libraries.iter_mut().find(|(known, _)| *known == file) {
+            // One that is isolated has a copy and a process for itself.
+            let shares = |(known, with): &&mut (PathBuf, Vec<Service>)| {
+                *known == file && !service.isolate && with.iter().all(|one| !one.isolate)
+            };
+            match libraries.iter_mut().find(shares) {
                 Some((_, services)) => services.push(service.clone()),
                 None => libraries.push((file, vec![service.clone()])),
             }

@@ -5,14 +5,21 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod annex;
 mod ask;
+mod backoff;
 mod change;
+mod child;
 mod detach;
 mod elf;
+mod footprint;
+mod frame;
 mod generation;
 mod grave;
+mod here;
 mod host;
 mod keeper;
+mod letter;
 mod libraries;
 mod orders;
 mod ready;
@@ -23,8 +30,10 @@ mod show;
 mod signals;
 mod staging;
 mod stats;
+mod tenant;
 mod text;
 mod upgrade;
+mod warden;
 mod watch;
 mod word;
 mod work;
@@ -47,6 +56,9 @@ const FAILED: u8 = 1;
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
+    if tenant::is_one() {
+        return ExitCode::from(tenant::run());
+    }
     let options = &[Extra { name: "hex", valued: false }, Extra { name: "timeout", valued: true }];
     let accepts = Accepts { signals: word::ALL, commands: ask::ALL, options };
     let status = match Args::parse(env::args_os().skip(1), accepts) {

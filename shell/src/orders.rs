@@ -1,6 +1,7 @@
 //! The keeper's thread, and the orders it carries out one after the other. What they do is in [`crate::change`] and
 //! [`crate::upgrade`]; what is shown is in [`crate::show`].
 
+use crate::annex::Annex;
 use crate::change::Report;
 use crate::keeper::Keeper;
 use msf_conf::tree::{Map, Value};
@@ -27,6 +28,8 @@ pub enum What {
     Unload(String),
     /// Exchange its library.
     Upgrade(String),
+    /// Have the processes of isolated services open their logs anew.
+    Rotate,
 }
 
 enum Order {
@@ -114,6 +117,10 @@ fn carry_out(keeper: &mut Keeper, what: What) -> Value {
         What::Load(name) => told(keeper.load_service(&name)),
         What::Unload(name) => told(keeper.unload_service(&name)),
         What::Upgrade(name) => told(keeper.upgrade_service(&name)),
+        What::Rotate => {
+            keeper.annexes().for_each(Annex::rotate);
+            Value::Null
+        }
     }
 }
 

@@ -43,8 +43,15 @@ impl Keeper {
             ("calls", self.routes.calls(&member.conf.name).into()),
             ("library", generation.file.display().to_string().into()),
         ];
+        if let Some(annex) = generation.annex() {
+            row.extend([("isolated", true.into()), ("respawns", annex.respawns().into())]);
+            row.push(("pid", annex.pid().into()));
+        }
         let why = match (&member.stage, generation.stuck()) {
             (Stage::Failed(why), _) => Some(why.clone()),
+            (Stage::Started, _) if generation.annex().is_some_and(|annex| !annex.is_up()) => {
+                Some("its process has ended, and the next one is not up yet".to_owned())
+            }
             (_, Some(stuck)) => Some(format!("its thread has not come back from {stuck}")),
             _ => None,
         };

@@ -87,6 +87,20 @@ impl Staged {
         Ok(staged)
     }
 
+    /// A copy of `library` in memory, for another process.
+    pub fn for_another(library: &Path, name: &str) -> io::Result<Staged> {
+        let mut original = File::open(library)?;
+        let mark = Mark::read(&original.metadata()?);
+        Staged::in_memory(&mut original, mark, name)
+    }
+
+    /// Such a copy, in that other process.
+    pub fn of_another(copy: File, name: &str) -> Staged {
+        let (print, mark) = (Print { length: 0, hash: 0 }, Mark { device: 0, inode: 0, length: 0, changed: (0, 0) });
+        let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();
+        Staged { path, mapped_as: format!("/memfd:{name}").into(), print, mark, held: Held::Memory(copy) }
+    }
+
     fn in_memory(original: &mut File, mark: Mark, name: &str) -> io::Result<Staged> {
         let mut copy = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
         let print = poured(original, &mut copy)?;

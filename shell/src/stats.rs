@@ -5,6 +5,9 @@
 //! gets another. Events and timers are those of the services' loop, pools those that were made during
 //! their calls, descriptors those that appeared during their slots and are still the same.
 
+use crate::annex::{Annex, Inside};
+use crate::footprint::Footprint;
+use crate::generation::Uses;
 use crate::keeper::Keeper;
 use crate::runner::Usage;
 use crate::show::object;
@@ -27,8 +30,11 @@ impl Keeper {
                 // Who does not answer is not asked how it is.
                 let health = usage.as_ref().map_or_else(|e| Some(e.to_string()), |_| self.health((of, at)));
                 row.push(("health", health.into()));
+                let pid = generation.annex().and_then(Annex::pid);
+                row.extend(pid.map(|pid| ("pid", pid.into())));
                 match &usage {
-                    Ok(usage) => row.extend(used(usage)),
+                    Ok(Uses::Here(usage)) => row.extend(used(usage)),
+                    Ok(Uses::Apart(inside, footprint)) => row.extend(used_apart(inside, footprint.as_ref())),
                     Err(silence) => row.push(("busy", silence.to_string().into())),
                 }
                 rows.push(object(row));
@@ -52,6 +58,24 @@ impl Keeper {
             }
         }
     }
+}
+
+/// All its process uses is the service's.
+fn used_apart(inside: &Inside, footprint: Option<&Footprint>) -> Vec<(&'static str, Value)> {
+    let mut used = vec![
+        ("events", inside.events.into()),
+        ("timers", inside.timers.into()),
+        ("pool_bytes", inside.pool_bytes.into()),
+    ];
+    if let Some(Footprint { rss_bytes, time, threads, descriptors }) = footprint.copied() {
+        used.extend([
+            ("threads", threads.into()),
+            ("cpu_ms", (time.as_secs_f64() * 1e3).round().into()),
+            ("fds", descriptors.into()),
+            ("rss_bytes", rss_bytes.into()),
+        ]);
+    }
+    used
 }
 
 /// Services of one library share what it uses.

@@ -105,6 +105,9 @@ impl Keeper {
     fn exchange(&mut self, mut old: Generation, mut new: Generation) -> Exchange {
         let (tried, how) = match old.hands_over() && new.hands_over() {
             true => (self.hand_over(&mut old, &mut new), "with its state"),
+            false if old.annex().is_some_and(|annex| !annex.is_up()) => {
+                (self.replace(&mut old, &mut new), "without its state (its process was gone)")
+            }
             false => (self.replace(&mut old, &mut new), "without its state (it has no export_state and import_state)"),
         };
         let Err(mut why) = tried else {

@@ -5,6 +5,7 @@
 
 use msf_sys::service::{Answer, Slot};
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -49,6 +50,11 @@ impl Outcome {
     /// A number and nothing else.
     pub fn bare(answer: Answer) -> Outcome {
         Outcome { answer, bytes: Vec::new(), version: 0 }
+    }
+
+    /// There is no answer, and that is why: a sentence without its subject's name.
+    pub fn lost(kind: io::ErrorKind, why: &str) -> Outcome {
+        Outcome::bare(Answer::Failed(-1, io::Error::new(kind, why)))
     }
 }
 
@@ -133,7 +139,9 @@ pub fn word(slot: Slot) -> &'static str {
 pub fn failure(what: &str, answer: &Answer) -> Result<(), String> {
     let Answer::Failed(code, errno) = answer else { return Ok(()) };
     match errno.raw_os_error() {
-        None | Some(0) => Err(format!("{what} failed, it returned {code}")),
+        // It was not even asked, or could not answer: a sentence of ours.
+        None => Err(format!("{what} failed, {errno}")),
+        Some(0) => Err(format!("{what} failed, it returned {code}")),
         Some(_) => Err(format!("{what} failed, it returned {code} ({errno})")),
     }
 }
@@ -144,7 +152,6 @@ const GLANCE: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     #[test]
     fn a_failure_says_what_the_number_does_not() {
@@ -154,6 +161,8 @@ mod tests {
             "init failed, it returned -3 (No such file or directory (os error 2))"
         );
         assert_eq!(failure("stop", &failed(0)).unwrap_err(), "stop failed, it returned -3");
+        let lost = Outcome::lost(io::ErrorKind::ConnectionReset, "its process was ended by SIGSEGV");
+        assert_eq!(failure("add", &lost.answer).unwrap_err(), "add failed, its process was ended by SIGSEGV");
         assert!(failure("stop", &Answer::Absent).is_ok() && failure("stop", &Answer::Done(7)).is_ok());
     }
 

@@ -156,7 +156,7 @@ class Commands(PluginCase):
         self.assertEqual((rows["a"]["threads"], rows["c"]["threads"], rows["c"]["timers"]), (1, 2, 0))
         self.assertEqual((rows["a"]["calls"], rows["c"]["calls"], rows["c"]["fds"]), (1, 0, 2))
         table = self.ask(config, "stats").splitlines()
-        self.assertEqual(table[0].split(), "NAME THREADS CPU_MS EVENTS TIMERS FDS POOL CALLS HEALTH".split())
+        self.assertEqual(table[0].split(), "NAME PID RSS THREADS CPU_MS EVENTS TIMERS FDS POOL CALLS HEALTH".split())
         (self.house.folder / "go").write_text("")
         self.ends(child)
 

@@ -14,6 +14,7 @@ pub use service::{Patience, Service};
 use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
@@ -43,6 +44,7 @@ const SERVICE: &[&str] = &[
     "optional",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "isolate",
     "limits",
 ];
 
@@ -65,6 +67,8 @@ pub struct Shell {
     pub check: Duration,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
+    /// The whole document again, for a process that is to read the same.
+    pub text: Arc<str>,
 }
 
 impl Shell {
@@ -118,6 +122,7 @@ impl Shell {
             services: order.into_iter().map(|at| services[at].clone()).collect(),
             check: Duration::from_millis(check),
             warnings: strangers,
+            text: top.to_text().into(),
         })
     }
 

@@ -8,10 +8,11 @@ use std::ffi::{CString, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
 use crate::outcome::c_string;
 
@@ -32,6 +33,12 @@ pub fn watch(log: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whoever holds the other end of `socket`, which stays open, is told by a hang-up when this process begins to end: while the kernel
+/// writes a core, nothing else would.
+pub fn hang_up(socket: OwnedFd) {
+    SOCKET.store(socket.into_raw_fd(), Ordering::Release);
 }
 
 /// Says whose code lies where, as long as it is kept.
@@ -150,6 +157,9 @@ extern "C" fn on_end(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
     line.hex(code);
     line.text("\n");
     line.write();
+    // Only the one direction: this process would end when it hears a hang-up itself.
+    // SAFETY: two numbers; where there is no socket, it fails.
+    unsafe { libc::shutdown(SOCKET.load(Ordering::Acquire), libc::SHUT_WR) };
     // SAFETY: the kernel's description of the signal.
     if unsafe { (*info).si_code } <= 0 {
         // Nobody's instruction that would do it again: it was sent.
@@ -254,6 +264,7 @@ const PIECES: usize = 128;
 const HANDLER_STACK: usize = 64 << 10;
 
 static LOG: OnceLock<CString> = OnceLock::new();
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
 static PLACES: [Place; 1024] = [const {
     Place { start: AtomicUsize::new(FREE), end: AtomicUsize::new(0), name: [const { AtomicU8::new(0) }; NAME] }
 }; 1024];

@@ -12,6 +12,7 @@ pub mod library;
 pub mod log;
 pub mod plugin;
 pub mod process;
+pub mod relative;
 pub mod rest;
 pub mod roster;
 pub mod service;

@@ -3,7 +3,7 @@
 //! C code may keep `g_proc->proc_svcs` and read it at any time, so a row never moves while its service is there, and a
 //! table that has become too small is left where it is when a larger one takes its place.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -36,14 +36,23 @@ impl Roster {
     /// Enters a loaded service, or changes its row. A name of more than 63 bytes or a path of more than 4095 is an error
     /// naming it.
     pub fn enter(&mut self, name: &str, file: &Path, library: &Library, service: &Service) -> io::Result<()> {
+        let slots = service.slots().map_or((&raw const NO_SLOTS.0).cast_mut(), |slots| slots.as_ptr().cast());
+        self.put(name, file, library.handle(), slots)
+    }
+
+    /// Enters a service that is in another process: there is no handle of its library, and none of its slots is here.
+    pub fn enter_isolated(&mut self, name: &str, file: &Path) -> io::Result<()> {
+        self.put(name, file, ptr::null_mut(), (&raw const NO_SLOTS.0).cast_mut())
+    }
+
+    fn put(&mut self, name: &str, file: &Path, handle: *mut c_void, slots: *mut c::msf_svc) -> io::Result<()> {
         let at = self.row_of(name).or_else(|| self.row_of("")).unwrap_or_else(|| self.grow());
         // SAFETY: an all-zero `svcinst` is valid: numbers and null pointers.
         let mut row: c::svcinst = unsafe { std::mem::zeroed() };
         fill(&mut row.svc_name, name.as_bytes())?;
         fill(&mut row.svc_lib, file.as_os_str().as_bytes())?;
         row.state = c::SVCINST_LOADED as u32;
-        row.svc_handle = library.handle();
-        row.svc_cb = service.slots().map_or((&raw const NO_SLOTS.0).cast_mut(), |slots| slots.as_ptr().cast());
+        (row.svc_handle, row.svc_cb) = (handle, slots);
         self.write(at, row);
         Ok(())
     }

@@ -107,7 +107,7 @@ fn cache(second: u64, noise: &mut Noise) -> Second {
 
 /// Nothing but noise, with peaks that last for one look only.
 fn noisy(second: u64, noise: &mut Noise) -> Second {
-    let peak = second % 211 == 0;
+    let peak = second.is_multiple_of(211);
     let mib = if peak { 500.0 } else { 100.0 + 80.0 * noise.next() };
     Second {
         mib,

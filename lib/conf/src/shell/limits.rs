@@ -14,6 +14,8 @@ pub struct Limits {
     pub fds: Option<u64>,
     /// `pool_bytes`: of pools of libmsf.
     pub pool_bytes: Option<u64>,
+    /// `rss_bytes`: memory of its process, if it has one of its own.
+    pub rss_bytes: Option<u64>,
     /// `cpu_percent`: of one processor, from one check to the next.
     pub cpu_percent: Option<u64>,
     /// `do`: what is done about it.
@@ -43,15 +45,23 @@ impl Limits {
             }
         };
         let (threads, fds) = (number("threads")?, number("fds")?);
-        Ok(Some(Limits { threads, fds, pool_bytes: number("pool_bytes")?, cpu_percent: number("cpu_percent")?, deed }))
+        let (pool_bytes, cpu_percent, rss_bytes) =
+            (number("pool_bytes")?, number("cpu_percent")?, number("rss_bytes")?);
+        if rss_bytes.is_some() && entry.boolean("isolate")? != Some(true) {
+            return Err(
+                object.error("rss_bytes", "only a service of its own process has a memory of its own (\"isolate\")")
+            );
+        }
+        Ok(Some(Limits { threads, fds, pool_bytes, rss_bytes, cpu_percent, deed }))
     }
 
     /// Each with its key.
-    pub fn each(&self) -> [(&'static str, Option<u64>); 4] {
+    pub fn each(&self) -> [(&'static str, Option<u64>); 5] {
         [
             ("threads", self.threads),
             ("fds", self.fds),
             ("pool_bytes", self.pool_bytes),
+            ("rss_bytes", self.rss_bytes),
             ("cpu_percent", self.cpu_percent),
         ]
     }
@@ -70,4 +80,4 @@ impl fmt::Display for Limits {
     }
 }
 
-const KEYS: &[&str] = &["threads", "fds", "pool_bytes", "cpu_percent", "do"];
+const KEYS: &[&str] = &["threads", "fds", "pool_bytes", "rss_bytes", "cpu_percent", "do"];

@@ -31,6 +31,8 @@ pub struct Service {
     pub after: Vec<String>,
     /// The shell goes on without it.
     pub optional: bool,
+    /// `isolate`: it runs in a process of its own.
+    pub isolate: bool,
     /// How long its calls may take.
     pub patience: Patience,
     /// `limits`: how much it may use, if it is looked after.
@@ -76,6 +78,7 @@ impl Service {
             requires: Vec::new(),
             after: Vec::new(),
             optional: false,
+            isolate: false,
             patience: Patience::default(),
             limits: None,
         }
@@ -105,6 +108,7 @@ impl Service {
             requires: names("requires")?.collect(),
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
+            isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
             limits: Limits::of(entry, strangers)?,
         })
@@ -130,6 +134,9 @@ impl fmt::Display for Service {
         }
         if self.optional {
             write!(f, ", optional")?;
+        }
+        if self.isolate {
+            write!(f, ", in a process of its own")?;
         }
         match self.patience.start {
             Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, ThreadId};
 
 /// How a loop is made.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ struct Inner<H: Handler> {
     /// The one that turns the base; set before anybody else has the loop.
     thread: OnceLock<ThreadId>,
     /// `None` when somebody else turns the base, or has joined it.
-    handle: Mutex<Option<JoinHandle<()>>>,
+    handle: Mutex<Option<starting::Thread>>,
     /// How its dispatch ended.
     ended: Mutex<io::Result<()>>,
     adopted: bool,
@@ -99,8 +99,7 @@ impl<H: Handler> Loop<H> {
             let _ = its.inner.thread.set(thread::current().id());
             processor.map_or(Ok(()), |number| cpus::set_affinity(0, &[number].into_iter().collect()))
         });
-        let builder = thread::Builder::new().name(settings.name);
-        let handle = starting::start(builder, Some(ready), Box::new(move || lives.live()))?;
+        let handle = starting::start(&settings.name, None, Some(ready), Box::new(move || lives.live()))?;
         *new.inner.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         Ok(new)
     }
@@ -252,6 +251,7 @@ impl<H: Handler> Drop for Group<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::prctl;
     use std::sync::mpsc;
 
     fn ask<T: Send + 'static>(of: &Loop, question: impl FnOnce() -> T + Send + 'static) -> T {
@@ -265,7 +265,7 @@ mod tests {
         let last = cpus::affinity(0).unwrap().iter().last().unwrap();
         let settings = Settings { name: "seven".to_owned(), processor: Some(last), ..Settings::default() };
         let worker: Loop = Loop::spawn(settings).unwrap();
-        let name = ask(&worker, || thread::current().name().map(str::to_owned));
+        let name = ask(&worker, || prctl::get_name().unwrap().into_string().ok());
         assert_eq!(name.as_deref(), Some("seven"));
         assert!(ask(&worker, Loop::<TasksOnly>::current).is_some_and(|current| current.same(&worker)));
         assert_eq!(ask(&worker, || cpus::affinity(0).unwrap()), [last].into_iter().collect());
@@ -317,7 +317,7 @@ mod tests {
                 let settings = Settings { name: "g".to_owned(), processor: Some(from), ..Settings::default() };
                 let group = Group::<TasksOnly>::spawn(2, &settings).unwrap();
                 for (number, one) in group.loops().iter().enumerate() {
-                    let name = ask(one, || thread::current().name().map(str::to_owned));
+                    let name = ask(one, || prctl::get_name().unwrap().into_string().ok());
                     assert_eq!(name, Some(format!("g/{number}")));
                     assert_eq!(ask(one, || cpus::affinity(0).unwrap().iter().collect::<Vec<_>>()), [last]);
                 }

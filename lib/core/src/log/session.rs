@@ -5,10 +5,10 @@ use super::entry::{Draft, Entry};
 use super::ring::{Producer, Ring};
 use super::spool::{RINGS, Spool};
 use crate::sys::futex;
+use crate::sys::starting::Thread;
 use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 /// One log's rings and its writer.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Session {
     free: Mutex<Vec<Ring>>,
     /// The ring of the threads for which there is none.
     shared: Mutex<Option<(Ring, Producer)>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Thread>>,
 }
 
 /// A thread's place in a session.
@@ -74,12 +74,12 @@ impl Session {
         self.spool.rings().map(|ring| u64::from(ring.positions().dropped())).sum()
     }
 
-    pub fn hire(&self, writer: JoinHandle<()>) {
+    pub fn hire(&self, writer: Thread) {
         *locked(&self.writer) = Some(writer);
     }
 
     /// The writer, to be waited for without a lock.
-    pub fn dismiss(&self) -> Option<JoinHandle<()>> {
+    pub fn dismiss(&self) -> Option<Thread> {
         locked(&self.writer).take()
     }
 

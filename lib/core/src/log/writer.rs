@@ -9,7 +9,6 @@ use crate::sys::{futex, starting, wall};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Begins to write what is in the session's rings, until its bell is closed. Signals are other threads' business.
@@ -17,8 +16,7 @@ pub(super) fn start(session: &Arc<Session>) -> Result<(), Error> {
     let failed = |source| Error::System { doing: "start the log's writer", source };
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
     let ours = session.clone();
-    let builder = thread::Builder::new().name("msf-log".to_owned()).stack_size(STACK);
-    let started = starting::start(builder, None, Box::new(move || run(&ours)));
+    let started = starting::start("msf-log", Some(STACK), None, Box::new(move || run(&ours)));
     // Restoring a mask that was valid a moment ago cannot fail.
     let _ = before.thread_set_mask();
     let writer = started.map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN))))?;

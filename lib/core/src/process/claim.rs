@@ -141,7 +141,6 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
     let patience = Instant::now() + PATIENCE;
     loop {
         if let Some(lock) = try_lock(&lock_path)? {
-            sweep(folder, name);
             write_start(&lock).map_err(|error| Error::file("write the lock", &lock_path, error))?;
             let pid = write_pid(&pid_path)?;
             return Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() });
@@ -152,18 +151,6 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
             return Err(Held::By { name: name.to_owned(), pid: pid.unwrap_or(0) });
         }
         thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// What holders before us have left that were killed while they wrote their number down. Nobody else writes there: the
-/// lock is ours.
-fn sweep(folder: &Path, name: &str) {
-    let aside = format!("{name}.pid.");
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let left = entry.file_name().to_str().and_then(|file| file.strip_prefix(&aside)?.parse::<u32>().ok());
-        if left.is_some() {
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 
@@ -228,11 +215,13 @@ fn check_name(name: &str) -> Result<(), Error> {
     })
 }
 
-/// The pid file, whole, locked and with its name from the first moment anybody can see it.
+/// The pid file, whole, locked and with its name from the first moment anybody can see it. Until then it has one that
+/// nobody but the lock's holder uses; there may lie what a holder before us has left that was killed meanwhile.
 fn write_pid(path: &Path) -> Result<File, Error> {
-    let aside = path.with_extension(format!("pid.{}", std::process::id()));
+    let aside = path.with_extension("pid.new");
+    let _ = fs::remove_file(&aside);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+    options.write(true).create_new(true).mode(0o644);
     let written = options.open(&aside).and_then(|mut file| {
         file.try_lock()?;
         writeln!(file, "{}", std::process::id())?;
@@ -312,7 +301,7 @@ mod tests {
         let folder = fresh("crash");
         fs::write(folder.join("agent.lock"), "").unwrap();
         fs::write(folder.join("agent.pid"), "999999999\n").unwrap();
-        fs::write(folder.join("agent.pid.999999999"), "").unwrap();
+        fs::write(folder.join("agent.pid.new"), "").unwrap();
         assert_eq!(holder_in(&folder, "agent"), None);
         let claim = claim_in(&folder, "agent").unwrap();
         assert_eq!(fs::read_to_string(folder.join("agent.pid")).unwrap(), format!("{}\n", std::process::id()));

@@ -146,7 +146,6 @@ impl Keeper {
     fn hire(&'static self) -> Result<(), Errno> {
         self.list.first.store(self.list.end(), Ordering::Relaxed);
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let builder = thread::Builder::new().name("msf-shm".to_owned()).stack_size(STACK);
         let ready = Box::new(move || {
             self.list.name()?;
             self.number.store(gettid().as_raw() as u32, Ordering::Relaxed);
@@ -157,7 +156,7 @@ impl Keeper {
                 thread::park();
             }
         });
-        let started = starting::start(builder, Some(ready), main);
+        let started = starting::start("msf-shm", Some(STACK), Some(ready), main);
         // Restoring a mask that was valid a moment ago cannot fail.
         let _ = before.thread_set_mask();
         started.map(drop).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN)))
@@ -243,4 +242,4 @@ const USE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 /// The kernel follows 2048 links at most.
 const MOST: usize = 2000;
 /// It does nothing.
-const STACK: usize = 16 * 1024;
+const STACK: usize = 64 * 1024;

@@ -1,8 +1,15 @@
-//! Starting a thread. One function for all rooms: what std makes of each closure that is spawned weighs 5 KB.
+//! Starting a thread. Straight from the C library: what std brings for its threads (a table of their stacks, hooks, handles to
+//! unpark them) weighs more than all of ours, and what std makes of each closure that is spawned as much again.
 
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::unistd::{SysconfVar, sysconf};
+use std::ffi::{CString, c_void};
 use std::io;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
 
 /// What a thread does to itself before it begins.
 pub(crate) type Ready = Box<dyn FnOnce() -> io::Result<()> + Send>;
@@ -10,21 +17,13 @@ pub(crate) type Ready = Box<dyn FnOnce() -> io::Result<()> + Send>;
 pub(crate) type Main = Box<dyn FnOnce() + Send>;
 
 /// Starts a thread and, where something is to be made ready, waits for that. If it cannot be, `main` is dropped without
-/// having run, the thread has ended, and the reason is returned.
-pub(crate) fn start(builder: Builder, ready: Option<Ready>, main: Main) -> io::Result<JoinHandle<()>> {
+/// having run, the thread has ended, and the reason is returned. The kernel shows the first 15 bytes of the name, without one the starter's;
+/// `stack` is in bytes, [`STACK`] when `None`, and never less than the C library needs.
+pub(crate) fn start(name: &str, stack: Option<usize>, ready: Option<Ready>, main: Main) -> io::Result<Thread> {
     let answer = ready.is_some().then(Answer::new);
-    let teller = answer.clone();
-    let thread = builder.spawn(move || {
-        if let (Some(ready), Some(teller)) = (ready, teller) {
-            let outcome = ready();
-            let refused = outcome.is_err();
-            teller.give(outcome);
-            if refused {
-                return;
-            }
-        }
-        main();
-    })?;
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let begin = Begin { name, ready: ready.zip(answer.clone()), main };
+    let thread = Thread::create(stack.unwrap_or(STACK), Box::new(begin))?;
     match answer.map_or(Ok(()), Answer::wait) {
         Ok(()) => Ok(thread),
         Err(error) => {
@@ -33,6 +32,131 @@ pub(crate) fn start(builder: Builder, ready: Option<Ready>, main: Main) -> io::R
             Err(error)
         }
     }
+}
+
+/// What std gives a thread.
+const STACK: usize = 2 << 20;
+
+/// A thread that was started here. Dropped, it goes on, and nobody can wait for it any more.
+#[derive(Debug)]
+pub(crate) struct Thread(Id);
+
+/// Which thread; as long as it has not been joined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Id(libc::pthread_t);
+
+/// A thread has panicked; the panic hook has told with what.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+impl Thread {
+    fn create(stack: usize, begin: Box<Begin>) -> io::Result<Thread> {
+        let least = sysconf(SysconfVar::PTHREAD_STACK_MIN).ok().flatten().map_or(0, |least| least as usize);
+        let attributes = Attributes::with_stack(stack.max(least))?;
+        let begin = Box::into_raw(begin);
+        let mut thread = MaybeUninit::uninit();
+        // SAFETY: the attributes are initialised, and `run` takes what `begin` points to, once.
+        let status = unsafe { libc::pthread_create(thread.as_mut_ptr(), &raw const attributes.0, run, begin.cast()) };
+        if status != 0 {
+            // SAFETY: there is no thread, so the box is still ours.
+            drop(unsafe { Box::from_raw(begin) });
+            return Err(io::Error::from_raw_os_error(status));
+        }
+        // SAFETY: pthread_create returned 0, so it has written the id.
+        Ok(Thread(Id(unsafe { thread.assume_init() })))
+    }
+
+    pub fn id(&self) -> Id {
+        self.0
+    }
+
+    /// Waits until it has ended.
+    pub fn join(self) -> Result<(), Panicked> {
+        let thread = ManuallyDrop::new(self);
+        let mut end = ptr::null_mut();
+        // SAFETY: the thread is joinable and has not been joined: that takes the handle.
+        let status = unsafe { libc::pthread_join(thread.0.0, &raw mut end) };
+        if status == 0 && end.is_null() { Ok(()) } else { Err(Panicked) }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // SAFETY: the thread has not been joined: that forgets the handle.
+        unsafe { libc::pthread_detach(self.0.0) };
+    }
+}
+
+impl Id {
+    /// Whether it is the calling thread.
+    pub fn is_own(self) -> bool {
+        // SAFETY: it has no precondition.
+        let own = unsafe { libc::pthread_self() };
+        // SAFETY: neither has this.
+        unsafe { libc::pthread_equal(self.0, own) != 0 }
+    }
+}
+
+struct Begin {
+    name: CString,
+    ready: Option<(Ready, Answer)>,
+    main: Main,
+}
+
+impl Begin {
+    fn go(self) {
+        if !self.name.is_empty() {
+            // A name that is too long is cut, and the system says nothing.
+            let _ = prctl::set_name(&self.name);
+        }
+        if let Some((ready, teller)) = self.ready {
+            let outcome = ready();
+            let refused = outcome.is_err();
+            if refused {
+                drop(self.main);
+                return teller.give(outcome);
+            }
+            teller.give(outcome);
+        }
+        (self.main)();
+    }
+}
+
+/// Gives null, or something else when it has panicked.
+extern "C" fn run(begin: *mut c_void) -> *mut c_void {
+    // SAFETY: it came from `Box::into_raw` in `create`, which gave it to us alone.
+    let begin = unsafe { Box::from_raw(begin.cast::<Begin>()) };
+    match catch_unwind(AssertUnwindSafe(|| begin.go())) {
+        Ok(()) => ptr::null_mut(),
+        Err(_) => ptr::dangling_mut(),
+    }
+}
+
+/// The C library's attributes of a new thread.
+pub(crate) struct Attributes(pub libc::pthread_attr_t);
+
+impl Attributes {
+    pub fn with_stack(bytes: usize) -> Result<Attributes, Errno> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: the out-parameter is valid.
+        checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
+        // SAFETY: it was initialised on the line above.
+        let mut attributes = Attributes(unsafe { attributes.assume_init() });
+        // SAFETY: they are initialised.
+        checked(unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, bytes) })?;
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: they are initialised, and nobody uses them afterwards.
+        unsafe { libc::pthread_attr_destroy(&raw mut self.0) };
+    }
+}
+
+fn checked(status: libc::c_int) -> Result<(), Errno> {
+    if status == 0 { Ok(()) } else { Err(Errno::from_raw(status)) }
 }
 
 /// How a new thread tells its starter whether it is as it should be.

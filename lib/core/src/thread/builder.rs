@@ -82,9 +82,10 @@ impl Builder {
     }
 
     /// The same for a thread that has nothing to return.
-    pub(super) fn begin(&self, main: starting::Main) -> io::Result<JoinHandle<()>> {
+    pub(super) fn begin(&self, main: starting::Main) -> io::Result<starting::Thread> {
         let settings = self.settings.clone();
-        starting::start(self.named()?, Some(Box::new(move || settings.apply())), main)
+        let name = self.name.as_deref().unwrap_or_default();
+        starting::start(name, self.stack, Some(Box::new(move || settings.apply())), main)
     }
 
     fn named(&self) -> io::Result<thread::Builder> {

@@ -6,6 +6,7 @@
 use super::{Builder, Pin};
 use crate::sys::cpus;
 use crate::sys::sched::Class;
+use crate::sys::starting::Thread;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use std::cell::Cell;
@@ -14,7 +15,6 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Something to be done once, on another thread. Closures are jobs; so is their box, which lets different ones share a pool.
@@ -48,7 +48,7 @@ impl<F: FnOnce() + Send + 'static> Job for F {
 /// ```
 pub struct Pool<J: Job = Box<dyn FnOnce() + Send>> {
     shared: Arc<Shared<J>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<Thread>>,
 }
 
 /// Why a job was not taken, and the job.

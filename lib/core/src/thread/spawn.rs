@@ -4,7 +4,7 @@ use super::Pin;
 use super::builder::Settings;
 use crate::error::Error;
 use crate::sys::sched::Class;
-use crate::sys::starting::Answer;
+use crate::sys::starting::{Answer, Attributes};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -139,7 +139,7 @@ unsafe extern "C" fn prepared(start: *mut c_void, argument: *mut *mut c_void) ->
 /// # Safety
 /// As for [`spawn`].
 unsafe fn create(main: Main, argument: *mut c_void, stack: Option<usize>) -> Result<libc::pthread_t, Error> {
-    let attributes = stack.map(Attributes::with_stack).transpose()?;
+    let attributes = stack.map(Attributes::with_stack).transpose().map_err(Error::system("set a thread's stack"))?;
     let mut sigpipe = SigSet::empty();
     sigpipe.add(Signal::SIGPIPE);
     // A thread begins with its creator's mask, so the creator wears it for a moment. The C library knows an attribute
@@ -162,36 +162,6 @@ unsafe fn create(main: Main, argument: *mut c_void, stack: Option<usize>) -> Res
     restored.map_err(Error::system("restore the signal mask after starting a thread"))?;
     // SAFETY: pthread_create returned 0, so it has written the id.
     Ok(unsafe { thread.assume_init() })
-}
-
-/// The C library's attributes of a new thread.
-struct Attributes(libc::pthread_attr_t);
-
-impl Attributes {
-    fn with_stack(bytes: usize) -> Result<Attributes, Error> {
-        let mut attributes = MaybeUninit::uninit();
-        // SAFETY: the out-parameter is valid.
-        checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
-        // SAFETY: it was initialised on the line above.
-        let mut attributes = Attributes(unsafe { attributes.assume_init() });
-        // SAFETY: they are initialised.
-        checked(unsafe { libc::pthread_attr_setstacksize(&raw mut attributes.0, bytes) })?;
-        Ok(attributes)
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: they are initialised, and nobody uses them afterwards.
-        unsafe { libc::pthread_attr_destroy(&raw mut self.0) };
-    }
-}
-
-fn checked(status: libc::c_int) -> Result<(), Error> {
-    match status {
-        0 => Ok(()),
-        errno => Err(Error::System { doing: "set a thread's stack", source: Errno::from_raw(errno) }),
-    }
 }
 
 /// What the kernel has room for.

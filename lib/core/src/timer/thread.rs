@@ -8,13 +8,12 @@
 //! - Stopping joins the thread, unless a handler does it: then the thread ends when that handler has returned.
 
 use super::{TimerId, Timers};
-use crate::sys::starting;
+use crate::sys::starting::{self, Id, Thread};
 use slab::Slab;
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 /// What a handler wants of its timer.
@@ -48,8 +47,8 @@ type Handler = Arc<Mutex<dyn FnMut() -> Keep + Send>>;
 #[derive(Debug)]
 pub struct TimerThread {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    id: ThreadId,
+    thread: Mutex<Option<Thread>>,
+    id: Id,
 }
 
 #[derive(Debug)]
@@ -96,9 +95,8 @@ impl TimerThread {
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), news: Condvar::new(), idle: Condvar::new() });
         let its = Arc::clone(&shared);
-        let thread =
-            starting::start(thread::Builder::new().name("msf_timer".into()), None, Box::new(move || its.run()))?;
-        let id = thread.thread().id();
+        let thread = starting::start("msf_timer", None, None, Box::new(move || its.run()))?;
+        let id = thread.id();
         Ok(TimerThread { shared, thread: Mutex::new(Some(thread)), id })
     }
 
@@ -148,7 +146,7 @@ impl TimerThread {
         let mut state = self.shared.lock();
         let places = state.by_number.remove(&number).unwrap_or_default();
         let handlers: Vec<_> = places.iter().filter_map(|&place| state.take_out(place).handler).collect();
-        while state.running == Some(number) && thread::current().id() != self.id {
+        while state.running == Some(number) && !self.id.is_own() {
             state = self.shared.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
@@ -169,7 +167,7 @@ impl TimerThread {
         drop(entries);
         self.shared.news.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        if let Some(thread) = thread.filter(|thread| !thread.id().is_own()) {
             // It has caught what its handlers threw.
             let _ = thread.join();
         }
@@ -284,6 +282,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
+    use std::thread;
 
     const MOMENT: Duration = Duration::from_millis(2);
     const PATIENCE: Duration = Duration::from_secs(20);

@@ -122,7 +122,7 @@ fn threads_have_their_names_and_processors() {
     let pool = Pool::builder().threads(1).name("stokers").pin_each().class(Class::Batch(15)).start().unwrap();
     let (tell, told) = mpsc::channel();
     pool.run(move || {
-        let name = std::thread::current().name().map(str::to_owned);
+        let name = nix::sys::prctl::get_name().unwrap().into_string().ok();
         tell.send((name, cpus::affinity(0).unwrap())).unwrap();
     })
     .unwrap();

@@ -1,0 +1,225 @@
+//! This program as the process of one isolated service: it loads the service as any shell does, does what the shell that
+//! has started it asks through its standard input, and ends with that shell.
+//!
+//! Its log is a file of its own, `msf_shell.<proc_name>.<svc_name>.log`: two processes cannot rotate one.
+
+use crate::MODULE;
+use crate::annex::{Inside, Opened};
+use crate::child::TENANT;
+use crate::frame::{Frame, HEAD, Kind};
+use crate::generation::{Generation, Home, House};
+use crate::grave::Verdict;
+use crate::letter;
+use crate::signals::Signals;
+use crate::staging::Staged;
+use msf_conf::shell::{Service, Shell};
+use msf_sys::log::{self, Level};
+use msf_sys::process::{self, About};
+use msf_sys::rest::HostThread;
+use msf_sys::roster::Roster;
+use msf_sys::{crash, relative};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Whether this is such a process.
+pub fn is_one() -> bool {
+    env::args_os().next().is_some_and(|word| word == TENANT)
+}
+
+/// Does what the shell asks, until it is to end.
+pub fn run() -> u8 {
+    match serve() {
+        Ok(()) => crate::DONE,
+        // Whoever could be told is at the other end of what has failed.
+        Err(_) => crate::FAILED,
+    }
+}
+
+fn serve() -> io::Result<()> {
+    // The shell's thread that has started us lives as long as it wants us.
+    set_pdeathsig(Signal::SIGKILL)?;
+    close_strangers();
+    let shell = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    let _signals = Signals::block()?;
+    let library = relative::receive(&shell)?.map(File::from);
+    let wire = Arc::new(Wire { writer: Mutex::new(shell.try_clone()?) });
+    let _host = HostThread::this();
+    crash::hang_up(shell.try_clone()?.into());
+    let mut reader = shell;
+    let order = next(&mut reader)?;
+    let (order, id) = (Order::of(&order), order.id);
+    let order = match order {
+        Ok(order) => order,
+        Err(why) => return wire.say(&Frame::refusal(id, why)),
+    };
+    let tenant = match order.load(library) {
+        Ok(tenant) => tenant,
+        Err(why) => {
+            let _ = log::flush();
+            return wire.say(&Frame::refusal(id, why));
+        }
+    };
+    let (file, traits) = (tenant.generation.file.clone(), tenant.generation.members.first().map(|m| m.traits.clone()));
+    let Some(traits) = traits else { return Err(io::ErrorKind::NotFound.into()) };
+    let opened = letter::opened(&Opened { file, traits });
+    wire.say(&Frame { bytes: opened, ..Frame::bare(id, Kind::Done) })?;
+    tenant.work(&mut reader, &wire)
+}
+
+/// What is to be loaded, understood.
+struct Order {
+    letter: letter::Order,
+    settings: Shell,
+    service: Service,
+}
+
+/// The service, loaded.
+struct Tenant {
+    generation: Generation,
+    house: House,
+    _roster: Arc<Mutex<Roster>>,
+}
+
+/// The way to the shell; whole frames only.
+struct Wire {
+    writer: Mutex<UnixStream>,
+}
+
+impl Order {
+    fn of(frame: &Frame) -> Result<Order, String> {
+        let letter = letter::read_open(&frame.bytes)?;
+        let settings = Shell::parse(&letter.config, &frame.text).map_err(|e| e.to_string())?;
+        let service = settings.services.iter().find(|one| one.name == letter.name).cloned();
+        let service = service.ok_or_else(|| format!("{} names no service {}", letter.config.display(), letter.name))?;
+        // Here it is at home.
+        Ok(Order { letter, settings, service: Service { isolate: false, ..service } })
+    }
+
+    /// Makes this process the service's, and loads it. Nothing of it is called.
+    fn load(self, library: Option<File>) -> Result<Tenant, String> {
+        let Order { letter, settings, service } = self;
+        let log = format!("{}.{}", settings.identity(), service.name.replace('/', "_"));
+        log::init_default(&log).map_err(|e| format!("cannot open {log}.log in the log folder: {e}"))?;
+        let title = process::title(&format!("msf_shell: {} {}", settings.name, service.name));
+        title.map_err(|e| format!("cannot set the title: {e}"))?;
+        if let Err(e) = process::log_dir().and_then(|folder| crash::watch(&folder.join(format!("{log}.log")))) {
+            msf_sys::log!(Level::Warn, MODULE, "the end of this process may have no last words: {e}");
+        }
+        let (file, pid) = (letter.file.display(), std::process::id());
+        msf_sys::log!(
+            Level::Info,
+            MODULE,
+            "process {pid} is service {}'s, generation {}, of {file}",
+            service.name,
+            letter.number
+        );
+        let about =
+            About { name: &settings.name, author: &settings.author, desc: &settings.desc, version: &settings.version };
+        let roster = Roster::publish(about, 1).map_err(|e| format!("cannot fill in g_proc: {e}"))?;
+        let roster = Arc::new(Mutex::new(roster));
+        let house = House {
+            identity: settings.identity(),
+            run_dir: process::run_dir().map_err(|e| format!("cannot tell the run folder: {e}"))?,
+            hurry: Arc::default(),
+            loaded: std::sync::atomic::AtomicU64::new(0),
+            quiet: true,
+        };
+        let staged = library.map(|copy| Staged::of_another(copy, &letter.mapped_as));
+        let services = std::slice::from_ref(&service);
+        let generation = Generation::load_here(&house, &settings, &letter.file, staged, services, letter.number)?;
+        generation.enter(&house, 0, Arc::clone(&roster))?;
+        Ok(Tenant { generation, house, _roster: roster })
+    }
+}
+
+impl Tenant {
+    fn work(self, reader: &mut UnixStream, wire: &Arc<Wire>) -> io::Result<()> {
+        let place = self.generation.place();
+        loop {
+            let frame = match next(reader) {
+                Ok(frame) => frame,
+                Err(_) => end_with_the_shell(),
+            };
+            let (id, wire) = (frame.id, Arc::clone(wire));
+            let other = match frame.into_work() {
+                Ok(work) => {
+                    place.give(0, work, Box::new(move |outcome| drop(wire.say(&Frame::of_outcome(id, outcome)))));
+                    continue;
+                }
+                Err(other) => other,
+            };
+            match other.kind {
+                Kind::Usage => self.tell_usage(id, wire),
+                Kind::Rotate => {
+                    if let Err(e) = log::reopen() {
+                        msf_sys::log!(Level::Error, MODULE, "cannot open the log anew: {e}");
+                    }
+                }
+                Kind::Leave => return self.leave(id, &wire),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_usage(&self, id: u64, wire: Arc<Wire>) {
+        let Home::Here(here) = &self.generation.home else { return };
+        here.give_job(move |image| {
+            let used = image.usage();
+            let (events, timers) = (used.events.into(), used.timers.into());
+            let bytes = letter::usage(Inside { events, timers, pool_bytes: used.pool_bytes });
+            let _ = wire.say(&Frame { bytes, ..Frame::bare(id, Kind::Done) });
+        });
+    }
+
+    fn leave(self, id: u64, wire: &Wire) -> io::Result<()> {
+        let left = match self.generation.bury(&self.house) {
+            Verdict::Left(grave) => grave.why.join("; "),
+            Verdict::Unmapped | Verdict::Ended(_) => String::new(),
+        };
+        log::close();
+        wire.say(&Frame { bytes: left.into_bytes(), ..Frame::bare(id, Kind::Done) })
+    }
+}
+
+impl Wire {
+    fn say(&self, frame: &Frame) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        frame.put(&mut bytes);
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes)
+    }
+}
+
+fn next(reader: &mut UnixStream) -> io::Result<Frame> {
+    let nonsense = |_| io::Error::from(io::ErrorKind::InvalidData);
+    let mut bytes = vec![0; HEAD];
+    reader.read_exact(&mut bytes)?;
+    let length = Frame::length(&bytes).map_err(nonsense)?.unwrap_or(HEAD);
+    bytes.resize(length, 0);
+    reader.read_exact(bytes.get_mut(HEAD..).unwrap_or_default())?;
+    Frame::take(&bytes).map_err(nonsense)
+}
+
+/// What others had open and did not say that it must not be handed on. Before anything of ours is open.
+fn close_strangers() {
+    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // The one they were read through is closed by now.
+    for fd in numbers.into_iter().filter(|fd| *fd > 2) {
+        let _ = nix::unistd::close(fd);
+    }
+}
+
+/// The shell is gone, or has had enough: nobody is there to be asked how long an orderly end may take.
+fn end_with_the_shell() -> ! {
+    loop {
+        let _ = kill(Pid::this(), Signal::SIGKILL);
+    }
+}

@@ -1,0 +1,583 @@
+//! The thread that owns the process of an isolated service. Whoever asks is answered, whatever becomes of it:
+//!
+//! | the process         | a call                                              |
+//! |---------------------|-----------------------------------------------------|
+//! | is up               | goes to it, and its answer comes back               |
+//! | dies                | those it had get an error at once                   |
+//! | is being replaced   | waits for the next one, no longer than [`HELD`]     |
+//! | is not to come back | gets an error at once                               |
+//!
+//! One that had been started is replaced by the restart law ([`Backoff`]): loaded, initialised and started again, from
+//! nothing, since what it knew went with it. This thread outlives each of its processes, as it must: they end with it.
+
+use crate::MODULE;
+use crate::annex::{Desk, Inside, Opened, Plan};
+use crate::backoff::Backoff;
+use crate::child::{self, Child, Ready};
+use crate::frame::{Frame, Kind};
+use crate::generation::tell;
+use crate::letter;
+use crate::work::{Outcome, Then, Work, failure};
+use msf_sys::log::Level;
+use msf_sys::service::{Answer, Slot};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+/// What a warden can be told.
+pub enum Order {
+    /// A question to the service, and how many bytes it has.
+    Work(Work, Then, usize),
+    /// Start a process that loads the service.
+    Open(Sender<Result<Opened, String>>),
+    /// Tell what it uses.
+    Usage(Sender<Inside>),
+    /// Open its log anew.
+    Rotate,
+    /// End its process at once; why.
+    Kill(String, Sender<()>),
+    /// Have its process end; the last order. How it ended.
+    Leave(Sender<String>),
+}
+
+/// How far a service is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Nothing,
+    Loaded,
+    Initialised,
+    Started,
+}
+
+/// Who waits for an answer of the process.
+enum Asked {
+    Somebody {
+        then: Then,
+        bytes: usize,
+    },
+    Slot {
+        slot: Slot,
+        then: Then,
+    },
+    Usage(Sender<Inside>),
+    /// A step of ours on the way up.
+    Step,
+    /// The last question.
+    Leave,
+}
+
+/// Gets to know how a way up has ended.
+type Done = Box<dyn FnOnce(Result<Opened, String>) + Send>;
+
+/// A process on its way up, and whom it takes the way for; nobody, when it replaces one.
+struct Climb {
+    at: Reach,
+    to: Reach,
+    /// For the step that is made now.
+    until: Option<Instant>,
+    opened: Option<Opened>,
+    done: Option<Done>,
+}
+
+struct Held {
+    until: Instant,
+    work: Work,
+    then: Then,
+    bytes: usize,
+}
+
+/// The owner of a process.
+pub struct Warden {
+    plan: Plan,
+    orders: Receiver<Order>,
+    desk: Arc<Desk>,
+    child: Option<Child>,
+    asked: HashMap<u64, Asked>,
+    next: u64,
+    held: VecDeque<Held>,
+    /// How far it was taken; one that was started is to stay so.
+    reach: Reach,
+    climb: Option<Climb>,
+    backoff: Backoff,
+    /// When the next process is started.
+    again: Option<Instant>,
+    /// Those that are gone but for their cores, which the kernel still writes.
+    dying: Vec<Child>,
+    leaving: Option<Sender<String>>,
+    /// What the last one said when it left, or how it ended.
+    last: String,
+    over: bool,
+}
+
+impl Warden {
+    /// Without a process yet.
+    pub fn new(plan: Plan, orders: Receiver<Order>, desk: Arc<Desk>) -> Warden {
+        Warden {
+            plan,
+            orders,
+            desk,
+            child: None,
+            asked: HashMap::new(),
+            next: 0,
+            held: VecDeque::new(),
+            reach: Reach::Nothing,
+            climb: None,
+            backoff: Backoff::new(Instant::now()),
+            again: None,
+            dying: Vec::new(),
+            leaving: None,
+            last: "it was never started".to_owned(),
+            over: false,
+        }
+    }
+
+    /// Until it is told to leave, and its process has ended.
+    pub fn run(mut self) {
+        while !self.over {
+            while let Ok(order) = self.orders.try_recv() {
+                self.obey(order);
+            }
+            self.see_to_time();
+            if self.over {
+                break;
+            }
+            let ready = self.wait();
+            let _ = self.desk.bell.read();
+            if ready.write
+                && let Some(child) = &mut self.child
+            {
+                child.write();
+            }
+            if ready.read || ready.ended {
+                self.listen(ready);
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Work(work, then, bytes) => self.work(work, then, bytes),
+            Order::Open(then) => {
+                self.climb_to(Reach::Loaded, Some(Box::new(move |done| drop(then.send(done)))));
+            }
+            Order::Usage(then) if self.is_up() => self.ask(Kind::Usage, Asked::Usage(then)),
+            Order::Rotate if self.child.is_some() => {
+                self.next += 1;
+                self.say(&Frame::bare(self.next, Kind::Rotate));
+            }
+            Order::Usage(_) | Order::Rotate => {}
+            Order::Kill(why, done) => {
+                if let Some(child) = &mut self.child {
+                    child.kill();
+                    self.died(Some(why));
+                }
+                let _ = done.send(());
+            }
+            Order::Leave(done) => {
+                (self.reach, self.again, self.leaving) = (Reach::Nothing, None, Some(done));
+                match &mut self.child {
+                    Some(_) if self.climb.is_none() => self.ask(Kind::Leave, Asked::Leave),
+                    Some(child) => {
+                        child.kill();
+                        self.died(None);
+                    }
+                    None => self.gone(),
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, work: Work, then: Then, bytes: usize) {
+        match work {
+            Work::Run(slot @ (Slot::Stop | Slot::Deinit)) => self.go_down(slot, then),
+            Work::Run(slot) if self.child.is_some() => self.ask_slot(slot, then),
+            Work::Run(slot) => {
+                let to = if slot == Slot::Init { Reach::Initialised } else { Reach::Started };
+                self.settle(0);
+                self.climb_to(to, Some(Box::new(move |done| then(outcome_of(done)))));
+            }
+            work if self.is_up() => self.ask_work(work, then, bytes),
+            // It is being replaced: what has a caller waits a moment for the next one.
+            work @ (Work::Call { .. } | Work::Health) if self.reach == Reach::Started => {
+                let until = Instant::now() + HELD;
+                self.held.push_back(Held { until, work, then, bytes });
+            }
+            _ => {
+                self.settle(bytes);
+                then(Outcome::lost(ErrorKind::NotConnected, &self.last));
+            }
+        }
+    }
+
+    /// A slot on the way down: nothing is replaced any more.
+    fn go_down(&mut self, slot: Slot, then: Then) {
+        self.reach = self.reach.min(if slot == Slot::Stop { Reach::Initialised } else { Reach::Loaded });
+        self.again = None;
+        self.let_go(None);
+        if self.climb.is_some()
+            && let Some(child) = &mut self.child
+        {
+            child.kill();
+            self.died(None);
+        }
+        match &self.child {
+            Some(_) => self.ask_slot(slot, then),
+            // What is not there has been stopped.
+            None => {
+                self.settle(0);
+                then(Outcome::bare(Answer::Absent));
+            }
+        }
+    }
+
+    // --- the way up ---
+
+    fn climb_to(&mut self, to: Reach, done: Option<Done>) {
+        self.climb = Some(Climb { at: Reach::Nothing, to, until: None, opened: None, done });
+        match Child::start(self.plan.library.as_ref(), self.plan.quiet) {
+            Ok(child) => {
+                self.desk.pid.store(child.pid(), Ordering::Release);
+                self.child = Some(child);
+                self.step();
+            }
+            Err(e) => self.fell(&format!("cannot start a process: {e}"), true),
+        }
+    }
+
+    /// The next step up, or the end of the climb.
+    fn step(&mut self) {
+        let Some(climb) = &mut self.climb else { return };
+        let kind = match climb.at {
+            at if at >= climb.to => return self.arrived(),
+            Reach::Nothing => Kind::Open,
+            Reach::Loaded => Kind::Init,
+            Reach::Initialised | Reach::Started => Kind::Start,
+        };
+        // Who has been told to climb is given up by whoever told it; one that replaces has nobody to do that.
+        let limit = self.plan.service.patience.start.filter(|_| climb.done.is_none());
+        climb.until = limit.map(|limit| Instant::now() + limit);
+        match kind {
+            Kind::Open => {
+                self.next += 1;
+                let letter = letter::open(&self.plan);
+                let frame = Frame { text: self.plan.text.to_string(), bytes: letter, ..Frame::bare(self.next, kind) };
+                self.asked.insert(self.next, Asked::Step);
+                self.say(&frame);
+            }
+            kind => self.ask(kind, Asked::Step),
+        }
+    }
+
+    fn stepped(&mut self, outcome: Outcome) {
+        let Some(climb) = &mut self.climb else { return };
+        let (what, next) = match climb.at {
+            Reach::Nothing => ("loading", Reach::Loaded),
+            Reach::Loaded => ("init", Reach::Initialised),
+            Reach::Initialised | Reach::Started => ("start", Reach::Started),
+        };
+        let refusal = match (&outcome.answer, climb.at) {
+            // A sentence of its own, as it would be said here.
+            (Answer::Failed(_, why), Reach::Nothing) => Err(why.to_string()),
+            (answer, _) => failure(what, answer),
+        };
+        let fine = refusal.and_then(|()| match climb.at {
+            Reach::Nothing => letter::read_opened(&outcome.bytes).map(|opened| climb.opened = Some(opened)),
+            _ => Ok(()),
+        });
+        match fine {
+            Ok(()) => {
+                climb.at = next;
+                self.step();
+            }
+            Err(why) => {
+                if let Some(child) = &mut self.child {
+                    child.kill();
+                }
+                self.fell(&why, true);
+                self.died(Some(why));
+            }
+        }
+    }
+
+    fn arrived(&mut self) {
+        let Some(Climb { to, opened, done, .. }) = self.climb.take() else { return };
+        self.reach = to;
+        self.desk.up.store(true, Ordering::Release);
+        match (done, opened) {
+            (Some(done), Some(opened)) => done(Ok(opened)),
+            (Some(done), None) => done(Err("its process has told nothing of it".to_owned())),
+            (None, _) => {
+                self.desk.respawns.fetch_add(1, Ordering::Relaxed);
+                let pid = self.desk.pid.load(Ordering::Relaxed);
+                tell(Level::Warn, &self.plan.service.name, &format!("is up again, in process {pid}"));
+            }
+        }
+        for Held { work, then, bytes, .. } in std::mem::take(&mut self.held) {
+            self.ask_work(work, then, bytes);
+        }
+    }
+
+    /// The climb has come to nothing. A process that could not be taken up is tried again later than one that died.
+    fn fell(&mut self, why: &str, slowly: bool) {
+        let Some(climb) = self.climb.take() else { return };
+        self.last = why.to_owned();
+        match climb.done {
+            Some(done) => done(Err(why.to_owned())),
+            None if slowly => {
+                let delay = self.backoff.failure();
+                self.come_back_in(delay, why);
+            }
+            None => {}
+        }
+    }
+
+    fn come_back_in(&mut self, delay: Duration, why: &str) {
+        self.again = Some(Instant::now() + delay);
+        let when = if delay.is_zero() {
+            "it is started again".to_owned()
+        } else {
+            format!("it is started again in {delay:?}")
+        };
+        tell(Level::Error, &self.plan.service.name, &format!("{why}; {when}"));
+    }
+
+    // --- questions and answers ---
+
+    fn is_up(&self) -> bool {
+        self.child.is_some() && self.climb.is_none()
+    }
+
+    fn say(&mut self, frame: &Frame) {
+        if let Some(child) = &mut self.child {
+            child.say(frame);
+            // Most of the time there is room, and the poll need not tell so.
+            child.write();
+        }
+    }
+
+    fn ask(&mut self, kind: Kind, asked: Asked) {
+        self.next += 1;
+        self.asked.insert(self.next, asked);
+        self.say(&Frame::bare(self.next, kind));
+    }
+
+    fn ask_slot(&mut self, slot: Slot, then: Then) {
+        self.next += 1;
+        self.asked.insert(self.next, Asked::Slot { slot, then });
+        self.say(&Frame::of_work(self.next, Work::Run(slot)));
+    }
+
+    fn ask_work(&mut self, work: Work, then: Then, bytes: usize) {
+        self.next += 1;
+        self.asked.insert(self.next, Asked::Somebody { then, bytes });
+        self.say(&Frame::of_work(self.next, work));
+    }
+
+    /// One question is answered.
+    fn settle(&self, bytes: usize) {
+        self.desk.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.desk.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn listen(&mut self, ready: Ready) {
+        let Some(child) = &mut self.child else { return };
+        let open = child.read();
+        match child.frames() {
+            Ok(frames) => frames.into_iter().for_each(|frame| self.hear(frame)),
+            Err(_) => {
+                child.kill();
+                return self.died(Some("it spoke nonsense to its shell".to_owned()));
+            }
+        }
+        if !open || ready.ended {
+            self.died(None);
+        }
+    }
+
+    fn hear(&mut self, frame: Frame) {
+        let Some(asked) = self.asked.remove(&frame.id) else { return };
+        if let Asked::Usage(then) = asked {
+            drop(letter::read_usage(&frame.bytes).map(|inside| then.send(inside)));
+            return;
+        }
+        let Ok(outcome) = frame.into_outcome() else { return };
+        match asked {
+            Asked::Somebody { then, bytes } => {
+                self.settle(bytes);
+                then(outcome);
+            }
+            Asked::Slot { slot, then } => {
+                let fine = failure("", &outcome.answer).is_ok();
+                match slot {
+                    Slot::Init if fine => self.reach = Reach::Initialised,
+                    Slot::Start if fine => self.reach = Reach::Started,
+                    _ => {}
+                }
+                self.settle(0);
+                then(outcome);
+            }
+            Asked::Step => self.stepped(outcome),
+            Asked::Leave => self.last = String::from_utf8_lossy(&outcome.bytes).into_owned(),
+            Asked::Usage(_) => {}
+        }
+    }
+
+    // --- the end of a process ---
+
+    /// It has ended, or will in a moment. `why`, if it was us.
+    fn died(&mut self, why: Option<String>) {
+        let Some(mut child) = self.child.take() else { return };
+        let (pid, up) = (child.pid(), child.began.elapsed());
+        self.desk.up.store(false, Ordering::Release);
+        self.desk.pid.store(0, Ordering::Release);
+        let mut status = child.ends_within(AFTERMATH);
+        if status.is_none() && !child.is_dumping() {
+            // It has hung up and does not end.
+            child.kill();
+            status = child.ends_within(LAST);
+        }
+        let how = match (&why, status) {
+            (Some(why), _) => format!("its process {pid} was ended: {why}"),
+            (None, Some(status)) => format!("its process {pid} {}", child::told(status)),
+            (None, None) => format!("its process {pid} crashes, and its core is being written"),
+        };
+        if status.is_none() {
+            self.dying.push(child);
+        }
+        if self.leaving.is_some() {
+            let by_itself = why.is_none() && status.is_some_and(|status| status.success());
+            self.last = match (by_itself, self.last.is_empty()) {
+                (true, true) => format!("has ended with its process {pid}"),
+                (true, false) => format!("has ended with its process {pid}, which had to end for it: {}", self.last),
+                (false, _) => format!("has ended; {how}"),
+            };
+            return self.gone();
+        }
+        self.last = how.clone();
+        self.fail_asked(&how);
+        let replaces = self.climb.as_ref().is_none_or(|climb| climb.done.is_none());
+        self.fell(&how, false);
+        if self.reach == Reach::Started && replaces {
+            if self.again.is_none() {
+                let delay = self.backoff.death(Instant::now(), up);
+                self.come_back_in(delay, &how);
+            }
+        } else if why.is_none() {
+            tell(Level::Error, &self.plan.service.name, &how);
+        }
+    }
+
+    fn fail_asked(&mut self, how: &str) {
+        let lost = || Outcome::lost(ErrorKind::ConnectionReset, how);
+        for (_, asked) in std::mem::take(&mut self.asked) {
+            match asked {
+                Asked::Somebody { then, bytes } => {
+                    self.settle(bytes);
+                    then(lost());
+                }
+                Asked::Slot { then, .. } => {
+                    self.settle(0);
+                    then(lost());
+                }
+                Asked::Usage(_) | Asked::Step | Asked::Leave => {}
+            }
+        }
+    }
+
+    /// The last process has gone, and none is to come.
+    fn gone(&mut self) {
+        self.fail_asked("it is unloaded");
+        self.let_go(None);
+        self.over = true;
+        if let Some(done) = self.leaving.take() {
+            let _ = done.send(std::mem::take(&mut self.last));
+        }
+    }
+
+    // --- time ---
+
+    /// Tells those who have waited until `now` for the next process that it has not come; all, without a time.
+    fn let_go(&mut self, now: Option<Instant>) {
+        while self.held.front().is_some_and(|held| now.is_none_or(|now| held.until <= now)) {
+            if let Some(Held { then, bytes, .. }) = self.held.pop_front() {
+                self.settle(bytes);
+                then(Outcome::lost(ErrorKind::NotConnected, &format!("it is not back yet: {}", self.last)));
+            }
+        }
+    }
+
+    fn see_to_time(&mut self) {
+        let now = Instant::now();
+        self.let_go(Some(now));
+        if self.again.is_some_and(|again| again <= now) && self.child.is_none() {
+            self.again = None;
+            self.climb_to(Reach::Started, None);
+        }
+        if self.climb.as_ref().and_then(|climb| climb.until).is_some_and(|until| until <= now)
+            && let Some(child) = &mut self.child
+        {
+            child.kill();
+            self.fell("its new process was not up in time", true);
+            self.died(Some("it was not up in time".to_owned()));
+        }
+        let name = &self.plan.service.name;
+        self.dying.retain_mut(|child| {
+            let ended = child.ended();
+            if let Some(status) = ended {
+                tell(Level::Error, name, &format!("its process {} {}", child.pid(), child::told(status)));
+            }
+            ended.is_none()
+        });
+        if self.child.as_ref().is_some_and(Child::must_be_looked_at)
+            && self.child.as_mut().is_some_and(|child| child.ended().is_some())
+        {
+            self.listen(Ready { ended: true, ..Ready::default() });
+        }
+    }
+
+    fn wait(&self) -> Ready {
+        let now = Instant::now();
+        let climb = self.climb.as_ref().and_then(|climb| climb.until);
+        let moments = [self.again, self.held.front().map(|held| held.until), climb];
+        let mut limit = moments.into_iter().flatten().map(|at| at.saturating_duration_since(now)).min();
+        let blind = self.child.as_ref().is_some_and(Child::must_be_looked_at);
+        if !self.dying.is_empty() || blind {
+            limit = Some(limit.map_or(GLANCE, |limit| limit.min(GLANCE)));
+        }
+        // Rounded up, or it would be asked for again and again until it has come.
+        let limit = limit.map(|limit| limit + Duration::from_micros(999));
+        let limit = limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX));
+        let mut watched = vec![PollFd::new(self.desk.bell.as_fd(), PollFlags::POLLIN)];
+        watched.extend(self.child.iter().flat_map(Child::watched));
+        match poll(&mut watched, limit) {
+            Ok(_) => Child::ready(watched.get(1..).unwrap_or_default()),
+            Err(nix::errno::Errno::EINTR) => Ready::default(),
+            Err(e) => {
+                msf_sys::log!(Level::Error, MODULE, "cannot wait for the process of a service: {e}");
+                std::thread::sleep(GLANCE);
+                Ready::default()
+            }
+        }
+    }
+}
+
+fn outcome_of(done: Result<Opened, String>) -> Outcome {
+    match done {
+        Ok(_) => Outcome::bare(Answer::Done(0)),
+        Err(why) => Outcome::lost(ErrorKind::ConnectionReset, &why),
+    }
+}
+
+/// How long a call waits for the next process.
+const HELD: Duration = Duration::from_millis(100);
+/// How long an end may take to be told, once its callers could have it.
+const AFTERMATH: Duration = Duration::from_millis(30);
+/// How long one that was killed may take.
+const LAST: Duration = Duration::from_millis(40);
+/// How often a kernel is asked that does not tell.
+const GLANCE: Duration = Duration::from_millis(50);

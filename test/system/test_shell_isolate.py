@@ -1,0 +1,258 @@
+"""Isolated services of msf_shell: a process of their own, its death and replacement, and what they may do there."""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+import unittest
+from pathlib import Path
+
+from house import gone, program, wait_for
+from test_shell_plugins import PluginCase
+
+
+class IsolateCase(PluginCase):
+    def lone(self, name, *defines, **entry):
+        """A counter in a process of its own."""
+        return self.counter(name, *defines, isolate=True, **entry)
+
+    def bad(self, body, name="bad", more="", **entry):
+        """A service whose `msg_handler` does what `body` says, in a process of its own."""
+        source = self.house.folder / f"{name}.c"
+        source.write_text("#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <pthread.h>\n#include <stdio.h>\n"
+                          "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <msf_svc.h>\n" + more +
+                          f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                          f"struct msf_svc {name} = {{ .msg_handler = work }};\n")
+        self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                           "-Wno-unused-function", "-Wno-return-type")
+        return {"svc_name": name, "svc_libs": f"lib{name}.so", "isolate": True, **entry}
+
+    def pid_of(self, config, name="a", other_than=None):
+        """The process of a service that is up."""
+        def found():
+            row = self.listed(config)[0].get(name, {})
+            return row.get("pid") if row.get("pid") != other_than and "why" not in row else None
+        return wait_for("its process", found)
+
+    def own_log(self, name="a"):
+        return self.house.text(f"msf_shell.trial.{name}.log")
+
+    def children(self, child):
+        return [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()] + [
+            int(pid) for task in Path(f"/proc/{child.pid}/task").iterdir()
+            for pid in (task / "children").read_text().split() if task.name != str(child.pid)]
+
+
+class Apart(IsolateCase):
+    def test_it_works_as_any_other_and_its_process_is_its_own(self):
+        config = self.config(self.lone("a", "LOOP", config={"b": [1, "x"]}), self.counter("b"))
+        child = self.shell(config)
+        self.assertEqual(self.ask(config, "call", "a", "add", "5"), "5\n")
+        self.assertEqual(self.ask(config, "call", "a", "config"), '{"b":[1,"x"]}\n')
+        wait_for("its loop", lambda: self.ask(config, "call", "a", "loop") == "mine\n")
+        answer = json.loads(self.ask(config, "call", "a", "echo", "00ff80", "--hex", "--json"))
+        self.assertEqual(answer, {"code": 0, "hex": "00ff80"})
+        self.assertIn("no such command", self.ask(config, "call", "a", "fly", code=1))
+        row = self.listed(config)[0]["a"]
+        self.assertEqual((row["state"], row["version"], row["functions"], row["isolated"]), ("started", "1.1", ["add"], True))
+        self.assertEqual(self.children(child), [row["pid"]])
+        self.assertEqual({name.split(".")[0] for name in self.mapped(child)}, {"b"})
+        self.assertIn("generation.a.1", Path(f"/proc/{row['pid']}/maps").read_text())
+        self.assertEqual(Path(f"/proc/{row['pid']}/cmdline").read_bytes().rstrip(b"\0"), b"msf_shell: trial a")
+        self.assertIn(f"a: in process {row['pid']}, replaced 0 times", self.ask(config, "list"))
+        stats = {one["name"]: one for one in json.loads(self.ask(config, "stats", "--json"))["services"]}["a"]
+        self.assertEqual((stats["pid"], stats["health"], stats["timers"]), (row["pid"], "well", 1))
+        self.assertGreater(stats["rss_bytes"], 500_000)
+        self.assertGreaterEqual(stats["threads"], 2)
+        self.assertIn("service a: init", self.own_log())
+        self.ends(child)
+        self.assertTrue(gone(row["pid"]))
+        self.assertIn("service a: deinit", self.own_log())
+
+    def test_it_is_loaded_unloaded_and_upgraded_with_its_state(self):
+        config = self.config(self.counter("b"), self.lone("a"))
+        child = self.shell(config)
+        first = self.pid_of(config)
+        self.ask(config, "call", "a", "add", "40")
+        self.counter("a", "BUILD=2")
+        self.assertRegex(self.ask(config, "upgrade", "a"), r"generation 2, with its state; generation 1 of \S+ has ended with its process")
+        self.assertEqual(self.ask(config, "call", "a", "add", "2"), "42\n")
+        self.assertEqual(self.ask(config, "call", "a", "generation"), "2 build 2\n")
+        self.assertNotEqual(self.pid_of(config), first)
+        self.assertTrue(gone(first))
+        self.assertIn("has ended with its process", self.ask(config, "unload", "a"))
+        self.assertEqual(self.children(child), [])
+        self.assertIn("service a is started", self.ask(config, "load", "a"))
+        self.assertEqual(self.ask(config, "call", "a", "get"), "0\n")
+        self.ask(config, "call", "a", "add", "7")
+        for wrong, said in (("FAIL=init", "init failed"), ("FAIL=start", "start failed"), ("FAIL=import_state", "import_state failed"),
+                            ("ABI=9", "its abi is 9"), ("SIZE=4000", "its size is 4000; the variable has")):
+            self.counter("a", "BUILD=2", wrong)
+            told = self.ask(config, "upgrade", "a", code=1)
+            self.assertIn(said, told)
+            self.assertIn("generation 1 goes on", told)
+            self.assertEqual(self.ask(config, "call", "a", "get"), "7\n")
+        self.assertEqual(len(self.children(child)), 1)
+        self.ends(child)
+
+    def test_it_moves_out_and_back_with_its_state(self):
+        config = self.config(self.counter("a"))
+        child = self.shell(config)
+        self.ask(config, "call", "a", "add", "5")
+        self.config(self.lone("a"))
+        self.assertIn("upgraded to generation 2, with its state", self.ask(config, "reload"))
+        self.assertEqual(self.ask(config, "call", "a", "add", "1"), "6\n")
+        self.assertEqual((len(self.children(child)), self.mapped(child)), (1, set()))
+        self.assertIn("nothing has changed", self.ask(config, "reload"))
+        self.config(self.counter("a"))
+        self.assertIn("upgraded to generation 3, with its state", self.ask(config, "reload"))
+        self.assertEqual(self.ask(config, "call", "a", "get"), "6\n")
+        self.assertEqual(self.children(child), [])
+        self.ends(child)
+
+    def test_no_call_and_no_count_is_lost_by_upgrades_under_calls(self):
+        config = self.config(self.lone("a"))
+        child = self.shell(config)
+        stop, counts, wrong = threading.Event(), [0] * 3, []
+
+        def caller(number):
+            with self.talk(refused=True) as ask:
+                while not stop.is_set():
+                    answer = ask(verb="call", service="a", command="add", text="1")
+                    if answer.get("code") == 0:
+                        counts[number] += 1
+                    else:
+                        wrong.append(answer)
+        threads = [threading.Thread(target=caller, args=(number,)) for number in range(len(counts))]
+        for thread in threads:
+            thread.start()
+        with self.talk() as ask:
+            for _ in range(8):
+                ask(verb="upgrade", service="a")
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(wrong, [])
+            self.assertEqual(ask(verb="call", service="a", command="get")["text"], str(sum(counts)))
+        self.assertGreater(sum(counts), 8)
+        self.assertEqual(len(self.children(child)), 1)
+        self.ends(child)
+
+
+class Death(IsolateCase):
+    def test_a_killed_process_is_replaced_and_its_callers_are_told_at_once(self):
+        config = self.config(self.bad("usleep(20000000); return 0;", more="#include <msf_log.h>\n"), self.counter("b"))
+        child = self.shell(config)
+        first = self.pid_of(config, "bad")
+        heard = []
+
+        def caller():
+            with self.talk(refused=True) as ask:
+                heard.append((ask(verb="call", service="bad", command="msg_handler"), time.monotonic()))
+        threads = [threading.Thread(target=caller) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_for("the calls", lambda: self.listed(config)[0]["bad"]["calls"] == 4)
+        killed = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        for answer, when in heard:
+            self.assertIn(f"service bad: msg_handler failed, its process {first} was ended by SIGKILL", answer["error"])
+            self.assertLess(when - killed, 0.1)
+        second = self.pid_of(config, "bad", first)
+        row = self.listed(config)[0]["bad"]
+        self.assertEqual((row["respawns"], row["state"]), (1, "started"))
+        self.assertEqual(self.children(child), [second])
+        wait_for("the event", lambda: f"service bad: its process {first} was ended by SIGKILL; it is started again" in self.log_text())
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.ends(child)
+
+    def test_a_call_right_after_a_death_waits_for_the_next_process(self):
+        config = self.config(self.lone("a"))
+        child = self.shell(config)
+        wrong = []
+        with self.talk(refused=True) as ask:
+            for _ in range(5):
+                before = self.pid_of(config)
+                os.kill(before, signal.SIGKILL)
+                wait_for("its end", lambda before=before: gone(before))
+                began = time.monotonic()
+                answer = ask(verb="call", service="a", command="add", text="1")
+                self.assertLess(time.monotonic() - began, 0.2)
+                if answer.get("text") != "1":
+                    wrong.append(answer)
+        # On a machine that is busy the next process may need longer than a call waits.
+        self.assertLess(len(wrong), 3, wrong)
+        self.ends(child)
+
+    def test_every_way_to_end_is_told_and_survived(self):
+        more = ("s32 deeper(int depth);\n"
+                "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth & 1, 4096); "
+                "return room[depth & 7] == 7 ? 1 : deeper(depth + 1) + room[1]; }\n"
+                "void *crash(void *arg);\nvoid *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n")
+        ways = {"SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;", "SIGABRT": "abort();", "SIGILL": "__builtin_trap();",
+                "SIGFPE": "volatile int zero = 0; return 7 / zero;", "status 3": "exit(3);", "stack": "return deeper(0);",
+                "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;"}
+        names = {way: f"bad{number}" for number, way in enumerate(ways)}
+        config = self.config(*(self.bad(body, names[way], more) for way, body in ways.items()), self.counter("b"))
+        child = self.shell(config)
+        for way, name in names.items():
+            with self.subTest(way=way):
+                before = self.pid_of(config, name)
+                said = self.ask(config, "call", name, "msg_handler", code=1)
+                sign = {"stack": "SIGSEGV", "thread": "SIGSEGV"}.get(way, way)
+                self.assertRegex(said, rf"service {name}: msg_handler failed, its process {before} "
+                                 rf"(was ended by {sign}|has ended by itself, with {sign}|crashes)")
+                self.assertNotEqual(self.pid_of(config, name, before), before)
+                if sign.startswith("SIG"):
+                    self.assertRegex(self.own_log(name), rf"msf_shell: {sign} in service {name}, at its code \+ 0x[0-9a-f]+")
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.ends(child)
+
+    def test_one_that_cannot_stay_up_is_tried_ever_more_slowly_and_nobody_hangs(self):
+        entry = self.bad("abort();", more="", name="bad")
+        config = self.config(entry, self.counter("b"))
+        child = self.shell(config)
+        deadline = time.monotonic() + 20
+        while "it is started again in 100ms" not in self.log_text():
+            self.assertLess(time.monotonic(), deadline)
+            began = time.monotonic()
+            self.ask(config, "call", "bad", "msg_handler", code=1)
+            self.assertLess(time.monotonic() - began, 2)
+        self.assertGreaterEqual(self.listed(config)[0]["bad"]["respawns"], 9)
+        self.bad("return 7;")
+        self.assertIn("generation 2", self.ask(config, "upgrade", "bad"))
+        self.assertEqual(json.loads(self.ask(config, "call", "bad", "msg_handler", "--json"))["code"], 7)
+        self.ends(child)
+
+    def test_it_ends_with_its_shell_and_leaves_nothing(self):
+        config = self.config(self.lone("a"), self.lone("c", "SLEEPER"))
+        child = self.shell(config)
+        pids = [self.pid_of(config, "a"), self.pid_of(config, "c")]
+        child.kill()
+        child.wait(10)
+        for pid in pids:
+            wait_for("its end", lambda pid=pid: gone(pid))
+        child = self.shell(config)
+        self.assertEqual(self.ask(config, "call", "a", "get"), "0\n")
+        self.ends(child)
+        self.assertEqual(self.children_left(), [])
+
+    def children_left(self):
+        """Processes that work in this test's folder."""
+        left = []
+        for proc in Path("/proc").iterdir():
+            if proc.name.isdigit():
+                try:
+                    if os.readlink(proc / "cwd") == str(self.house.folder):
+                        left.append(proc.name)
+                except OSError:
+                    pass
+        return left
+
+
+if __name__ == "__main__":
+    unittest.main()
