@@ -8,6 +8,7 @@ use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
 use crate::watch::Watch;
+use crate::workers::Workers;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::Level;
 use msf_sys::roster::Roster;
@@ -35,6 +36,7 @@ pub struct Keeper {
     /// Services that are wanted and are not loaded, and why.
     pub(crate) missing: BTreeMap<String, String>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) workers: Workers,
     /// Generations that were let go.
     pub(crate) unmapped: u64,
     /// What is known of those with limits.
@@ -54,6 +56,7 @@ impl Keeper {
             generations: Vec::new(),
             graves: Vec::new(),
             missing: BTreeMap::new(),
+            workers: Workers::new(Arc::clone(&routes)),
             routes,
             unmapped: 0,
             watch: Watch::default(),
@@ -94,6 +97,7 @@ impl Keeper {
     /// handed back.
     pub fn down(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
+        self.workers.withdraw_all();
         self.annexes().for_each(Annex::hurry);
         for (stage, slot) in [(Stage::Started, Slot::Stop), (Stage::Initialised, Slot::Deinit)] {
             for seat in self.seats().into_iter().rev() {
@@ -151,6 +155,8 @@ impl Keeper {
             self.requirements((of, at), slot)?;
         }
         if slot == Slot::Stop {
+            // In this order: calls that have come over the agent are still answered.
+            self.workers.withdraw(&name);
             self.routes.close(&name);
         }
         let generation = &mut self.generations[of];

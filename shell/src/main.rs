@@ -37,6 +37,8 @@ mod warden;
 mod watch;
 mod word;
 mod work;
+mod worker;
+mod workers;
 
 use detach::{Caller, Start};
 use host::Ending;

@@ -71,6 +71,7 @@ impl AtWork {
         let hurry = Arc::clone(&keeper.house.hurry);
         thread::spawn("msf_shell:keep", move || {
             let _host = HostThread::this();
+            keeper.offer();
             while let Some(Order::Do(what, answer)) = next(&take, &mut keeper) {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
@@ -110,7 +111,7 @@ fn next(take: &mpsc::Receiver<Order>, keeper: &mut Keeper) -> Option<Order> {
 
 fn carry_out(keeper: &mut Keeper, what: What) -> Value {
     keeper.revisit();
-    match what {
+    let answer = match what {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
@@ -121,7 +122,9 @@ fn carry_out(keeper: &mut Keeper, what: What) -> Value {
             keeper.annexes().for_each(Annex::rotate);
             Value::Null
         }
-    }
+    };
+    keeper.offer();
+    answer
 }
 
 fn told(Report { done, failed }: Report) -> Value {

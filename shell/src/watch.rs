@@ -151,6 +151,7 @@ impl Keeper {
                 self.take_up(&service, &mut report);
             }
         }
+        self.offer();
     }
 }
 

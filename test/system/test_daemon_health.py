@@ -98,10 +98,10 @@ class Health(DaemonCase):
         self.treated("heartbeat", 2 * 0.5, since)
         self.ends(daemon)
 
-    def named(self, *illnesses, within=0.6):
+    def named(self, *illnesses, within=0.6, **service):
         """Each is reported by the service's name, and the service alone is restarted."""
         limits = {"threads": 20, "cpu_percent": 25, "pool_bytes": MIB, "do": "restart"}
-        daemon = self.shell(services={"limits": limits, "stop_timeout_ms": 300}, check_ms=200)
+        daemon = self.shell(services={"limits": limits, "stop_timeout_ms": 300, **service}, check_ms=200)
         before = self.pid
         for command, number, said in illnesses:
             known = self.alarms("inside")
@@ -120,6 +120,10 @@ class Health(DaemonCase):
     def test_a_service_that_leaks_or_says_it_is_ill(self):
         self.named(("pool", 600, "has pool_bytes "), ("threads", 30, "has threads 31, its limit is 20"),
                    ("ill", "", "says that it is ill: fever"))
+
+    def test_a_service_of_its_own_process_that_leaks(self):
+        self.named(("memory", 100, "has rss_bytes "), ("fds", 100, "has fds "), isolate=True,
+                   limits={"rss_bytes": 64 * MIB, "fds": 60, "do": "restart"})
 
     def test_a_service_in_a_busy_loop(self):
         self.named(("spin", "", "has cpu_percent "))

@@ -33,9 +33,11 @@ pub enum Deed {
 }
 
 impl Limits {
-    pub(super) fn of(entry: &Object<'_>, strangers: &mut Vec<ConfError>) -> Result<Option<Limits>, ConfError> {
+    pub(super) fn of(entry: &Object<'_>) -> Result<Option<Limits>, ConfError> {
         let Some(object) = entry.object("limits")? else { return Ok(None) };
-        strangers.extend(object.unknown(KEYS));
+        if let Some(stranger) = object.unknown(KEYS).into_iter().next() {
+            return Err(stranger);
+        }
         let number = |key| Ok::<_, ConfError>(object.integer(key, 1..=i64::MAX)?.map(i64::unsigned_abs));
         let deed = match object.string("do")? {
             None | Some("tell") => Deed::Tell,

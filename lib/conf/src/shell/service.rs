@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{DAY_MS, Limits, PATH, text};
+use super::{DAY_MS, Limits, PATH, Worker, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -37,6 +37,8 @@ pub struct Service {
     pub patience: Patience,
     /// `limits`: how much it may use, if it is looked after.
     pub limits: Option<Limits>,
+    /// `worker`: its functions are offered to the agent.
+    pub worker: Option<Worker>,
 }
 
 /// How long a service's calls may take.
@@ -81,15 +83,12 @@ impl Service {
             isolate: false,
             patience: Patience::default(),
             limits: None,
+            worker: None,
         }
     }
 
-    pub(super) fn of(
-        entry: &Object<'_>,
-        at: usize,
-        patience: Patience,
-        strangers: &mut Vec<ConfError>,
-    ) -> Result<Service, ConfError> {
+    /// `patience` and `agent` are the file's.
+    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience, agent: &str) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -110,7 +109,8 @@ impl Service {
             optional: entry.boolean("optional")?.unwrap_or(false),
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
-            limits: Limits::of(entry, strangers)?,
+            limits: Limits::of(entry)?,
+            worker: Worker::of(entry, agent)?,
         })
     }
 
@@ -145,6 +145,9 @@ impl fmt::Display for Service {
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
         if let Some(limits) = &self.limits {
             write!(f, ", {limits}")?;
+        }
+        if let Some(worker) = &self.worker {
+            write!(f, ", {worker}")?;
         }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }

@@ -33,11 +33,13 @@ pub const DAEMON: &str = r#"{
 pub const SHELL: &str = r#"{
     "proc_name": "msf_agent", "proc_author": "http://luotang.me", "proc_version": "beta v1.0",
     "proc_desc": "Micro agent service config file", "start_timeout_ms": 1000, "stop_timeout_ms": 500,
+    "agent": "127.0.0.1:6808", "check_ms": 500,
     "proc_svcs": [
-        { "svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so", "config": { "a": [1, "b"] }, "loop": true },
+        { "svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so", "isolate": true, "limits": { "rss_bytes": 9, "do": "restart" }, "config": { "a": [1, "b"] }, "loop": true },
         { "svc_name": "msf_agent2", "svc_libs": "libmsf_agent2.so", "requires": ["msf_agent1"], "optional": true,
-          "start_timeout_ms": 0 },
-        { "svc_name": "third", "svc_libs": "/opt/third.so", "after": ["msf_agent1", "msf_agent2"] }
+          "start_timeout_ms": 0, "limits": { "threads": 3, "fds": 50, "pool_bytes": 1, "cpu_percent": 90, "do": "tell" } },
+        { "svc_name": "third", "svc_libs": "/opt/third.so", "worker": { "name": "w", "prefix": "x.", "params": "bytes",
+          "concurrency": 2, "queue_limit": 5, "timeout_ms": 100, "timeouts_ms": { "f": 7 } }, "after": ["msf_agent1", "msf_agent2"] }
     ]
 }"#;
 
