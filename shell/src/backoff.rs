@@ -17,15 +17,14 @@ pub struct Backoff {
 
 impl Backoff {
     /// No deaths.
-    pub fn new(now: Instant) -> Backoff {
-        let law = Restart::default();
+    pub fn new(law: Restart, now: Instant) -> Backoff {
         Backoff { left: law.immediate, since: now, delays: 0, law }
     }
 
     /// One that was up for so long has died: how long to wait.
     pub fn death(&mut self, now: Instant, up: Duration) -> Duration {
         if up >= self.law.reset {
-            *self = Backoff::new(now);
+            *self = Backoff::new(self.law, now);
         }
         let refill = self.law.refill.max(Duration::from_nanos(1));
         let grown = now.saturating_duration_since(self.since).as_nanos() / refill.as_nanos();
@@ -56,7 +55,7 @@ mod tests {
     #[test]
     fn a_bucket_of_restarts_at_once_then_delays_that_double_and_end() {
         let (law, now) = (Restart::default(), Instant::now());
-        let mut backoff = Backoff::new(now);
+        let mut backoff = Backoff::new(law, now);
         for _ in 0..law.immediate {
             assert_eq!(backoff.death(now, Duration::ZERO), Duration::ZERO);
         }
@@ -72,7 +71,7 @@ mod tests {
     #[test]
     fn the_bucket_fills_with_time_and_a_long_life_forgets_everything() {
         let (law, now) = (Restart::default(), Instant::now());
-        let mut backoff = Backoff::new(now);
+        let mut backoff = Backoff::new(law, now);
         for _ in 0..law.immediate + 3 {
             backoff.death(now, Duration::ZERO);
         }

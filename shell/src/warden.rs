@@ -118,6 +118,7 @@ impl Warden {
     /// Without a process yet.
     pub fn new(plan: Plan, orders: Receiver<Order>, desk: Arc<Desk>) -> Warden {
         Warden {
+            backoff: Backoff::new(plan.service.restart, Instant::now()),
             plan,
             orders,
             desk,
@@ -127,7 +128,6 @@ impl Warden {
             held: VecDeque::new(),
             reach: Reach::Nothing,
             climb: None,
-            backoff: Backoff::new(Instant::now()),
             again: None,
             dying: Vec::new(),
             leaving: None,

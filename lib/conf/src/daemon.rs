@@ -19,6 +19,7 @@ mod ready;
 mod restart;
 mod rights;
 mod share;
+mod upgrade;
 
 use crate::ConfError;
 use crate::json::{Doc, Object};
@@ -41,6 +42,7 @@ pub use share::{Class, Share};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+pub use upgrade::{Upgrade, Way};
 
 /// Everything the file says, defaults filled in, every range checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub struct Process {
     pub health: Option<Health>,
     /// `limits`: how much it may use.
     pub bounds: Bounds,
+    /// `upgrade`: how another program takes its place.
+    pub upgrade: Upgrade,
 }
 
 impl Settings {
@@ -214,6 +218,7 @@ impl Process {
             stop: Stop::read(layers)?,
             health: Health::read(layers, strangers)?,
             bounds: Bounds::read(layers, strangers)?,
+            upgrade: Upgrade::read(layers, strangers)?,
         })
     }
 
@@ -229,6 +234,7 @@ impl Process {
         shown.insert("stop_timeout_ms".to_owned(), json!(self.stop.timeout.as_millis() as u64));
         Health::show(self.health.as_ref(), &mut shown);
         self.bounds.show(&mut shown);
+        shown.insert("upgrade".to_owned(), self.upgrade.shown());
         Value::Object(shown)
     }
 }
@@ -273,6 +279,7 @@ const OUR_KEYS: &[&str] = &[
     "stderr",
     "health",
     "limits",
+    "upgrade",
 ];
 /// Ours, in a process only: they name other processes.
 const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
@@ -390,6 +397,7 @@ mod tests {
             "restart": {"policy": "on-failure", "immediate": 1},
             "health": {"by": "http", "address": "127.0.0.1:8080", "path": "/a?b", "status": [200, 204], "interval_ms": 900,
                 "timeout_ms": 800, "failures": 4, "successes": 3, "start_after_ms": 70, "act": "stop"},
+            "upgrade": {"by": "restart", "timeout_ms": 7, "drain_ms": 0},
             "limits": {"rss_bytes": {"warn": 1, "act": 2, "do": "restart", "periods": 5}, "fds": {"warn": 7},
                 "rss_growth": {"act": 9, "window_ms": 24000, "warm_up_ms": 0}, "cpu_percent": {"warn": 80, "window_ms": 30}}"#;
         let processes = [

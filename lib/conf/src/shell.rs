@@ -40,6 +40,7 @@ const TOP: &[&str] = &[
 const SERVICE: &[&str] = &[
     "svc_name",
     "svc_libs",
+    "restart",
     "config",
     "loop",
     "requires",
@@ -203,6 +204,23 @@ mod tests {
     fn complaint(from: &str, to: &str) -> String {
         assert!(SEED.contains(from), "{from}");
         parse(&SEED.replacen(from, to, 1)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_isolated_service_may_have_a_restart_law_of_its_own_and_no_other_may() {
+        let law = r#""restart": {"immediate": 3, "delay_ms": 5}"#;
+        let service = three("", &format!(r#", "isolate": true, {law}"#), "").unwrap().services.remove(1);
+        assert_eq!((service.restart.immediate, service.restart.delay.as_millis()), (3, 5));
+        assert_eq!(service.restart.reset, crate::daemon::Restart::default().reset);
+        assert!(service.to_string().contains("3 restarts at once and one in 10000 ms, then after 5 to 10000 ms"));
+        for (bad, said) in [
+            (format!(", {law}"), "restart: only an isolated service has a process that could be started again"),
+            (r#", "isolate": true, "restart": {"imediate": 3}"#.to_owned(), "restart.imediate: unknown key"),
+            (r#", "isolate": true, "restart": {"policy": "never"}"#.to_owned(), "restart.policy: unknown key"),
+        ] {
+            let error = three("", &bad, "").unwrap_err().to_string();
+            assert!(error.contains("proc_svcs[1]") && error.contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -76,6 +76,16 @@ impl Restart {
         Ok(law)
     }
 
+    /// The law of a service that always comes back: what `object` says under `restart`, over the defaults.
+    pub(crate) fn of_service(object: &Object) -> Result<Option<Restart>, ConfError> {
+        let Some(object) = object.object("restart")? else { return Ok(None) };
+        let known: Vec<&str> = KEYS.iter().copied().filter(|key| *key != "policy").collect();
+        match object.unknown(&known).into_iter().next() {
+            Some(stranger) => Err(stranger),
+            None => Restart::default().over(&object).map(Some),
+        }
+    }
+
     fn over(self, object: &Object) -> Result<Restart, ConfError> {
         let immediate = object.integer("immediate", 0..=1000)?.and_then(|count| u32::try_from(count).ok());
         let law = Restart {

@@ -2,6 +2,7 @@
 
 use super::{DAY_MS, Limits, PATH, Worker, text};
 use crate::ConfError;
+use crate::daemon::Restart;
 use crate::json::Object;
 use std::fmt;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Service {
     pub patience: Patience,
     /// `limits`: how much it may use, if it is looked after.
     pub limits: Option<Limits>,
+    /// `restart`: how it comes back when its own process has died.
+    pub restart: Restart,
     /// `worker`: its functions are offered to the agent.
     pub worker: Option<Worker>,
 }
@@ -83,6 +86,7 @@ impl Service {
             isolate: false,
             patience: Patience::default(),
             limits: None,
+            restart: Restart::default(),
             worker: None,
         }
     }
@@ -110,6 +114,7 @@ impl Service {
             isolate: entry.boolean("isolate")?.unwrap_or(false),
             patience: Patience::of(entry, patience)?,
             limits: Limits::of(entry)?,
+            restart: restart(entry)?,
             worker: Worker::of(entry, agent)?,
         })
     }
@@ -117,6 +122,15 @@ impl Service {
     /// Every service it goes up after.
     pub fn predecessors(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().chain(&self.after).map(String::as_str)
+    }
+}
+
+fn restart(entry: &Object<'_>) -> Result<Restart, ConfError> {
+    match Restart::of_service(entry)? {
+        Some(_) if !entry.boolean("isolate")?.unwrap_or(false) => {
+            Err(entry.error("restart", "only an isolated service has a process that could be started again"))
+        }
+        law => Ok(law.unwrap_or_default()),
     }
 }
 
@@ -145,6 +159,12 @@ impl fmt::Display for Service {
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
         if let Some(limits) = &self.limits {
             write!(f, ", {limits}")?;
+        }
+        if self.restart != Restart::default() {
+            let Restart { immediate, refill, delay, delay_max, reset, .. } = self.restart;
+            write!(f, ", {immediate} restarts at once and one in {} ms, ", refill.as_millis())?;
+            let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
+            write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
         }
         if let Some(worker) = &self.worker {
             write!(f, ", {worker}")?;
