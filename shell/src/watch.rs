@@ -1,227 +1,226 @@
-//! Looks after services that have limits: what each uses is held against them, and one that does not answer, or says
-//! that it is ill, is in trouble as well. Told is what lasts for two checks, once, and once more when it is over.
+//! Looks at a folder and has the keeper follow it: a thread with an inotify descriptor.
+//!
+//! It does not care what has changed. When nothing has for a moment, or something has all the time for a while, the
+//! folder is read anew; so a queue that has overflowed, or a name that came and went, needs nothing of its own. A
+//! folder that is not there, or was put in another's place, is looked for again and again.
 
 use crate::MODULE;
-use crate::change::Report;
-use crate::keeper::Keeper;
-use crate::ready;
-use msf_conf::shell::{Deed, Limits, Service};
-use msf_conf::tree::Value;
+use crate::orders::{Orders, What};
 use msf_sys::log::Level;
-use std::collections::BTreeMap;
-use std::time::Instant;
+use msf_sys::rest::HostThread;
+use msf_sys::thread::{self, Thread};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// What is known from the checks before.
-#[derive(Debug, Default)]
+/// The thread; it ends when this is dropped.
 pub struct Watch {
-    last: Option<Instant>,
-    /// By service.
-    seen: BTreeMap<String, Seen>,
-    /// What whoever started us was told.
-    told: Option<String>,
+    shared: Arc<Shared>,
+    thread: Option<Thread>,
 }
 
-#[derive(Debug, Default)]
-struct Seen {
-    /// When it was looked at, and the milliseconds of processor time it had used by then.
-    cpu: Option<(Instant, f64)>,
-    bad: u32,
-    good: u32,
-    trouble: Option<String>,
-}
-
-/// What a check changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Turn {
-    /// This service is in trouble.
-    Began(String, String),
-    /// It is no longer.
-    Over(String),
+struct Shared {
+    folder: Mutex<Option<PathBuf>>,
+    /// Rung when there is another folder, or an end.
+    bell: EventFd,
+    over: AtomicBool,
 }
 
 impl Watch {
-    /// `rows` is what the services use now.
-    fn look(&mut self, rows: &[Value], services: &[Service], now: Instant) -> Vec<Turn> {
-        let watched = |name: &str| services.iter().any(|service| service.name == name && service.limits.is_some());
-        self.seen.retain(|name, _| watched(name));
-        let mut turns = Vec::new();
-        for row in rows {
-            let Some(name) = row["name"].as_str() else { continue };
-            let service = services.iter().find(|service| service.name == name);
-            let Some(limits) = service.and_then(|service| service.limits.as_ref()) else { continue };
-            turns.extend(self.seen.entry(name.to_owned()).or_default().look(name, row, limits, now));
-        }
-        turns
+    /// Looks at `folder` from now on; the first order is given at once.
+    pub fn start(folder: &Path, orders: Orders) -> io::Result<Watch> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        let shared =
+            Arc::new(Shared { folder: Mutex::new(Some(folder.to_owned())), bell, over: AtomicBool::new(false) });
+        let its = Arc::clone(&shared);
+        let thread = thread::spawn("msf_shell:watch", move || {
+            let _host = HostThread::this();
+            Eye { shared: its, inotify, orders, at: None, told: false, due: None, late: None }.look();
+        })?;
+        Ok(Watch { shared, thread: Some(thread) })
     }
 
-    /// What is wrong, in one line.
-    fn troubles(&self) -> String {
-        let all = self.seen.iter().filter_map(|(name, seen)| Some(format!("{name} {}", seen.trouble.as_ref()?)));
-        all.collect::<Vec<_>>().join("; ")
+    /// Looks at another folder, or at none.
+    pub fn aim(&self, folder: Option<&Path>) {
+        let mut aimed = self.shared.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        if aimed.as_deref() != folder {
+            *aimed = folder.map(Path::to_owned);
+            self.shared.ring();
+        }
     }
 }
 
-impl Seen {
-    fn look(&mut self, name: &str, row: &Value, limits: &Limits, now: Instant) -> Option<Turn> {
-        let before = self.cpu.take();
-        self.cpu = row["cpu_ms"].as_f64().map(|ms| (now, ms));
-        let percent = before.zip(self.cpu).map(|((since, before), (_, after))| {
-            let passed = now.saturating_duration_since(since).as_secs_f64() * 1e3;
-            ((after - before).max(0.0) * 100.0 / passed.max(1.0)) as u64
-        });
-        let wrong = |slack| complaint(row, limits, percent, slack);
-        self.bad = if wrong(0).is_some() { self.bad + 1 } else { 0 };
-        self.good = if wrong(SLACK).is_none() { self.good + 1 } else { 0 };
-        if self.trouble.is_none() && self.bad >= CHECKS {
-            self.trouble = wrong(0);
-            return Some(Turn::Began(name.to_owned(), self.trouble.clone().unwrap_or_default()));
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::Release);
+        self.shared.ring();
+        if let Some(thread) = self.thread.take() {
+            // It joins nobody who could join it.
+            let _ = thread.join();
         }
-        if self.trouble.is_some() && self.good >= CHECKS {
-            self.trouble = None;
-            return Some(Turn::Over(name.to_owned()));
-        }
-        None
     }
 }
 
-/// What is wrong with a service, if anything is. `slack` is how many per cent below its limits it has to be.
-fn complaint(row: &Value, limits: &Limits, percent: Option<u64>, slack: u64) -> Option<String> {
-    if let Some(silence) = row["busy"].as_str() {
-        return Some(format!("does not answer: {silence}"));
+impl Shared {
+    fn ring(&self) {
+        // A bell that is full has been rung.
+        let _ = self.bell.write(1);
     }
-    if let Some(ill) = row["health"].as_str().and_then(|health| health.strip_prefix("ill: ")) {
-        return Some(format!("says that it is ill: {ill}"));
+
+    fn folder(&self) -> Option<PathBuf> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    limits.each().into_iter().find_map(|(key, limit)| {
-        let limit = limit?;
-        let value = if key == "cpu_percent" { percent? } else { row[key].as_u64()? };
-        (value >= limit - limit / 100 * slack - limit % 100 * slack / 100)
-            .then(|| format!("has {key} {value}, its limit is {limit}"))
-    })
 }
 
-impl Keeper {
-    /// When the services are to be looked at next, if any is.
-    pub fn next_check(&self) -> Option<Instant> {
-        let any = self.settings.services.iter().any(|service| service.limits.is_some());
-        any.then(|| self.watch.last.map_or_else(Instant::now, |last| last + self.settings.check))
+/// What the thread knows.
+struct Eye {
+    shared: Arc<Shared>,
+    inotify: Inotify,
+    orders: Orders,
+    /// The folder it looks at, and which one that is.
+    at: Option<(PathBuf, WatchDescriptor, Inode)>,
+    /// It was told that there is none.
+    told: bool,
+    /// When the keeper is to follow: if nothing more happens, and at the latest.
+    due: Option<Instant>,
+    late: Option<Instant>,
+}
+
+type Inode = (u64, u64);
+
+impl Eye {
+    fn look(&mut self) {
+        while !self.shared.over.load(Ordering::Acquire) {
+            self.aim();
+            if self.due.into_iter().chain(self.late).min().is_some_and(|due| due <= Instant::now()) {
+                (self.due, self.late) = (None, None);
+                self.orders.give(What::Follow);
+            }
+            self.wait();
+            let _ = self.shared.bell.read();
+            self.take();
+        }
     }
 
-    /// Looks at the services.
-    pub fn check(&mut self) {
-        let stats = self.stats();
-        let rows = stats["services"].as_array().map_or(&[][..], Vec::as_slice);
+    /// Sees to it that the folder that is there now is the one that is looked at.
+    fn aim(&mut self) {
+        let wanted = self.shared.folder();
+        let now = wanted.as_deref().and_then(inode);
+        match &self.at {
+            Some((folder, _, inode)) if Some(folder) == wanted.as_ref() && Some(*inode) == now => return,
+            None if wanted.is_none() => return,
+            _ => {}
+        }
+        if let Some((_, old, _)) = self.at.take() {
+            // A folder that is gone has taken its watch with it.
+            let _ = self.inotify.rm_watch(old);
+        }
+        let Some(folder) = wanted else { return };
+        let watched = now.ok_or(Errno::ENOENT).and_then(|_| self.inotify.add_watch(&folder, events()));
+        match (watched, now) {
+            (Ok(watch), Some(inode)) => {
+                msf_sys::log!(Level::Info, MODULE, "services_dir: {} is watched", folder.display());
+                self.at = Some((folder, watch, inode));
+                self.told = false;
+            }
+            (Err(_), _) | (_, None) if self.told => return,
+            (Err(e), _) => self.complain(&folder, e),
+            (_, None) => self.complain(&folder, Errno::ENOENT),
+        }
+        // What happened before it was watched is not missed.
+        self.soon();
+    }
+
+    fn complain(&mut self, folder: &Path, e: Errno) {
+        let folder = folder.display();
+        msf_sys::log!(
+            Level::Error,
+            MODULE,
+            "services_dir: {folder} cannot be watched: {}; it is looked for again",
+            e.desc()
+        );
+        self.told = true;
+    }
+
+    /// Until something happens, or is due.
+    fn wait(&self) {
+        let due = self.due.into_iter().chain(self.late).min().map(|due| due.saturating_duration_since(Instant::now()));
+        let again = (self.at.is_none() && self.shared.folder().is_some()).then_some(AGAIN);
+        let limit = due.into_iter().chain(again).min().map(|limit| limit + Duration::from_millis(1));
+        let limit = limit.map_or(PollTimeout::NONE, |limit| PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX));
+        let mut fds = [
+            PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.shared.bell.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Err(e) = poll(&mut fds, limit)
+            && e != Errno::EINTR
+        {
+            msf_sys::log!(Level::Error, MODULE, "services_dir: the watch fails: {}", e.desc());
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// Takes what has happened.
+    fn take(&mut self) {
+        while let Ok(happened) = self.inotify.read_events() {
+            if happened.iter().any(|event| event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)) {
+                msf_sys::log!(
+                    Level::Warn,
+                    MODULE,
+                    "services_dir: more has happened than could be told; it is read anew"
+                );
+            }
+            if happened.iter().any(|event| self.matters(event)) {
+                self.soon();
+            }
+        }
+    }
+
+    /// A file that is only begun will be told of when it is complete; a link is complete at once.
+    fn matters(&self, event: &InotifyEvent) -> bool {
+        if !event.mask.contains(AddWatchFlags::IN_CREATE) {
+            return true;
+        }
+        let file = self.at.as_ref().zip(event.name.as_ref()).map(|((folder, _, _), name)| folder.join(name));
+        let about = file.and_then(|file| fs::symlink_metadata(file).ok());
+        about.is_some_and(|about| about.is_symlink() || about.nlink() > 1)
+    }
+
+    fn soon(&mut self) {
         let now = Instant::now();
-        let turns = self.watch.look(rows, &self.settings.services, now);
-        for turn in turns {
-            match turn {
-                Turn::Began(name, what) => {
-                    msf_sys::log!(Level::Warn, MODULE, "service {name} {what}");
-                    let limits = self.settings.services.iter().find(|service| service.name == name);
-                    if limits.and_then(|service| service.limits.as_ref()).is_some_and(|one| one.deed == Deed::Restart) {
-                        self.renew(&name);
-                    }
-                }
-                Turn::Over(name) => msf_sys::log!(Level::Info, MODULE, "service {name} is well again"),
-            }
-        }
-        let troubles = self.watch.troubles();
-        if self.watch.told.as_ref() != Some(&troubles) {
-            if let Err(why) = ready::troubles(&troubles) {
-                msf_sys::log!(Level::Warn, MODULE, "{why}");
-            }
-            self.watch.told = Some(troubles);
-        }
-        // Not before it is done: a service that does not answer takes its time.
-        self.watch.last = Some(Instant::now());
-    }
-
-    /// Takes a service down and up again, and with it whoever shares its library.
-    fn renew(&mut self, name: &str) {
-        let Some((of, _)) = self.seat(name) else { return };
-        let (names, mut report) = (self.generations[of].names(), Report::default());
-        report.done(format!("service {name} is restarted"));
-        for name in names.iter().rev() {
-            if let Some(seat) = self.seat(name) {
-                self.take_down(seat, &mut report);
-            }
-        }
-        for name in names {
-            if let Some(service) = self.settings.services.iter().find(|service| service.name == name).cloned() {
-                self.take_up(&service, &mut report);
-            }
-        }
-        self.offer();
+        self.due = Some(now + QUIET);
+        self.late.get_or_insert(now + LATEST);
     }
 }
 
-/// So often in a row something has to be so.
-const CHECKS: u32 = 2;
-/// Per cent below its limit at which it is over.
-const SLACK: u64 = 5;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use msf_conf::tree::json;
-    use std::time::Duration;
-
-    fn service(limits: Limits) -> Service {
-        Service { limits: Some(limits), ..Service::plain("a", "a.so") }
-    }
-
-    /// `b` begins, `o` is over, one letter for each row.
-    fn turns(limits: &Limits, rows: &[Value]) -> String {
-        let (mut watch, services, start) = (Watch::default(), [service(limits.clone())], Instant::now());
-        let mut letter = |(at, row): (usize, &Value)| {
-            let mut row = row.clone();
-            row["name"] = json!("a");
-            match watch.look(&[row], &services, start + Duration::from_secs(at as u64)).as_slice() {
-                [] => '.',
-                [Turn::Began(name, what)] if name == "a" && !what.is_empty() => 'b',
-                [Turn::Over(_)] => 'o',
-                other => panic!("{other:?}"),
-            }
-        };
-        rows.iter().enumerate().map(&mut letter).collect()
-    }
-
-    #[test]
-    fn what_lasts_for_two_checks_is_told_once_and_once_when_it_is_over() {
-        let limits = Limits { fds: Some(100), ..Limits::default() };
-        let rows: Vec<Value> = [99, 100, 99, 100, 101, 100, 97, 96, 95, 94, 94].map(|fds| json!({"fds": fds})).into();
-        assert_eq!(turns(&limits, &rows), "....b.....o");
-        assert_eq!(turns(&Limits::default(), &rows), "...........");
-    }
-
-    #[test]
-    fn who_does_not_answer_or_is_ill_is_in_trouble() {
-        let silent = json!({"busy": "it has not come back"});
-        let ill = json!({"health": "ill: below zero", "fds": 1});
-        let well = json!({"health": "well", "fds": 1});
-        let of = |one: &Value| {
-            turns(&Limits::default(), &[well.clone(), one.clone(), one.clone(), well.clone(), well.clone()])
-        };
-        assert_eq!((of(&silent), of(&ill), of(&well)), ("..b.o".into(), "..b.o".into(), ".....".into()));
-    }
-
-    #[test]
-    fn processor_time_counts_from_one_check_to_the_next() {
-        let limits = Limits { cpu_percent: Some(50), ..Limits::default() };
-        let rows: Vec<Value> =
-            [9000.0, 9100.0, 9700.0, 10300.0, 10310.0, 10320.0].map(|ms| json!({"cpu_ms": ms})).into();
-        assert_eq!(turns(&limits, &rows), "...b.o");
-    }
-
-    #[test]
-    fn what_is_wrong_is_one_line_by_service() {
-        let mut watch = Watch::default();
-        let services = [service(Limits { threads: Some(2), ..Limits::default() })];
-        let row = [json!({"name": "a", "threads": 3}), json!({"name": "b", "threads": 300})];
-        watch.look(&row, &services, Instant::now());
-        watch.look(&row, &services, Instant::now());
-        assert_eq!(watch.troubles(), "a has threads 3, its limit is 2");
-        watch.look(&[], &[], Instant::now());
-        assert_eq!(watch.troubles(), "");
-    }
+fn inode(folder: &Path) -> Option<Inode> {
+    fs::metadata(folder).ok().filter(fs::Metadata::is_dir).map(|about| (about.dev(), about.ino()))
 }
+
+fn events() -> AddWatchFlags {
+    AddWatchFlags::IN_CLOSE_WRITE
+        | AddWatchFlags::IN_MOVED_TO
+        | AddWatchFlags::IN_MOVED_FROM
+        | AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_DELETE
+        | AddWatchFlags::IN_DELETE_SELF
+        | AddWatchFlags::IN_MOVE_SELF
+        | AddWatchFlags::IN_ONLYDIR
+}
+
+/// So long nothing happens before the folder is read: files that come together are read together.
+const QUIET: Duration = Duration::from_millis(30);
+/// But it is read so long after the first of them.
+const LATEST: Duration = Duration::from_millis(500);
+/// How often a folder that is not there is looked for.
+const AGAIN: Duration = Duration::from_millis(500);

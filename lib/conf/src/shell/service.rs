@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{DAY_MS, Limits, PATH, Worker, text};
+use super::{DAY_MS, Limits, PATH, Source, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -42,6 +42,8 @@ pub struct Service {
     pub restart: Restart,
     /// `worker`: its functions are offered to the agent.
     pub worker: Option<Worker>,
+    /// Where it was written, if not in the configuration itself.
+    pub source: Option<Source>,
 }
 
 /// How long a service's calls may take.
@@ -88,6 +90,7 @@ impl Service {
             limits: None,
             restart: Restart::default(),
             worker: None,
+            source: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Service {
             limits: Limits::of(entry)?,
             restart: restart(entry)?,
             worker: Worker::of(entry, agent)?,
+            source: None,
         })
     }
 
