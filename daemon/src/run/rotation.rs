@@ -85,9 +85,9 @@ impl Rotation {
     fn cut_head(&mut self) -> io::Result<bool> {
         // The last block of a file cannot be cut off in this way.
         let whole = self.at.min(self.from.metadata()?.len().saturating_sub(1)) / BLOCK * BLOCK;
-        let (start, length) = (0, whole.cast_signed());
-        if whole == 0 || fallocate(self.from.as_fd(), FallocateFlags::FALLOC_FL_COLLAPSE_RANGE, start, length).is_err()
-        {
+        // Where the kernel's own numbers have 32 bits it may be too long.
+        let Ok(length) = whole.try_into() else { return Ok(false) };
+        if whole == 0 || fallocate(self.from.as_fd(), FallocateFlags::FALLOC_FL_COLLAPSE_RANGE, 0, length).is_err() {
             return Ok(false);
         }
         // What is left in the file is not in its predecessor as well.

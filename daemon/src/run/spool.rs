@@ -147,8 +147,12 @@ impl Spool {
             return Ok(());
         }
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let (from, length) = (self.hole.cast_signed(), (read - self.hole).cast_signed());
-        match fallocate(self.file.as_fd(), flags, from, length) {
+        let dug = match (self.hole.try_into(), (read - self.hole).try_into()) {
+            (Ok(from), Ok(length)) => fallocate(self.file.as_fd(), flags, from, length),
+            // Where the kernel's own numbers have 32 bits.
+            _ => Err(Errno::EFBIG),
+        };
+        match dug {
             Ok(()) => self.hole = read,
             Err(_) if self.at == self.length() => self.empty()?,
             Err(_) => {}
