@@ -199,12 +199,7 @@ fn run(file: &Path, background: bool) -> Result<u8, Failure> {
 }
 
 /// Everything that can be refused is tried while there still is a terminal to say so.
-fn begin(
-    file: &Path,
-    background: bool,
-    starter: Starter,
-    bequests: io::Result<Vec<Bequest>>,
-) -> Result<u8, Failure> {
+fn begin(file: &Path, background: bool, starter: Starter, bequests: io::Result<Vec<Bequest>>) -> Result<u8, Failure> {
     let bequests = bequests?;
     let settings = Settings::read(file).map_err(wrong)?;
     if let Some(why) = refused(&settings.alarms) {
@@ -225,7 +220,8 @@ fn begin(
     let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
     let morgue = Morgue::new(&log_dir()?, settings.crash_reports);
     let config = file.to_owned();
-    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter, bequests };
+    let setting =
+        Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter, bequests };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

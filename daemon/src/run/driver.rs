@@ -11,6 +11,7 @@ use super::chance::Chance;
 use super::change::Change;
 use super::crash::{Corpse, Morgue};
 use super::deposit::Deposits;
+use super::herald::Herald;
 use super::journal::Journal;
 use super::leaver::Leaver;
 use super::metrics::Show;
@@ -68,6 +69,7 @@ pub struct Driver {
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
     pub(super) journal: Journal,
+    pub(super) herald: Herald,
     /// Reports of ends that nobody asked for.
     pub(super) morgue: Morgue,
     /// Those who are crashing.
@@ -234,6 +236,7 @@ impl Driver {
             events: VecDeque::new(),
             feeding: false,
             journal: setting.journal,
+            herald: Herald::default(),
             morgue: setting.morgue,
             corpses: Vec::new(),
             leavers: Vec::new(),
@@ -260,6 +263,7 @@ impl Driver {
     /// Starts everything, in order.
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
+        self.herald.follow(settings.broker.as_ref());
         self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
         self.purpose.name = settings.main;

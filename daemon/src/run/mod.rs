@@ -20,6 +20,7 @@ mod fit;
 mod hand;
 mod health;
 mod heir;
+mod herald;
 mod http;
 mod inherit;
 pub mod journal;
