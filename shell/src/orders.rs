@@ -9,7 +9,9 @@ use msf_sys::rest::HostThread;
 use msf_sys::thread;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// What the keeper can be told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum What {
     Stats,
     /// Make everything as the file says.
     Reload,
+    /// Make the services of the folder as it says now.
+    Follow,
     /// Take this service up.
     Load(String),
     /// Take it down.
@@ -67,13 +71,17 @@ impl AtWork {
         let (give, take) = mpsc::channel();
         let (tell, failures) = mpsc::channel();
         let hurry = Arc::clone(&keeper.house.hurry);
+        let its = give.clone();
         thread::spawn("msf_shell:keep", move || {
             let _host = HostThread::this();
+            let orders = Orders(its);
             keeper.offer();
-            while let Ok(Order::Do(what, answer)) = take.recv() {
+            keeper.watch(&orders);
+            while let Some(Order::Do(what, answer)) = next(&take, &mut keeper) {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
                     let _ = answer.send(carry_out(&mut keeper, what));
+                    keeper.watch(&orders);
                 }
             }
             let _ = tell.send(keeper.down());
@@ -94,12 +102,26 @@ impl AtWork {
     }
 }
 
+/// The next order. While there is none, services are looked after.
+fn next(take: &mpsc::Receiver<Order>, keeper: &mut Keeper) -> Option<Order> {
+    while !keeper.house.hurry.load(Ordering::Acquire) {
+        let Some(due) = keeper.next_check() else { break };
+        match take.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(order) => return Some(order),
+            Err(RecvTimeoutError::Timeout) => keeper.check(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    take.recv().ok()
+}
+
 fn carry_out(keeper: &mut Keeper, what: What) -> Value {
     keeper.revisit();
     let answer = match what {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
+        What::Follow => told(keeper.follow()),
         What::Load(name) => told(keeper.load_service(&name)),
         What::Unload(name) => told(keeper.unload_service(&name)),
         What::Upgrade(name) => told(keeper.upgrade_service(&name)),

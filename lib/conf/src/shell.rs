@@ -4,10 +4,14 @@
 //! The five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them;
 //! in a file that says `"version": 1` they are errors.
 
+mod folder;
+mod limits;
 mod order;
 mod service;
 mod worker;
 
+pub use folder::{Source, Spoilt};
+pub use limits::{Deed, Limits};
 pub use service::{Patience, Service};
 pub use worker::{Params, Worker};
 
@@ -15,9 +19,11 @@ use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Bytes of a path, as the system limits it.
 const PATH: usize = 4095;
 
@@ -30,7 +36,9 @@ const TOP: &[&str] = &[
     "version",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "check_ms",
     "agent",
+    "services_dir",
 ];
 const SERVICE: &[&str] = &[
     "svc_name",
@@ -45,6 +53,7 @@ const SERVICE: &[&str] = &[
     "stop_timeout_ms",
     "worker",
     "isolate",
+    "limits",
 ];
 
 /// One shell process: who it is and what it hosts.
@@ -62,19 +71,34 @@ pub struct Shell {
     pub desc: String,
     /// In the order they are loaded, initialised and started: the file's, but none before those it goes up after.
     pub services: Vec<Service>,
+    /// `check_ms`: how often services with limits are looked at.
+    pub check: Duration,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
     /// The whole document again, for a process that is to read the same.
     pub text: Arc<str>,
+    /// `services_dir`: where more services are named.
+    pub folder: Option<PathBuf>,
+    /// What is wrong there.
+    pub spoilt: Vec<Spoilt>,
+    /// The document without the folder.
+    own: Arc<str>,
+    patience: Patience,
+    agent: String,
 }
 
 impl Shell {
-    /// Reads and checks `file`.
+    /// Reads and checks `file`, and the folder it names.
     pub fn read(file: &Path) -> Result<Shell, ConfError> {
-        Shell::from_doc(file, &json::Doc::read(file)?)
+        Shell::from_doc(file, &json::Doc::read(file)?).map(Shell::with_folder)
     }
 
-    /// Checks `text`, which complaints will say came from `file`.
+    /// The file as it was, with the folder as it is now.
+    pub fn again(&self) -> Result<Shell, ConfError> {
+        Shell::parse(&self.file, &self.own).map(Shell::with_folder)
+    }
+
+    /// Checks `text`, which complaints will say came from `file`. The folder is not looked at.
     pub fn parse(file: &Path, text: &str) -> Result<Shell, ConfError> {
         Shell::from_doc(file, &json::Doc::parse(file, text)?)
     }
@@ -89,7 +113,8 @@ impl Shell {
         let Some(entries) = top.objects("proc_svcs")? else {
             return Err(top.error("proc_svcs", "missing; expected an array of objects"));
         };
-        if entries.is_empty() {
+        let folder = folder(file, &top)?;
+        if entries.is_empty() && folder.is_none() {
             return Err(top.error("proc_svcs", "empty; expected at least one service"));
         }
         let patience = Patience::of(&top, Patience::default())?;
@@ -106,10 +131,12 @@ impl Shell {
             strangers.extend(entry.unknown(SERVICE));
             services.push(service);
         }
-        let order = order::order(&services, &entries)?;
+        let check = top.integer("check_ms", 10..=DAY_MS)?.map_or(1000, i64::unsigned_abs);
+        let order = order::order(&services, &|at, key, what| entries[at].error(key, what))?;
         if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
             return Err(strangers.remove(0));
         }
+        let own: Arc<str> = top.to_text().into();
         Ok(Shell {
             file: file.to_owned(),
             name: name.to_owned(),
@@ -117,8 +144,14 @@ impl Shell {
             version: version.to_owned(),
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
+            check: Duration::from_millis(check),
             warnings: strangers,
-            text: top.to_text().into(),
+            text: Arc::clone(&own),
+            folder,
+            spoilt: Vec::new(),
+            own,
+            patience,
+            agent,
         })
     }
 
@@ -151,6 +184,15 @@ fn text<'a>(object: &json::Object<'a>, key: &str, limit: usize) -> Result<&'a st
     match text.chars().find(|c| c.is_control()) {
         Some(stranger) => Err(object.error(key, format!("contains the control character {stranger:?}"))),
         None => Ok(text),
+    }
+}
+
+/// The folder with more services; a relative one lies beside `file`.
+fn folder(file: &Path, top: &json::Object<'_>) -> Result<Option<PathBuf>, ConfError> {
+    let Some(written) = top.string("services_dir")? else { return Ok(None) };
+    match text(top, "services_dir", PATH)? {
+        "" => Err(top.error("services_dir", "empty; expected a folder")),
+        _ => Ok(Some(file.parent().unwrap_or(Path::new("")).join(written))),
     }
 }
 
