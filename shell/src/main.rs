@@ -34,6 +34,7 @@ mod stats;
 mod tenant;
 mod text;
 mod upgrade;
+mod ward;
 mod warden;
 mod watch;
 mod word;

@@ -39,6 +39,7 @@ impl Driver {
     pub(super) fn publish(&mut self, reactor: &mut Reactor, happening: Happening) {
         let happening = self.audience.chronicle.add(happening);
         self.journal.write(&happening);
+        self.herald.tell(&happening);
         self.announce(reactor, &happening);
     }
 
