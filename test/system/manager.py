@@ -62,8 +62,6 @@ class Manager:
                 self.become(handed, {**env, **changes})
             finally:
                 os._exit(203)
-        if self.watchdog:
-            self.abort_at = time.monotonic() + self.watchdog
 
     def become(self, handed, env):
         os.setsid()
@@ -111,6 +109,8 @@ class Manager:
         if news.get("RELOADING") == "1":
             self.state, self.reloading_since = "reloading", int(news["MONOTONIC_USEC"])
         if news.get("READY") == "1" and self.state in ("activating", "reloading"):
+            # Before that nobody has to say that he is alive.
+            self.abort_at = now + self.watchdog if self.watchdog else None
             self.state = "active"
         if news.get("STOPPING") == "1":
             self.state = "deactivating"
