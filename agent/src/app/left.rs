@@ -53,7 +53,12 @@ impl Left {
 impl Drop for Left {
     fn drop(&mut self) {
         for one in &self.0 {
-            msf_core::log!(Level::Warn, LOG, "descriptor \"{}\" was given to us, and nothing here listens there", one.name);
+            msf_core::log!(
+                Level::Warn,
+                LOG,
+                "descriptor \"{}\" was given to us, and nothing here listens there",
+                one.name
+            );
         }
     }
 }
