@@ -16,6 +16,7 @@ pub mod crash;
 mod desk;
 pub mod driver;
 mod fit;
+mod follow;
 mod hand;
 mod health;
 mod heir;
