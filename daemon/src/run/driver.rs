@@ -10,6 +10,7 @@ use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
 use super::crash::{Corpse, Morgue};
+use super::deposit::Deposits;
 use super::herald::Herald;
 use super::journal::Journal;
 use super::leaver::Leaver;
@@ -19,6 +20,7 @@ use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::purpose::Purpose;
 use super::roll::Roll;
+use super::safe::Safe;
 use super::signals;
 use super::state::Store;
 use super::superior::Superior;
@@ -33,7 +35,7 @@ use msf_conf::daemon::{Process, Settings};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Claim, Starter};
+use msf_core::process::{Bequest, Claim, Starter};
 use msf_core::timer::TimerId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -74,6 +76,8 @@ pub struct Driver {
     pub(super) corpses: Vec<Corpse>,
     /// Those who are no service's any more, and have not ended.
     pub(super) leavers: Vec<Leaver>,
+    /// What is kept for processes.
+    pub(super) safe: Safe,
     /// The alarms that are open.
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
@@ -83,6 +87,7 @@ pub struct Driver {
     pub(super) host: String,
     pub(super) chance: Chance,
     pub(super) superior: Superior,
+    pub(super) deposits: Deposits,
     pub(super) since: Instant,
     pub(super) stopping: bool,
     /// Somebody has become something else.
@@ -199,6 +204,8 @@ pub struct Setting {
     pub journal: Journal,
     /// Whom to tell that we are ready.
     pub starter: Starter,
+    /// Descriptors that were left to us.
+    pub bequests: Vec<Bequest>,
 }
 
 impl Driver {
@@ -235,12 +242,14 @@ impl Driver {
             morgue: setting.morgue,
             corpses: Vec::new(),
             leavers: Vec::new(),
+            safe: Safe::default(),
             alarms: Book::default(),
             calming: HashMap::new(),
             tellers: Tellers::default(),
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
             superior: Superior::new(setting.starter),
+            deposits: Deposits::new(setting.bequests),
             since: Instant::now(),
             stopping: false,
             has_changed: false,
@@ -262,11 +271,14 @@ impl Driver {
         self.purpose.name = settings.main;
         // What is wrong with it is in the log.
         let _ = self.show_metrics(reactor, settings.metrics.as_ref());
+        self.take_back(&settings.processes);
         let new = self.take_over(reactor, settings.processes);
         for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
         self.look_whether_it_is_over(reactor);
+        self.complain_of_the_rest();
+        self.deposit();
         // Whoever is told may look into the log at once.
         let _ = msf_core::log::flush();
         self.tell_ready(reactor);

@@ -138,6 +138,7 @@ impl Driver {
                 all.into_iter().find_map(|news| if let News::CrashAddress(text) = news { Some(text) } else { None });
             return self.crash_begun(reactor, key, notice.pid, signal, address.unwrap_or_default());
         }
+        let name = all.iter().find_map(|news| if let News::FdName(name) = news { Some(name.clone()) } else { None });
         for news in all {
             let Some(service) = self.roll.get_mut(key) else { return };
             let phase = service.life.phase;
@@ -146,6 +147,11 @@ impl Driver {
                 News::Ready if matches!(service.readying, Some(Readying::Notice | Readying::Pipe { .. })) => {
                     self.is_ready(reactor, key);
                 }
+                News::Store => {
+                    let name = name.clone();
+                    self.store(key, name.as_deref(), std::mem::take(&mut notice.fds));
+                }
+                News::Unstore => name.iter().for_each(|name| self.unstore(key, name)),
                 News::UpgradeFrom(path) => self.can_hand_over(key, notice.pid, &path),
                 News::Upgrade { drain } => self.asks_for_upgrade(reactor, key, drain, notice.fds.pop()),
                 News::Status(text) => service.says = Some(text).filter(|text| !text.is_empty()),

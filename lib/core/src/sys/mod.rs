@@ -1,6 +1,7 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
 pub mod cpus;
+pub mod hole;
 mod inotify;
 mod machine;
 mod map;
@@ -17,7 +18,7 @@ pub use inotify::{Change, Watcher};
 pub use machine::Machine;
 pub use map::Map;
 pub use signal::Catch;
-pub use socket::{Received, receive, unsent};
+pub use socket::{Received, descriptor_of, receive, unsent};
 pub use topology::{Cpu, Topology};
 
 pub(crate) mod environment;
