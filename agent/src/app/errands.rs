@@ -101,6 +101,7 @@ impl Program {
             lists: now.lists.clone(),
             max_conns: now.max_conns,
             drain: now.drain,
+            retirement: now.retirement,
         };
         msf_core::log!(Level::Info, LOG, "reload: done");
         Some(reloaded)

@@ -35,6 +35,8 @@ pub struct Wiring {
     pub max_conns: usize,
     /// How long unanswered requests are waited for at the end.
     pub drain: Duration,
+    /// How long one that was replaced keeps its connections.
+    pub retirement: Duration,
     /// How functions and workers are treated.
     pub rulebook: Arc<Rulebook>,
     /// From where nmid's peers may connect.
@@ -114,4 +116,6 @@ pub struct Reloaded {
     pub max_conns: usize,
     /// How long the end takes.
     pub drain: Duration,
+    /// How long one that was replaced keeps its connections.
+    pub retirement: Duration,
 }
