@@ -5,6 +5,7 @@
 
 use crate::footprint::Footprint;
 use crate::runner::Traits;
+use crate::sandbox::Enforced;
 use crate::warden::{Order, Warden};
 use crate::work::{self, Limit, Outcome, Place, Then, Work};
 use msf_conf::shell::Service;
@@ -48,6 +49,8 @@ pub struct Opened {
     pub file: PathBuf,
     /// What its table says.
     pub traits: Traits,
+    /// What has come of its sandbox.
+    pub sandbox: Enforced,
 }
 
 /// What a process tells of what its service uses.
@@ -83,6 +86,8 @@ pub struct Desk {
     pub up: AtomicBool,
     /// Processes that have taken the place of one that ended.
     pub respawns: AtomicU32,
+    /// What has come of the sandbox of the last one.
+    pub sandbox: Mutex<Enforced>,
 }
 
 impl Annex {
@@ -97,6 +102,7 @@ impl Annex {
             pid: AtomicU32::new(0),
             up: AtomicBool::new(false),
             respawns: AtomicU32::new(0),
+            sandbox: Mutex::default(),
         });
         let name = format!("iso:{}", plan.service.name);
         let its = Arc::clone(&desk);
@@ -135,6 +141,11 @@ impl Annex {
     /// How many processes have taken the place of one that had ended.
     pub fn respawns(&self) -> u32 {
         self.desk.respawns.load(Ordering::Relaxed)
+    }
+
+    /// What its process may not do, and could after all.
+    pub fn sandbox(&self) -> Enforced {
+        self.desk.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What its process uses, as the kernel counts.

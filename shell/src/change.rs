@@ -131,7 +131,8 @@ impl Keeper {
         let moved = file.is_absolute() && generation.file != file;
         let told = member.conf.config != service.config
             || member.conf.with_loop != service.with_loop
-            || member.conf.isolate != service.isolate;
+            || member.conf.isolate != service.isolate
+            || member.conf.sandbox != service.sandbox;
         if matches!(member.stage, Stage::Failed(_)) || generation.stuck().is_some() {
             report.done(format!("reload: service {} is tried again", service.name));
             self.take_down((of, at), report);

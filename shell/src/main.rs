@@ -25,6 +25,7 @@ mod orders;
 mod ready;
 mod routes;
 mod runner;
+mod sandbox;
 mod search;
 mod show;
 mod signals;

@@ -2,6 +2,7 @@
 
 use crate::generation::Stage;
 use crate::keeper::Keeper;
+use crate::sandbox::Enforced;
 use msf_conf::tree::{Map, Value};
 
 impl Keeper {
@@ -46,6 +47,8 @@ impl Keeper {
         if let Some(annex) = generation.annex() {
             row.extend([("isolated", true.into()), ("respawns", annex.respawns().into())]);
             row.push(("pid", annex.pid().into()));
+            let Enforced { holds, lacks } = annex.sandbox();
+            row.extend([("sandbox", holds.into()), ("sandbox_lacks", lacks.into())]);
         }
         let why = match (&member.stage, generation.stuck()) {
             (Stage::Failed(why), _) => Some(why.clone()),

@@ -24,9 +24,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a warden can be told.
@@ -286,7 +286,10 @@ impl Warden {
             (answer, _) => failure(what, answer),
         };
         let fine = refusal.and_then(|()| match climb.at {
-            Reach::Nothing => letter::read_opened(&outcome.bytes).map(|opened| climb.opened = Some(opened)),
+            Reach::Nothing => letter::read_opened(&outcome.bytes).map(|opened| {
+                self.desk.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&opened.sandbox);
+                climb.opened = Some(opened);
+            }),
             _ => Ok(()),
         });
         match fine {

@@ -5,8 +5,10 @@
 //! in a file that says `"version": 1` they are errors.
 
 mod order;
+mod sandbox;
 mod service;
 
+pub use sandbox::{Landlock, PROFILE, Sandbox};
 pub use service::{Patience, Service};
 
 use crate::{ConfError, json};
@@ -40,6 +42,7 @@ const SERVICE: &[&str] = &[
     "start_timeout_ms",
     "stop_timeout_ms",
     "isolate",
+    "sandbox",
 ];
 
 /// One shell process: who it is and what it hosts.
@@ -301,8 +304,44 @@ mod tests {
             r#"a from liba.so, with a loop, optional, start within 60000 ms, stop within 5 ms, config {"a":null,"b":[1,"x"]}"#
         );
         assert_eq!((service[1].patience.start, service[2].patience), (None, Patience::default()));
-        for bad in [r#", "config": 1"#, r#", "loop": 1"#, r#", "stop_timeout_ms": 0"#, r#", "after": "a""#] {
+        for bad in [
+            r#", "isolate": 1"#,
+            r#", "config": 1"#,
+            r#", "loop": 1"#,
+            r#", "stop_timeout_ms": 0"#,
+            r#", "after": "a""#,
+        ] {
             assert!(three("", bad, "").unwrap_err().to_string().contains("proc_svcs[1]."), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_isolated_service_may_have_a_sandbox_and_no_other() {
+        let sandbox = r#""sandbox": {"rlimits": {"nofile": [64, 128], "as": "unlimited"}, "seccomp": "service",
+            "landlock": {"read": ["/etc"], "write": []}, "no_new_privs": true, "required": true}"#;
+        let service = three("", &format!(r#", "isolate": true, {sandbox}"#), "").unwrap().services.remove(1);
+        let known = service.sandbox.clone().unwrap();
+        assert!(service.isolate && known.seccomp && known.no_new_privs && known.required);
+        assert_eq!(known.limits[1], crate::daemon::Limit { name: "nofile".into(), soft: Some(64), hard: Some(128) });
+        assert_eq!(known.landlock.unwrap(), Landlock { read: vec!["/etc".into()], ..Landlock::default() });
+        let shown = service.to_string();
+        let words =
+            "sandbox as unlimited/unlimited, nofile 64/128, no_new_privs, seccomp service, read [/etc], write []";
+        assert!(shown.contains(words) && shown.contains("in a process of its own"), "{shown}");
+        for (bad, said) in [
+            (format!(", {sandbox}"), "sandbox: only a process of its own can have one"),
+            (isolated(r#"{"secomp": "service"}"#), "sandbox.secomp: unknown key; did you mean \"seccomp\"?"),
+            (isolated(r#"{"seccomp": "strict"}"#), "sandbox.seccomp: there is no profile \"strict\""),
+            (isolated(r#"{"rlimits": {"nofiles": 1}}"#), "sandbox.rlimits.nofiles: no limit is called"),
+            (isolated(r#"{"landlock": {"read": ["etc"]}}"#), "sandbox.landlock.read[0]: expected an absolute path"),
+            (isolated(r#"{"landlock": {"reed": []}}"#), "sandbox.landlock.reed: unknown key"),
+        ] {
+            let error = three("", &bad, "").unwrap_err().to_string();
+            assert!(error.contains("proc_svcs[1]") && error.contains(said), "{error}");
+        }
+    }
+
+    fn isolated(sandbox: &str) -> String {
+        format!(r#", "isolate": true, "sandbox": {sandbox}"#)
     }
 }

@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, text};
+use super::{PATH, Sandbox, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -34,6 +34,8 @@ pub struct Service {
     pub optional: bool,
     /// `isolate`: it runs in a process of its own.
     pub isolate: bool,
+    /// `sandbox`: what that may do; everything, if it is not written.
+    pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
     pub patience: Patience,
 }
@@ -78,6 +80,7 @@ impl Service {
             after: Vec::new(),
             optional: false,
             isolate: false,
+            sandbox: None,
             patience: Patience::default(),
         }
     }
@@ -91,6 +94,7 @@ impl Service {
         if library.is_empty() {
             return Err(entry.error("svc_libs", "empty; expected the file of a library"));
         }
+        let isolate = entry.boolean("isolate")?.unwrap_or(false);
         let names = |key| Ok::<_, ConfError>(entry.strings(key)?.unwrap_or_default().into_iter().map(str::to_owned));
         Ok(Service {
             at,
@@ -101,7 +105,8 @@ impl Service {
             requires: names("requires")?.collect(),
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
-            isolate: entry.boolean("isolate")?.unwrap_or(false),
+            isolate,
+            sandbox: Sandbox::of(entry, isolate)?,
             patience: Patience::of(entry, patience)?,
         })
     }
@@ -129,6 +134,9 @@ impl fmt::Display for Service {
         }
         if self.isolate {
             write!(f, ", in a process of its own")?;
+        }
+        if let Some(sandbox) = &self.sandbox {
+            write!(f, ", {sandbox}")?;
         }
         match self.patience.start {
             Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,
