@@ -136,6 +136,52 @@ MSF_EXPORT s32 client_agent_wait(u32 ms);
 MSF_EXPORT s32 client_agent_hand_over(s32 channel, u32 ms);
 MSF_EXPORT s32 client_agent_take_over(struct client_param *param, s32 channel, u32 ms);
 
+/*
+ * Events: what somebody publishes under a name goes to all who have subscribed to it, in this process or another, in the
+ * order in which he has published. A name is 1 to 64 visible characters of ASCII. The agent itself publishes
+ * "component_online" when a service can be called and "component_offline" when it no longer can, msf_daemon the same of
+ * processes; doc/events.md says what their data are.
+ */
+struct client_event {
+    u32 size;       /* of this struct, as libipc knows it: later versions append */
+    u32 from;       /* the service that has published it; RPC_MSG_SRV_ID is the agent */
+    u32 lost;       /* more than 0: so many events were lost here, of whatever names, and name and data are NULL */
+    u32 len;        /* bytes of data */
+    const s8 *name;
+    const s8 *data; /* with a NUL behind it that is not counted */
+};
+
+/* Nobody knows how many: the connection to the agent was lost and has been made anew. */
+#define CLIENT_EVENTS_UNKNOWN 0xffffffff
+
+/* Runs on libipc's callback thread, like the callbacks of client_param, and may do what those may. The event and what it
+ * points at are libipc's, and gone when it returns. */
+typedef void (*client_event_cb)(const struct client_event *event, void *arg);
+
+/*
+ * client_agent_subscribe: from here on callback(event, arg) is called for each event of this name; "*" stands for every
+ * name. Any thread, also inside a callback. Who subscribes to component_online, or to it once more, is told first of the
+ * services that are logged in already ("reason":"present"), and then of whatever happens behind that: nothing is missed
+ * between the two. Several callbacks may want the same name; the same one with the same arg is there once. After a
+ * reconnect libipc subscribes again by itself: callbacks get an event with lost = CLIENT_EVENTS_UNKNOWN, and then what a
+ * new subscriber would.
+ * A client that does not keep up loses events and is told how many; nobody waits for it.
+ * 0: the agent has said yes; -1 with errno, and nothing is subscribed: EINVAL a NULL or no name; ENOSPC 64 names are
+ * subscribed already, or the agent's memory is full; EOPNOTSUPP an agent that knows no events; ETIMEDOUT it does not answer
+ * within 5 s; ENOTCONN, ECONNRESET, ECANCELED, EDEADLK, ECHILD as for client_agent_service.
+ *
+ * client_agent_unsubscribe: takes it back. No call of it is under way when this returns, but for the one it is called
+ * from: what arg points at may be freed, a library with the callback unloaded. 0; -1 with errno: EINVAL; ENOENT there is no
+ * such subscription; ENOTCONN no client; ECHILD. client_agent_deinit ends all of them.
+ *
+ * client_agent_publish: sends an event with len bytes of data, which are copied. 0 as soon as it is queued; -1 with
+ * errno: EINVAL a NULL, or no name ("*" is none); EMSGSIZE, EAGAIN, ENOTCONN, ECANCELED, ECHILD as for a
+ * client_agent_service with MSF_NO_WAIT.
+ */
+MSF_EXPORT s32 client_agent_subscribe(const s8 *name, client_event_cb callback, void *arg);
+MSF_EXPORT s32 client_agent_unsubscribe(const s8 *name, client_event_cb callback, void *arg);
+MSF_EXPORT s32 client_agent_publish(const s8 *name, const void *data, u32 len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -23,6 +23,7 @@ extern "C" {
 #define RPC_KALIVE 0x4 /* answered by an RPC_ACK with cmd 0 and the same seq */
 
 /* Service ids. 0x01 to 0x10 are reserved; any other number may be used by a service of yours. */
+#define RPC_DAEMON_ID 0x10 /* msf_daemon, where it publishes events */
 #define RPC_DLNA_ID 0x11
 #define RPC_UPNP_ID 0x12
 #define RPC_HTTP_ID 0x13
@@ -38,6 +39,7 @@ extern "C" {
 #define RPC_LOGIN_SRV_ID 0xfffffff2
 #define RPC_IMAGE_SRV_ID 0xfffffff3
 #define RPC_FUNCTION_SRV_ID 0xfffffff4 /* functions by name, see RPC_CALL_FUNCTION */
+#define RPC_EVENT_SRV_ID 0xfffffff5    /* events, see RPC_PUBLISH */
 
 /* Seconds. */
 #define RPC_KEEP_ALIVE_SECS 60
@@ -53,7 +55,7 @@ enum RPC_ERRCODE_ID {
     RPC_DEADLINE = 5      /* nobody answered within the function's deadline */
 };
 
-/* basic_head.cmd: the first six are for the agent, the others are the services' own. */
+/* basic_head.cmd: the first ten are for the agent or from it, the others are the services' own. */
 enum RPC_COMMAND_ID {
     RPC_LOGIN = 0x01,
     RPC_LOGOUT = 0x02,
@@ -61,6 +63,10 @@ enum RPC_COMMAND_ID {
     RPC_DEBUG_ON = 0x04,
     RPC_DEBUG_OFF = 0x05,
     RPC_CALL_FUNCTION = 0x06,
+    RPC_SUBSCRIBE = 0x07,
+    RPC_UNSUBSCRIBE = 0x08,
+    RPC_PUBLISH = 0x09,
+    RPC_EVENT = 0x0a,
 
     MOBILE_SET_PARAM = 0x10,
     MOBILE_GET_PARAM = 0x11,
@@ -91,6 +97,20 @@ enum RPC_COMMAND_ID {
  * payload all that the worker returned, whatever its code.
  */
 #define RPC_CALL_RAW 0x1
+
+/*
+ * Events, by RPC_EVENT_SRV_ID. RPC_SUBSCRIBE and RPC_UNSUBSCRIBE have a name for payload: 1 to 64 visible characters of
+ * ASCII, or "*" alone for all events. The payload of RPC_PUBLISH, little-endian: u32 length of the name, the name without
+ * NUL, and the data up to the end. All three are answered when timeout is not 0, and when they are refused:
+ *   RPC_EXEC_SUCC     done; a publication is on its way to all who want it
+ *   RPC_EXEC_FAIL     that is no name, or no publication
+ *   RPC_PEER_BUSY     one client may want 64 names; or the agent's memory is full
+ *   RPC_PEER_OFFLINE  an agent that knows no events
+ * Whoever has subscribed gets each event as a request RPC_EVENT from RPC_EVENT_SRV_ID with timeout 0, which nobody
+ * answers. Its payload is that of the publication; the first four bytes of `reserved` say how many events this client has
+ * lost before it because it did not read, the last four which service has published it. Without payload it only says what
+ * was lost. Whoever subscribes to component_online, or again, is told first which services are logged in.
+ */
 
 /* How a payload is written; the agent passes payloads on without looking. */
 enum pack_type {

@@ -30,7 +30,7 @@ LAW = {
     "ipc": {"msf-client", "msf-sys"},
     "msf-agent": {"msf-core", "msf-wire", "msf-conf"},
     "msf-daemon": {"msf-core", "msf-conf"},
-    "msf-shell": {"msf-sys", "msf-conf"},
+    "msf-shell": {"msf-sys", "msf-conf", "msf-client"},
     "msf-test-plugin": {"msf-sys"},
     "msf-test": {"msf-wire", "msf-conf", "msf-core", "msf-sys", "msf-client", "msf", "ipc",
                  "msf-agent", "msf-daemon", "msf-shell"},

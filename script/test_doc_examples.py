@@ -23,7 +23,18 @@ def blocks(page, language):
     return re.findall(rf"^```{language}(?:,\w+)*\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
+# Printed on a page, and built from here.
+SAMPLES = {"shell": ["plugins/msf_clock/msf_clock.c", "plugins/msf_words/src/lib.rs"]}
+
+
 class Examples(unittest.TestCase):
+    def test_what_is_printed_of_a_plugin_is_the_plugin(self):
+        for page, files in SAMPLES.items():
+            printed = [block for language in ("c", "rust") for block in blocks(ROOT / "doc" / f"{page}.md", language)]
+            for file in files:
+                with self.subTest(file):
+                    self.assertIn((ROOT / file).read_text(), printed)
+
     def test_every_area_has_an_example_in_both_languages(self):
         for area in AREAS:
             page = ROOT / "doc" / f"{area}.md"

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match command() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(failure) => {
             eprintln!("msf_daemon: {}", failure.what);
             ExitCode::from(failure.code)
@@ -57,27 +57,34 @@ fn wrong<E: Into<Box<dyn Error>>>(error: E) -> Failure {
     Failure { what: error.into(), code: WRONG }
 }
 
-fn command() -> Result<(), Failure> {
+/// What it was told to do; its exit status.
+fn command() -> Result<u8, Failure> {
     let args = Args::parse(env::args_os().skip(1), ACCEPTS).map_err(wrong)?;
     if args.help {
-        return show(HELP);
+        return show(HELP).map(|()| DONE);
     }
     if args.version {
-        return version(&args);
+        return version(&args).map(|()| DONE);
     }
     match args.word.as_deref() {
         None => run(&config(plain(&args)?)?, args.daemon),
-        Some("parse") => parse(&config(plain(&args)?)?),
-        Some("kill") => {
-            plain(&args)?;
+        Some(word) => order(word, &args).map(|()| DONE),
+    }
+}
+
+fn order(word: &str, args: &Args) -> Result<(), Failure> {
+    match word {
+        "parse" => parse(&config(plain(args)?)?),
+        "kill" => {
+            plain(args)?;
             show(&ask::kill_at_once().map_err(unanswered)?)
         }
-        Some(word) => {
-            let request = Request::from_args(&args).map_err(wrong)?;
+        word => {
+            let request = Request::from_args(args).map_err(wrong)?;
             // A reload of a file that cannot be used is refused here already. Nothing else hangs on the file: what runs
             // can be asked and stopped, whatever the file has become.
             if word == "reload" && !args.configs.is_empty() {
-                Settings::read(&config(&args)?)?;
+                Settings::read(&config(args)?)?;
             }
             match (request.verb, request.since) {
                 (Verb::Tail, _) => tail(&request),
@@ -177,9 +184,21 @@ fn parse(file: &Path) -> Result<(), Failure> {
     show(&settings.to_string())
 }
 
-/// Everything that can be refused is tried while there still is a terminal to say so.
-fn run(file: &Path, background: bool) -> Result<(), Failure> {
+/// From the beginning to the end; whoever started us hears of a failure as well.
+fn run(file: &Path, background: bool) -> Result<u8, Failure> {
+    // Before anything is opened, which might get a number that the environment names.
     let starter = Starter::from_environment();
+    let superior = starter.for_later();
+    begin(file, background, starter).inspect_err(|failure| {
+        let source = failure.what.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        let errno = source.unwrap_or(if failure.code == WRONG { libc::EINVAL } else { libc::EIO });
+        // Who does not listen has its exit status.
+        let _ = superior.failed(&failure.what.to_string(), errno);
+    })
+}
+
+/// Everything that can be refused is tried while there still is a terminal to say so.
+fn begin(file: &Path, background: bool, starter: Starter) -> Result<u8, Failure> {
     let settings = Settings::read(file).map_err(wrong)?;
     if let Some(why) = refused(&settings.alarms) {
         return Err(wrong(format!("{}: {why}", file.display())));
@@ -207,7 +226,7 @@ fn run(file: &Path, background: bool) -> Result<(), Failure> {
     })
 }
 
-fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Result<(), Failure> {
+fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Result<u8, Failure> {
     // Only looks: ps shows the configuration instead of the command line.
     let _ = title(&format!("msf_daemon: {}", setting.config.display()));
     let mut reactor = Reactor::new()?;
@@ -223,7 +242,7 @@ fn supervise(setting: Setting, settings: Settings, ready: Option<Ready>) -> Resu
     log!(Level::Info, "DAEMON", "everything is stopped");
     // Before the claim goes: whoever waits for that may clear the place away.
     let _ = msf_core::log::flush();
-    Ok(())
+    Ok(driver.exit_status())
 }
 
 fn folder_of(file: &Path) -> &Path {
@@ -247,6 +266,7 @@ const ACCEPTS: Accepts = Accepts {
         Extra { name: "down", valued: false },
     ],
 };
+const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 const HELP: &str = "\

@@ -163,10 +163,13 @@ fn a_service_manager_is_told_of_the_beginning_and_the_end() {
     let mut command = place.command(DAEMON);
     command.arg("-c").arg(place.config()).env("NOTIFY_SOCKET", &told).stderr(Stdio::null());
     let child = command.spawn().unwrap();
-    let mut news = [0; 64];
-    let mut hear = || {
+    let mut news = [0; 256];
+    let mut hear = || loop {
         let len = manager.recv(&mut news).unwrap();
-        text(&news[..len])
+        let said = text(&news[..len]);
+        if !said.starts_with("STATUS=") && !said.starts_with("MAINPID=") {
+            break said;
+        }
     };
     assert_eq!(hear(), "READY=1");
     let mut daemon = place.started(child);

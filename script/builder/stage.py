@@ -20,7 +20,7 @@ from .target import OWN_STD
 PACKAGES = ("msf", "ipc", "msf-agent", "msf-client", "msf-daemon", "msf-shell")
 BINARIES = ("msf_agent", "msf_daemon", "msf_shell")
 LIBRARIES = ("msf", "ipc")
-RUST_PLUGINS = {"msf-count": "libmsf_count.so"}     # cargo's package -> its library
+RUST_PLUGINS = {"msf-count": "libmsf_count.so", "msf-words": "libmsf_words.so"}     # cargo's package -> its library
 PROGRAMS = ("msf_upnp", "msf_dlna", "nmid_toupper", "nmid_call")
 EXAMPLES = {"toupper": "nmid_toupper_rust"}     # cargo's name -> its name here
 # Not for gateways, where it would weigh more than the rest of msf_daemon: there a command tells of alarms.

@@ -7,6 +7,7 @@ use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
+use crate::workers::Workers;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::Level;
 use msf_sys::roster::Roster;
@@ -34,6 +35,7 @@ pub struct Keeper {
     /// Services that are wanted and are not loaded, and why.
     pub(crate) missing: BTreeMap<String, String>,
     pub(crate) routes: Arc<Routes>,
+    pub(crate) workers: Workers,
     /// Generations that were let go.
     pub(crate) unmapped: u64,
     roster: Arc<Mutex<Roster>>,
@@ -51,6 +53,7 @@ impl Keeper {
             generations: Vec::new(),
             graves: Vec::new(),
             missing: BTreeMap::new(),
+            workers: Workers::new(Arc::clone(&routes)),
             routes,
             unmapped: 0,
             roster: Arc::new(Mutex::new(roster)),
@@ -94,6 +97,7 @@ impl Keeper {
     /// handed back.
     pub fn down(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
+        self.workers.withdraw_all();
         self.annexes().for_each(Annex::hurry);
         for (stage, slot) in [(Stage::Started, Slot::Stop), (Stage::Initialised, Slot::Deinit)] {
             for seat in self.seats().into_iter().rev() {
@@ -151,6 +155,8 @@ impl Keeper {
             self.requirements((of, at), slot)?;
         }
         if slot == Slot::Stop {
+            // In this order: calls that have come over the agent are still answered.
+            self.workers.withdraw(&name);
             self.routes.close(&name);
         }
         let generation = &mut self.generations[of];

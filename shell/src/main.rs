@@ -37,6 +37,8 @@ mod upgrade;
 mod warden;
 mod word;
 mod work;
+mod worker;
+mod workers;
 
 use detach::{Caller, Start};
 use host::Ending;

@@ -69,6 +69,7 @@ impl AtWork {
         let hurry = Arc::clone(&keeper.house.hurry);
         thread::spawn("msf_shell:keep", move || {
             let _host = HostThread::this();
+            keeper.offer();
             while let Ok(Order::Do(what, answer)) = take.recv() {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
@@ -95,7 +96,7 @@ impl AtWork {
 
 fn carry_out(keeper: &mut Keeper, what: What) -> Value {
     keeper.revisit();
-    match what {
+    let answer = match what {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
@@ -106,7 +107,9 @@ fn carry_out(keeper: &mut Keeper, what: What) -> Value {
             keeper.annexes().for_each(Annex::rotate);
             Value::Null
         }
-    }
+    };
+    keeper.offer();
+    answer
 }
 
 fn told(Report { done, failed }: Report) -> Value {

@@ -42,6 +42,7 @@ impl Keeper {
             ("hands_over", member.traits.hands_over.into()),
             ("functions", member.traits.functions.clone().into()),
             ("calls", self.routes.calls(&member.conf.name).into()),
+            ("worker", self.workers.row(&member.conf.name).into()),
             ("library", generation.file.display().to_string().into()),
         ];
         if let Some(annex) = generation.annex() {

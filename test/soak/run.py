@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|matrix]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
-with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the ring in shared memory: 10^8 messages, its sides killed at random
-(shm_torture.c), and a process that logs, killed at random 500 times
-(lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not complain
-(daemon/tests/limits.rs). With --seconds N only a few of those, each for N seconds. Ends with a line
-`N passed, N failed`.
+with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the
+ring in shared memory: 10^8 messages, its sides killed at random (shm_torture.c), and a process that logs, killed at random
+500 times (lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not
+complain (daemon/tests/limits.rs). Then the kill matrix: everybody in a house is killed 200 times under load
+(kill_matrix.py), which takes an hour and wants namespaces. With --seconds N only a few of those, each for N seconds, and two
+kills of each. Ends with a line `N passed, N failed`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 
+import kill_matrix
 import nmid
 import upgrade
 
@@ -97,17 +99,24 @@ def health_pass(options):
     return subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_SOAK_SECONDS": seconds}).returncode == 0
 
 
+def matrix_passes(stage, options):
+    """Yields whether each pass was in order."""
+    if options.seconds:
+        return kill_matrix.passes(stage, kills=2, clients=16, busy=True)
+    return kill_matrix.passes(stage, kills=200, clients=options.clients)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", required=True, type=pathlib.Path)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health", "matrix"))
     options = parser.parse_args()
     stage = options.stage.resolve()
     results = []
-    if options.only not in ("shm", "log", "health"):
+    if options.only not in ("shm", "log", "health", "matrix"):
         load, nmid_load = build_load_generators()
         if options.only in (None, "librpc"):
             results += librpc_passes(load, stage, options)
@@ -121,6 +130,8 @@ def main():
         results += log_passes(options)
     if options.only in (None, "health"):
         results.append(health_pass(options))
+    if options.only in (None, "matrix"):
+        results += matrix_passes(stage, options)
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
     return 0 if all(results) else 1

@@ -1,23 +1,8 @@
 /* A service for the soak test: answers every request with its bytes transformed, through libipc.
  *
  * usage: soak_service ID(decimal)
- * The answer to a SET is its payload, to a GET that many zero bytes; byte i becomes b ^ (cmd + i), so a byte from
- * another call, another place or another command shows. Ends on SIGTERM. */
-#include <client.h>
-
-static s32 transform(s8 *data, u32 len, u32 cmd) {
-    u32 i;
-    for (i = 0; i < len; i++)
-        data[i] = (s8)((u8)data[i] ^ (u8)(cmd + i));
-    return 0;
-}
-
-static s32 ignore_ack(s8 *data, u32 len, u32 cmd) {
-    (void)data;
-    (void)len;
-    (void)cmd;
-    return 0;
-}
+ * The answer to a SET is its payload, to a GET that many zero bytes, see soak_transform.h. Ends on SIGTERM. */
+#include "soak_transform.h"
 
 int main(int argc, char **argv) {
     static s8 name[MAX_CONN_NAME];
@@ -39,8 +24,8 @@ int main(int argc, char **argv) {
     param.name = name;
     param.host = LOCAL_HOST_V4;
     param.port = LOCAL_PORT;
-    param.req_scb = transform;
-    param.ack_scb = ignore_ack;
+    param.req_scb = soak_transform;
+    param.ack_scb = soak_ignore_ack;
     if (client_agent_init(&param) < 0) {
         fprintf(stderr, "soak_service %s: client_agent_init: %s\n", argv[1], strerror(errno));
         return 1;

@@ -681,6 +681,9 @@ class Cycles(PluginCase):
 
     def cycles(self, plugin, name):
         config = self.config(self.counter("b"))
+        # Threads of the C library keep some of what they free for themselves, which fills up over thousands of cycles and would
+        # hide what nobody frees.
+        self.house.env["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
         child = self.shell(config)
         self.config(self.counter("b"), plugin())
         with self.talk() as ask:
@@ -688,16 +691,14 @@ class Cycles(PluginCase):
                 ask(verb="load", service=name)
                 self.assertEqual(ask(verb="call", service=name, command="add", text="9")["text"], "9")
                 self.assertIn("is unmapped", ask(verb="unload", service=name)["done"][-1])
-            count = int(os.environ.get("MSF_CYCLES", "300"))
-            # Until every arena of malloc has been used by some thread.
-            for _ in range(min(count // 5, 1000)):
+            for _ in range(20):
                 cycle()
             before = self.use(child)
-            for _ in range(count - min(count // 5, 1000)):
+            for _ in range(int(os.environ.get("MSF_CYCLES", "300")) - 20):
                 cycle()
             after = self.use(child)
         self.assertEqual(after[:3], before[:3], "descriptors, threads, mappings")
-        self.assertLess(after[3] - before[3], 256, "KiB")
+        self.assertLess(after[3] - before[3], 128, "KiB")
         self.ends(child)
 
     def use(self, child):

@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod commands;
 mod errands;
+mod events;
 mod invocation;
 #[cfg(test)]
 mod layout;
@@ -262,6 +263,7 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
        msf_agent call FUNCTION JSON [--deadline MS] [--json]
        msf_agent list [--json]
        msf_agent tap FUNCTION [--count N] [--json]
+       msf_agent events [NAME] [--count N] [--json]
        msf_agent top [--once] [--interval SECONDS] [--json]
   -c FILE  read settings from FILE (.conf: key=value, .json, or nmid's .yaml); may be repeated, the later file
            wins; without it config/msf_agent.conf, then config/server.yaml, as far as they are there
@@ -275,6 +277,7 @@ const USAGE: &str = "usage: msf_agent [-?hvd] [-c FILE]... [-k reload|rotate|upg
   call     calls a function: a worker's by its name, a librpc service's as SERVICE/COMMAND
   list     the running agent's functions with their workers, its services, its sessions
   tap      what is asked of a function and what it answers, as it happens
+  events   what is published (under NAME), as it happens; first which services are there
   top      what they do, every SECONDS (1), until it is interrupted
   --json   answers as JSON, one in a line
   -h, -?   this text

@@ -1,6 +1,6 @@
-//! The words an operator says to a running agent (`call`, `list`, `top`, `tap`), and the connection they go over.
+//! The words an operator says to a running agent (`call`, `list`, `top`, `tap`, `events`), and the connection they go over.
 
-use super::{Failure, call, list, tap, top};
+use super::{Failure, call, events, list, tap, top};
 use crate::control::admin::SOCKET;
 use msf_conf::args::{Args, Extra, Usage};
 use msf_conf::tree::{self, Value};
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// The words.
-pub const WORDS: &[&str] = &["call", "list", "tap", "top"];
+pub const WORDS: &[&str] = &["call", "list", "tap", "top", "events"];
 
 /// The options of all of them.
 pub const OPTIONS: &[Extra] = &[
@@ -28,6 +28,11 @@ pub fn run(word: &str, args: &Args) -> ExitCode {
         "call" => only(args, &["deadline"], &["FUNCTION", "JSON"]).and_then(|()| call::run(args)),
         "list" => only(args, &[], &[]).and_then(|()| list::run(args)),
         "tap" => only(args, &["count"], &["FUNCTION"]).and_then(|()| tap::run(args)),
+        "events" => {
+            // The name may be left out.
+            let words: &[&str] = if args.rest.is_empty() { &[] } else { &["NAME"] };
+            only(args, &["count"], words).and_then(|()| events::run(args))
+        }
         _ => only(args, &["interval", "once"], &[]).and_then(|()| top::run(args)),
     };
     match done {

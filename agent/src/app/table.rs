@@ -88,6 +88,12 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
+/// The time of day that so many milliseconds since 1970 are.
+pub fn time_of_day(millis: u64) -> String {
+    let day = millis / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02}.{:03}Z", day / 3_600, day / 60 % 60, day % 60, millis % 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

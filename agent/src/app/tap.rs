@@ -3,7 +3,7 @@
 use super::Failure;
 use super::list::word;
 use super::operator::{Connection, PATIENCE, printable, show, understood};
-use super::table::duration;
+use super::table::{duration, time_of_day};
 use msf_conf::args::Args;
 use msf_conf::tree::Value;
 use msf_wire::json;
@@ -42,9 +42,7 @@ fn shown(seen: &Value) -> String {
         return format!("({missed} more were not shown)");
     }
     let number = |key: &str| seen[key].as_u64().unwrap_or_default();
-    let millis = number("at_ms");
-    let day = millis / 1000 % 86_400;
-    let time = format!("{:02}:{:02}:{:02}.{:03}", day / 3_600, day / 60 % 60, day % 60, millis % 1000);
+    let time = time_of_day(number("at_ms"));
     let mark = match word(seen, "event").as_str() {
         "request" => "->".to_owned(),
         "abandoned" => format!("-- given up after {}", duration(number("micros"))),
@@ -55,7 +53,7 @@ fn shown(seen: &Value) -> String {
     let payload = word(seen, "payload");
     let (bytes, dots) = (number("bytes"), if (payload.len() as u64) < number("bytes") { " …" } else { "" });
     let payload = if bytes > 0 { format!(" {bytes} bytes {}{dots}", printable(&payload)) } else { String::new() };
-    format!("{time}Z {caller} {mark}{payload}")
+    format!("{time} {caller} {mark}{payload}")
 }
 
 #[cfg(test)]

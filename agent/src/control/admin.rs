@@ -9,13 +9,15 @@ use super::answers;
 use super::guests::{Guest, Guests, Rules};
 use super::listener::Listener;
 use super::order_line::OrderLine;
+use super::registry::Registry;
 use crate::core::message::Peer;
-use crate::core::order::{Asked, Concluded, Described, Order, Shown, Tapped};
+use crate::core::order::{Asked, Concluded, Described, Order, Shown, Tapped, Watched};
 use crate::observe::catalog::Catalog;
 use crate::observe::counter::Counters;
 use msf_conf::nearest;
 use msf_core::event::{Reactor, Token};
 use msf_wire::json;
+use msf_wire::librpc::{EVERY_EVENT, is_event_name};
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::io;
@@ -36,6 +38,7 @@ struct Desk {
     /// Calls, and who has made them.
     calls: BTreeMap<u32, Call>,
     taps: BTreeMap<u32, Tap>,
+    watches: BTreeMap<u32, Watch>,
     latest: u32,
     /// What the control thread is asked for, and by whom.
     wishes: Vec<(Token, Wish)>,
@@ -92,12 +95,22 @@ struct Tap {
     missed: u64,
 }
 
+/// A look at events, through the first reactor: every reactor hears of all of them.
+struct Watch {
+    guest: Token,
+    name: String,
+    /// What has happened and could not be said.
+    lost: u64,
+}
+
 /// What of the control thread an answer needs.
 pub struct House<'a> {
     /// The functions.
     pub catalog: &'a Catalog,
     /// By reactor.
     pub counters: &'a [Counters],
+    /// The services.
+    pub registry: &'a Registry,
     /// The ways to the reactors.
     pub lines: &'a mut [OrderLine],
 }
@@ -177,6 +190,26 @@ impl Admin {
         self.go_on(reactor, token, &mut house);
     }
 
+    /// Something has been published.
+    pub fn watched(&mut self, reactor: &mut Reactor, number: u32, watched: &Watched, mut house: House<'_>) {
+        let Some(watch) = self.desk.watches.get_mut(&number) else { return };
+        let Some(guest) = self.guests.get_mut(watch.guest) else { return };
+        match watched {
+            Watched::Begun => put(guest, &answers::watching(&watch.name)),
+            Watched::Lost(count) => watch.lost += u64::from(*count),
+            // Who does not read gets a number instead.
+            Watched::Event(..) if guest.owed() > MOST_OWED => watch.lost += 1,
+            Watched::Event(at, publisher, payload) => {
+                if watch.lost > 0 {
+                    put(guest, &answers::missed(std::mem::take(&mut watch.lost)));
+                }
+                put(guest, &answers::event(*at, *publisher, payload));
+            }
+        }
+        let token = watch.guest;
+        self.go_on(reactor, token, &mut house);
+    }
+
     /// What is wished since this was last asked, by guests that wait for it.
     pub fn take_wishes(&mut self) -> Vec<(Token, Wish)> {
         std::mem::take(&mut self.desk.wishes)
@@ -211,6 +244,9 @@ impl Admin {
         }
         for (number, _) in self.desk.taps.extract_if(.., |_, tap| !here(tap.guest)) {
             lines.iter_mut().for_each(|line| line.give(Order::Untap(number)));
+        }
+        for (number, _) in self.desk.watches.extract_if(.., |_, watch| !here(watch.guest)) {
+            lines.first_mut().into_iter().for_each(|line| line.give(Order::Unwatch(number)));
         }
     }
 }
@@ -264,6 +300,10 @@ impl Desk {
                 self.tap(token, function, house)?;
                 Ok(Then::Stream)
             }
+            Some("events") => {
+                self.watch(token, text("name").unwrap_or_else(|| "*".to_owned()), house)?;
+                Ok(Then::Stream)
+            }
             Some("upgrade") => Ok(self.wish(token, Wish::Upgrade { drain })),
             Some("succeed") => {
                 let layout = request.get("snapshot").and_then(|value| value.parse().ok());
@@ -311,6 +351,18 @@ impl Desk {
         self.taps.insert(number, Tap { guest, function, awaited: house.lines.len(), missed: 0 });
         Ok(())
     }
+
+    fn watch(&mut self, guest: Token, name: String, house: &mut House<'_>) -> Result<(), String> {
+        if !is_event_name(name.as_bytes()) && name.as_bytes() != EVERY_EVENT {
+            return Err("name: expected 1 to 64 visible characters of ASCII, or * for all events".to_owned());
+        }
+        let (number, present) = (self.latest, house.registry.present_to(name.as_bytes()));
+        if let Some(line) = house.lines.first_mut() {
+            line.give(Order::Watch(number, name.as_bytes().into(), present));
+        }
+        self.watches.insert(number, Watch { guest, name, lost: 0 });
+        Ok(())
+    }
 }
 
 /// What becomes of a request.
@@ -336,7 +388,7 @@ fn is_operator(peer: &Peer) -> bool {
 
 /// The file's name in the run directory.
 pub const SOCKET: &str = "msf_agent_admin.sock";
-const VERBS: [&str; 7] = ["call", "list", "tap", "top", "upgrade", "succeed", "take"];
+const VERBS: [&str; 8] = ["call", "list", "tap", "top", "events", "upgrade", "succeed", "take"];
 /// Bytes that wait for a guest that taps, above which it gets no more.
 const MOST_OWED: usize = 256 << 10;
 const RULES: Rules = Rules {

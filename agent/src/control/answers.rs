@@ -9,9 +9,10 @@ use crate::observe::histogram::Distribution;
 use crate::observe::traffic::Protocol;
 use crate::upgrade::VERSION;
 use msf_conf::tree::{Map, Value};
+use msf_wire::librpc::Publication;
 use msf_wire::nmid::{RetStruct, msgpack_to_json};
 use msf_wire::{base64, json};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What went wrong, in a sentence.
 pub fn error(what: &str) -> String {
@@ -53,15 +54,7 @@ pub fn concluded(concluded: &Concluded) -> String {
     };
     let mut out = format!("{{\"code\":{},\"msg\":", ret.code).into_bytes();
     json::append_quoted(&mut out, &String::from_utf8_lossy(ret.msg));
-    out.extend_from_slice(b",\"data\":");
-    match (json::text_of(ret.data).filter(|text| !text.contains('\n')), std::str::from_utf8(ret.data)) {
-        (Some(text), _) => out.extend_from_slice(text.as_bytes()),
-        (None, Ok(text)) => json::append_quoted(&mut out, text),
-        (None, Err(_)) => {
-            json::append_quoted(&mut out, &base64::encode(ret.data));
-            out.extend_from_slice(b",\"encoding\":\"base64\"");
-        }
-    }
+    append_data(&mut out, ret.data);
     out.push(b'}');
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -125,6 +118,36 @@ pub fn seen(function: &str, seen: &Seen) -> String {
         ("payload", payload.into()),
     ];
     object(common.into_iter().chain(own)).to_string()
+}
+
+/// From now on events of this name are shown.
+pub fn watching(name: &str) -> String {
+    object([("watching", name.into())]).to_string()
+}
+
+/// An event: its data as JSON if it is that, else as a text, else in base64.
+pub fn event(at: SystemTime, publisher: u32, payload: &[u8]) -> String {
+    // Only what parses is ever published.
+    let Ok(Publication { name, data }) = Publication::parse(payload) else { return missed(1) };
+    let at = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let name = String::from_utf8_lossy(name);
+    let mut out = format!("{{\"at_ms\":{at},\"from\":{publisher},\"event\":").into_bytes();
+    json::append_quoted(&mut out, &name);
+    append_data(&mut out, data);
+    out.push(b'}');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn append_data(out: &mut Vec<u8>, data: &[u8]) {
+    out.extend_from_slice(b",\"data\":");
+    match (json::text_of(data).filter(|text| !text.contains('\n')), std::str::from_utf8(data)) {
+        (Some(text), _) => out.extend_from_slice(text.as_bytes()),
+        (None, Ok(text)) => json::append_quoted(out, text),
+        (None, Err(_)) => {
+            json::append_quoted(out, &base64::encode(data));
+            out.extend_from_slice(b",\"encoding\":\"base64\"");
+        }
+    }
 }
 
 /// Bytes for a person: text as it is, msgpack that is whole as JSON, anything else with its bytes spelled out.

@@ -4,10 +4,13 @@
 //! then of its reactor. Pure: what has to be done is returned as [`Effect`]s, in order.
 
 use super::liveness::Process;
-use crate::core::message::Address;
+use crate::core::component::{Component, Reason};
+use crate::core::message::{Address, Peer};
 use crate::core::order::Login;
+use msf_wire::librpc::{COMPONENT_ONLINE, EVERY_EVENT};
 use msf_wire::state;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The members, and the logins that wait for a verdict about an older one.
 #[derive(Debug, Default)]
@@ -26,12 +29,21 @@ struct Member {
     address: Address,
     process: Process,
     name: String,
+    peer: Peer,
+    /// It has been told OK, so all may know.
+    online: bool,
 }
 
-state! { struct Member { address, process, name } }
+state! { struct Member { address, process, name, peer, online } }
+
+impl Member {
+    fn component(&self, id: u32) -> Component {
+        Component { id, name: self.name.clone(), peer: self.peer }
+    }
+}
 
 /// Something to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// This session is who it says, once every reactor knows.
     Grant(Address),
@@ -41,6 +53,8 @@ pub enum Effect {
     Probe(Address),
     /// Close this session: it is dead and its id has a new holder.
     Evict(Address),
+    /// Tell everybody that this service has gone, and why.
+    Offline(Component, Reason),
 }
 
 impl Registry {
@@ -69,15 +83,40 @@ impl Registry {
     }
 
     /// A session has ended, or serves nobody any longer; may be said twice.
-    pub fn left(&mut self, address: Address) -> Vec<Effect> {
+    pub fn left(&mut self, address: Address, reason: Reason) -> Vec<Effect> {
         self.contests.retain(|_, (login, _)| login.address != address);
         let Some(id) = self.ids.remove(&address) else { return Vec::new() };
-        self.members.remove(&id);
+        let mut effects = self.remove(id, reason);
         self.changed = true;
-        match self.contests.remove(&id) {
-            Some((login, process)) => self.grant(&login, process),
-            None => Vec::new(),
+        if let Some((login, process)) = self.contests.remove(&id) {
+            effects.extend(self.grant(&login, process));
         }
+        effects
+    }
+
+    /// A session has been told OK: who has come, if it is still here.
+    pub fn online(&mut self, address: Address) -> Option<Component> {
+        let id = *self.ids.get(&address)?;
+        let member = self.members.get_mut(&id)?;
+        member.online = true;
+        Some(member.component(id))
+    }
+
+    /// Everybody who has been told OK.
+    pub fn present(&self) -> impl Iterator<Item = Component> {
+        self.members.iter().filter(|(_, member)| member.online).map(|(id, member)| member.component(*id))
+    }
+
+    /// What somebody who wants events of this name is told first: who is present, if that is what it is about.
+    pub fn present_to(&self, name: &[u8]) -> Vec<Arc<[u8]>> {
+        let concerns = name == COMPONENT_ONLINE || name == EVERY_EVENT;
+        let present = self.present().filter(|_| concerns);
+        present.map(|component| component.event(Reason::Present).into()).collect()
+    }
+
+    fn remove(&mut self, id: u32, reason: Reason) -> Vec<Effect> {
+        let gone = self.members.remove(&id).filter(|member| member.online);
+        gone.map(|member| Effect::Offline(member.component(id), reason)).into_iter().collect()
     }
 
     /// Sessions of which it is being found out whether they live.
@@ -96,7 +135,8 @@ impl Registry {
     }
 
     fn grant(&mut self, login: &Login, process: Process) -> Vec<Effect> {
-        self.members.insert(login.id, Member { address: login.address, process, name: login.name.clone() });
+        let Login { address, id, name, peer } = login.clone();
+        self.members.insert(id, Member { address, process, name, peer, online: false });
         self.ids.insert(login.address, login.id);
         self.changed = true;
         vec![Effect::Grant(login.address)]
@@ -104,9 +144,10 @@ impl Registry {
 
     fn take_over(&mut self, login: &Login, process: Process) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Some(older) = self.members.remove(&login.id) {
-            self.ids.remove(&older.address);
-            effects.push(Effect::Evict(older.address));
+        if let Some(older) = self.members.get(&login.id).map(|member| member.address) {
+            self.ids.remove(&older);
+            effects.push(Effect::Evict(older));
+            effects.extend(self.remove(login.id, Reason::Replaced));
         }
         effects.extend(self.grant(login, process));
         effects
@@ -147,7 +188,7 @@ mod tests {
         let mut registry = with_old();
         let effects = registry.login(login(NEW), Process::Unknown, |_| false);
         assert_eq!(effects, [Effect::Evict(OLD), Effect::Grant(NEW)]);
-        assert_eq!(registry.left(OLD), [], "its end is no news");
+        assert_eq!(registry.left(OLD, Reason::Closed), [], "its end is no news");
         assert_eq!(registry.services().collect::<Vec<_>>(), [(0x12, NEW, "UPNP")]);
     }
 
@@ -162,7 +203,7 @@ mod tests {
     fn a_holder_that_leaves_while_it_is_probed_makes_way() {
         let mut registry = with_old();
         registry.login(login(NEW), Process::Unknown, |_| true);
-        assert_eq!(registry.left(OLD), [Effect::Grant(NEW)]);
+        assert_eq!(registry.left(OLD, Reason::Closed), [Effect::Grant(NEW)]);
         assert_eq!(registry.probed(OLD, false), []);
     }
 
@@ -171,7 +212,27 @@ mod tests {
         let mut registry = with_old();
         registry.login(login(NEW), Process::Unknown, |_| true);
         assert_eq!(registry.login(login(THIRD), Process::Unknown, |_| true), [Effect::Refuse(THIRD)]);
-        assert_eq!(registry.left(NEW), []);
+        assert_eq!(registry.left(NEW, Reason::Closed), []);
         assert_eq!(registry.probed(OLD, false), [], "nobody asks any longer");
+    }
+
+    #[test]
+    fn who_has_been_told_ok_is_present_and_its_end_is_news() {
+        let mut registry = with_old();
+        assert_eq!(registry.present().count(), 0);
+        let component = registry.online(OLD).unwrap();
+        assert_eq!((component.id, component.name.as_str()), (0x12, "UPNP"));
+        assert_eq!(registry.present().next(), Some(component.clone()));
+        assert_eq!(registry.left(OLD, Reason::Logout), [Effect::Offline(component, Reason::Logout)]);
+        assert_eq!((registry.present().count(), registry.online(OLD)), (0, None));
+    }
+
+    #[test]
+    fn a_successor_is_granted_after_the_end_of_the_older_one_is_told() {
+        let mut registry = with_old();
+        let component = registry.online(OLD).unwrap();
+        let effects = registry.login(login(NEW), Process::Unknown, |_| false);
+        let expected = [Effect::Evict(OLD), Effect::Offline(component, Reason::Replaced), Effect::Grant(NEW)];
+        assert_eq!(effects, expected);
     }
 }

@@ -19,6 +19,7 @@ use super::offers::Offers;
 use super::order_line::OrderLine;
 use super::publish::{Grant, Publisher};
 use super::registry::{Effect, Registry};
+use crate::core::component::{Component, Reason};
 use crate::core::message::Address;
 use crate::core::order::{Door, Order, Report};
 use crate::core::routes::Tables;
@@ -236,20 +237,31 @@ impl<E: Errands> Control<E> {
                 let effects = self.registry.login(login, process, Process::lives);
                 self.apply(effects);
             }
+            Report::Joined(address) => {
+                let come = self.registry.online(address);
+                come.into_iter().for_each(|component| self.publish(&component, Reason::Login));
+            }
             Report::Offer(offer) => {
                 if self.offers.add(&offer, &mut self.catalog) {
                     self.publisher.grant(Grant::Offer(offer.address));
                 }
             }
+            Report::Subscribe(address, name) => {
+                let present = self.registry.present_to(&name);
+                self.order(address.reactor, Order::Subscribed(address.session, present));
+            }
+            Report::Watched(number, watched) => {
+                self.tell_admin(|admin, house| admin.watched(reactor, number, &watched, house));
+            }
             Report::Rescinded(address, function) => self.offers.remove(address, &function, &mut self.catalog),
             Report::Withdrawn(address) => {
-                let effects = self.registry.left(address);
+                let effects = self.registry.left(address, Reason::Closed);
                 self.apply(effects);
             }
-            Report::Left(address) => {
+            Report::Left(address, reason) => {
                 self.acceptor.closed();
                 self.offers.left(address, &mut self.catalog);
-                let effects = self.registry.left(address);
+                let effects = self.registry.left(address, reason);
                 self.apply(effects);
             }
             Report::Lost => self.acceptor.closed(),
@@ -285,7 +297,15 @@ impl<E: Errands> Control<E> {
     /// Something an operator has asked for has come, if one can ask at all.
     fn tell_admin(&mut self, tell: impl FnOnce(&mut Admin, House<'_>)) {
         if let Some(admin) = &mut self.admin {
-            tell(admin, House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines });
+            tell(
+                admin,
+                House {
+                    catalog: &self.catalog,
+                    counters: &self.counters,
+                    registry: &self.registry,
+                    lines: &mut self.lines,
+                },
+            );
         }
     }
 
@@ -296,7 +316,16 @@ impl<E: Errands> Control<E> {
                 Effect::Refuse(address) => self.order(address.reactor, Order::Refused(address.session)),
                 Effect::Probe(address) => self.order(address.reactor, Order::Probe(address.session)),
                 Effect::Evict(address) => self.order(address.reactor, Order::Evict(address.session)),
+                Effect::Offline(component, reason) => self.publish(&component, reason),
             }
+        }
+    }
+
+    /// Everybody who wants to know is told of a component. When all go because the agent does, nobody is there to be told.
+    fn publish(&mut self, component: &Component, reason: Reason) {
+        if matches!(self.phase, Phase::Serving | Phase::Retiring) {
+            let event = Arc::<[u8]>::from(component.event(reason));
+            self.order_all(|| Order::Publish(Arc::clone(&event)));
         }
     }
 
@@ -394,7 +423,12 @@ impl<E: Errands> Turn for Control<E> {
             let version = env!("CARGO_PKG_VERSION");
             metrics.ready(reactor, token, &Subject { counters, catalog, process: None, create_time: true, version });
         } else if let Some(admin) = self.admin.as_mut().filter(|admin| admin.own(token)) {
-            let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+            let house = House {
+                catalog: &self.catalog,
+                counters: &self.counters,
+                registry: &self.registry,
+                lines: &mut self.lines,
+            };
             admin.ready(reactor, token, house);
         } else {
             self.accept(reactor, Some(token));

@@ -89,6 +89,11 @@ pub fn call(limits: &Limits, queued: usize, frame: usize, buffered: u64) -> Resu
     if over { Err(Refusal::Busy) } else { Ok(()) }
 }
 
+/// The same for an event. It gets half of what a request may: events never keep requests out.
+pub fn event(limits: &Limits, queued: usize, frame: usize, buffered: u64) -> Result<(), Refusal> {
+    call(&Limits { outbox_soft: limits.outbox_soft / 2, ..*limits }, queued, frame, buffered)
+}
+
 /// Whether a stranger who came at `since` has had his time to log in.
 pub fn overstayed(limits: &Limits, since: Moment, now: Moment) -> bool {
     limits.login > 0 && now.0 >= since.0 + limits.login
@@ -124,6 +129,13 @@ mod tests {
         assert_eq!(call(&LIMITS, 1000, 56, 0), Err(Refusal::Busy));
         assert!(reply(&LIMITS, 3844, 156, 0, 0));
         assert!(!reply(&LIMITS, 3845, 156, 0, 0));
+    }
+
+    #[test]
+    fn events_leave_room_for_requests() {
+        assert_eq!(event(&LIMITS, 499, 156, 0), Ok(()));
+        assert_eq!(event(&LIMITS, 500, 56, 0), Err(Refusal::Busy));
+        assert_eq!(call(&LIMITS, 655, 156, 0), Ok(()));
     }
 
     #[test]

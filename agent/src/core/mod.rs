@@ -6,6 +6,8 @@
 pub mod admit;
 pub mod awaiting;
 pub mod balance;
+pub mod bus;
+pub mod component;
 pub mod desk;
 pub mod dispatch;
 pub mod hash;

@@ -2,6 +2,7 @@
 //! other way.
 
 use super::admit::Limits;
+use super::component::Reason;
 use super::desk::Identity;
 use super::message::{Address, Failure, Outcome, Peer};
 use super::routes::Routes;
@@ -42,6 +43,14 @@ pub enum Order {
     Probe(u32),
     /// Another session took over this one's id: close it.
     Evict(u32),
+    /// This session gets events of the name it has asked for; these, about those who are present, are the first.
+    Subscribed(u32, Vec<Arc<[u8]>>),
+    /// This has happened: tell your subscribers.
+    Publish(Arc<[u8]>),
+    /// The same for the operator of this number, and the name he wants to see.
+    Watch(u32, Arc<[u8]>, Vec<Arc<[u8]>>),
+    /// He has seen enough.
+    Unwatch(u32),
     /// The limits have changed.
     Limits(Limits),
     /// Who are your sessions? Report them as the answer to this question.
@@ -72,14 +81,20 @@ pub enum Order {
 pub enum Report {
     /// A session asks to be known as a service.
     Login(Login),
+    /// This session has been told that it is known: from here on it can be called.
+    Joined(Address),
     /// A worker offers a function.
     Offer(Offer),
     /// A worker no longer offers it.
     Rescinded(Address, Vec<u8>),
+    /// This session wants events of this name.
+    Subscribe(Address, Vec<u8>),
+    /// What the operator of this number is to be shown.
+    Watched(u32, Watched),
     /// This session serves nobody any longer: its peer sends no more, and only waits for its last answers.
     Withdrawn(Address),
-    /// This session has ended.
-    Left(Address),
+    /// This session has ended, and why.
+    Left(Address, Reason),
     /// A connection handed over could not be taken.
     Lost,
     /// This reactor has the routes of this version.
@@ -201,6 +216,17 @@ pub enum Event {
     Ended(Concluded, u64),
     /// The caller has given up waiting after so many microseconds.
     Abandoned(u64),
+}
+
+/// What an operator who looks at events is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// From here on nothing is missed.
+    Begun,
+    /// An event: when, the service that has published it, and its payload.
+    Event(SystemTime, u32, Vec<u8>),
+    /// So many there was no room for.
+    Lost(u32),
 }
 
 /// The sessions of one reactor.

@@ -10,6 +10,7 @@ use super::lane::{Lane, Parcel, Spares};
 use super::librpc::member::Standing;
 use super::session::{Ending, Protocol, Session};
 use crate::core::admit::{self, Limits};
+use crate::core::bus::Bus;
 use crate::core::desk::Desk;
 use crate::core::dispatch::Dispatch;
 use crate::core::message::{Address, Moment};
@@ -98,6 +99,7 @@ pub struct Broker {
     sweeping: bool,
     chatter: Chatter,
     pub(super) inspection: Inspection,
+    pub(super) bus: Bus,
     pub(super) phase: Phase,
     /// Sessions end as soon as nothing is under way on them.
     pub(super) retiring: bool,
@@ -159,6 +161,7 @@ impl Broker {
             sweeping: false,
             chatter: Chatter::default(),
             inspection: Inspection::default(),
+            bus: Bus::default(),
             phase: Phase::Serving,
             retiring: false,
             hold: wiring.hold,
@@ -250,6 +253,7 @@ impl Broker {
             self.look_for_work();
             self.flush_lanes();
             self.flush_outboxes(reactor);
+            self.tell_losses();
             if self.doomed.is_empty() && self.dirty.is_empty() && !self.desk.has_errands() {
                 break;
             }
@@ -273,6 +277,7 @@ impl Broker {
         let counts = self.counts();
         counts.sessions.set(self.sessions.len() as u64);
         counts.buffered.set(self.held() as u64);
+        counts.subscriptions.set(self.bus.len() as u64);
         counts.turns.count();
         // What `now` tells is when this turn's waiting was over.
         counts.busy_nanos.add(reactor.now().elapsed().as_nanos() as u64);

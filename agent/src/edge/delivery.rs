@@ -6,6 +6,7 @@ use super::librpc;
 use super::outbox::Flushed;
 use super::session::{Ending, Session};
 use crate::core::admit;
+use crate::core::bus::Subscriber;
 use crate::core::message::{Address, Refusal};
 use crate::core::order::Report;
 use msf_core::event::{Interest, Reactor, Token};
@@ -128,6 +129,8 @@ impl Broker {
             session.outbox.flush(&session.socket);
             let told = self.fail_callers(token);
             self.leave_desks(token, &session);
+            self.bus.forget(Subscriber::Session(token.bits()));
+            let reason = ending.reason();
             let who = session.who();
             match ending {
                 Ending::Closed | Ending::Logout | Ending::Shutdown if !session.is_known() => {}
@@ -151,7 +154,7 @@ impl Broker {
                     self.complain(|| format!("{who}: closed: it no longer lives, and its id was asked for"));
                 }
             }
-            self.report(Report::Left(self.address(token)));
+            self.report(Report::Left(self.address(token), reason));
         }
     }
 

@@ -8,6 +8,7 @@ use super::inspect::Inspection;
 use super::lane::{Lane, Parcel, are_records};
 use super::session::{Protocol, Session};
 use crate::core::admit::AnswerOrder;
+use crate::core::bus::Bus;
 use crate::upgrade::hold::{Hold, Said, Step};
 use crate::upgrade::table;
 use msf_core::event::{Interest, Reactor, Token};
@@ -69,6 +70,7 @@ impl Broker {
         self.dispatch.save(&mut out);
         self.desk.save(&mut out);
         self.inspection.save(&mut out);
+        self.bus.save(&mut out);
         self.posted.save(&mut out);
         let lanes = self.lanes.iter().map(|lane| lane.as_ref().map_or(&[][..], Lane::waiting).to_vec());
         lanes.collect::<Vec<Vec<u8>>>().save(&mut out);
@@ -89,6 +91,7 @@ impl Broker {
         let rulebook = std::sync::Arc::clone(self.dispatch.routes().rulebook());
         self.desk.resume(from, &rulebook)?;
         self.inspection = Inspection::load(from)?;
+        self.bus = Bus::load(from)?;
         self.posted = State::load(from)?;
         let lanes = Vec::<Vec<u8>>::load(from)?;
         let contradiction = |what| Err(from.damage(What::Contradiction(what)));
@@ -149,6 +152,7 @@ impl Broker {
         Dispatch::shape(out);
         Desk::shape(out);
         shape_of(|broker: &Broker| &broker.inspection, out);
+        shape_of(|broker: &Broker| &broker.bus, out);
         shape_of(|broker: &Broker| &broker.posted, out);
         Vec::<Vec<u8>>::shape(out);
     }

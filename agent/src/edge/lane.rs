@@ -22,9 +22,12 @@ pub enum Kind {
     Cancel,
     /// The sender has a worker free.
     Need,
+    /// Something was published, by the service in the receiver's place.
+    Event,
 }
 
-const KINDS: [Kind; 6] = [Kind::Frame, Kind::Submit, Kind::Outcome, Kind::Return, Kind::Cancel, Kind::Need];
+const KINDS: [Kind; 7] =
+    [Kind::Frame, Kind::Submit, Kind::Outcome, Kind::Return, Kind::Cancel, Kind::Need, Kind::Event];
 
 /// What there is for one reactor.
 #[derive(Debug)]
@@ -200,6 +203,7 @@ mod tests {
         let mut lane = Lane::new(0, msf_core::event::mailbox::bounded(1, waker).0);
         lane.push(Kind::Need, 7, 8, b"xyz", &mut Spares::default());
         assert_eq!(lane.waiting(), [[6, 7, 8, 3].map(u32::to_ne_bytes).concat().as_slice(), b"xyz"].concat());
+        assert_eq!(KINDS.map(|kind| kind as u32), [1, 2, 3, 4, 5, 6, 7]);
         assert!(are_records(lane.waiting()) && !are_records(&lane.waiting()[1..]) && !are_records(b"x"));
     }
 }

@@ -4,10 +4,12 @@ use super::broker::{Alarm, Broker, LOG, Phase};
 use super::librpc;
 use super::librpc::member::Standing;
 use super::session::{Ending, Session};
+use crate::core::bus::Subscriber;
 use crate::core::message::{Address, Peer};
 use crate::core::order::{Door, Order, Report};
 use msf_core::event::{Interest, Reactor, Token};
 use msf_core::log::Level;
+use msf_wire::librpc::id;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -40,6 +42,10 @@ impl Broker {
                 self.pull(Token::from_bits(session));
                 self.doom(Token::from_bits(session), Ending::Evicted);
             }
+            Order::Subscribed(session, present) => self.subscribed(Token::from_bits(session), &present),
+            Order::Publish(event) => self.spread(id::MSG_SRV, &event),
+            Order::Watch(number, name, present) => self.watch(number, &name, &present),
+            Order::Unwatch(number) => self.bus.forget(Subscriber::Operator(number)),
             Order::Limits(limits) => self.limits = limits,
             Order::Describe(question) => self.describe(question),
             Order::Call(asked) => self.call_for_operator(&asked),
@@ -95,6 +101,7 @@ impl Broker {
         msf_core::log!(Level::Info, LOG, "{} has logged in", session.who());
         self.counts().logins.count();
         self.put(token, &librpc::confirm(&head, self.limits.payload));
+        self.report(Report::Joined(self.address(token)));
     }
 
     /// Finds out whether a session's peer still lives: by its socket, and if it knows KALIVE, by asking it.

@@ -37,6 +37,7 @@ impl Broker {
                 let ticket = record.body.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes));
                 self.desk.cancel(there, ticket);
             }
+            Kind::Event => self.spread(record.receiver, record.body),
             Kind::Need => {
                 let (needy, asked) = (record.receiver as u16, record.sender + 1);
                 match self.desk.give_away(record.body) {

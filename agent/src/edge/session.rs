@@ -5,6 +5,7 @@ use super::gateway;
 use super::librpc::member::{Member, Standing};
 use super::nmid;
 use super::outbox::Outbox;
+use crate::core::component::Reason;
 use crate::core::message::{Moment, Peer};
 use crate::core::order::Door;
 use msf_wire::state;
@@ -92,6 +93,19 @@ pub enum Ending {
     Evicted,
     /// The agent ends.
     Shutdown,
+}
+
+impl Ending {
+    /// The same as all who want to know are told it.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Ending::Closed | Ending::Silent | Ending::Shutdown => Reason::Closed,
+            Ending::Logout => Reason::Logout,
+            Ending::Malformed(_) => Reason::Malformed,
+            Ending::Slow => Reason::Slow,
+            Ending::Evicted => Reason::Replaced,
+        }
+    }
 }
 
 impl Session {

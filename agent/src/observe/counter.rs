@@ -112,6 +112,12 @@ counters! {
     malformed,
     /// Connections cut because they did not read.
     cut_slow,
+    /// Events published here.
+    published,
+    /// Events that reached a subscriber's outbox.
+    told,
+    /// Events that a subscriber had no room for.
+    untold,
     /// Times a session had to wait for a sibling's mailbox.
     parked,
     /// Turns of the reactor's loop.
@@ -120,6 +126,8 @@ counters! {
     busy_nanos,
     /// Gauge: connections.
     sessions,
+    /// Gauge: names that somebody here wants to be told of.
+    subscriptions,
     /// Gauge: requests awaiting an answer.
     pending,
     /// Gauge: bytes in inboxes and outboxes.

@@ -81,6 +81,7 @@ fn agent(page: &mut Exposition, subject: &Subject<'_>) {
     let mut gauge = |name, help, value| page.family(name, Kind::Gauge, help).sample(&[], value);
     gauge("msf_agent_sessions", "Connections that the reactors hold.", sum(|one| &one.sessions));
     gauge("msf_agent_pending_requests", "Requests to services that await their answer.", sum(|one| &one.pending));
+    gauge("msf_agent_subscriptions", "Names of events that somebody wants.", sum(|one| &one.subscriptions));
     gauge("msf_agent_buffered_bytes", "Bytes in inboxes and outboxes.", sum(|one| &one.buffered));
     let mut counter = |name, help, value| page.family(name, Kind::Counter, help).sample(&[], value);
     let help = "Requests delivered to librpc services.";
@@ -102,6 +103,10 @@ fn agent(page: &mut Exposition, subject: &Subject<'_>) {
     let mut family = page.family("msf_agent_logins_total", Kind::Counter, "Services that asked for an id.");
     family.sample(&[("result", "accepted")], sum(|one| &one.logins));
     family.sample(&[("result", "refused")], sum(|one| &one.logins_refused));
+    let mut family = page.family("msf_agent_events_total", Kind::Counter, "Events, and what became of them.");
+    family.sample(&[("result", "published")], sum(|one| &one.published));
+    family.sample(&[("result", "told")], sum(|one| &one.told));
+    family.sample(&[("result", "lost")], sum(|one| &one.untold));
 }
 
 fn protocols(page: &mut Exposition, counters: &[Counters]) {

@@ -64,6 +64,8 @@ impl Driver {
         if is_lasting(change.to) {
             self.remember(key);
         }
+        self.line_is_old(reactor);
+        self.may_be_over(key, change.event, change.to);
         self.tell_others(reactor, key, change);
     }
 

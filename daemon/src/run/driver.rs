@@ -15,8 +15,11 @@ use super::metrics::Show;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
+use super::purpose::Purpose;
 use super::roll::Roll;
+use super::signals;
 use super::state::Store;
+use super::superior::Superior;
 use super::surroundings::Surroundings;
 use super::teller::{TellerId, Tellers};
 use crate::face::control::Control;
@@ -24,7 +27,6 @@ use crate::face::conversation::Conversation;
 use crate::face::scrape::Scraper;
 use crate::law::alarm::Book;
 use crate::law::life::{Action, Event, Phase, step};
-use libc::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
@@ -75,9 +77,15 @@ pub struct Driver {
     /// The machine's name, for those who are told.
     pub(super) host: String,
     pub(super) chance: Chance,
-    starter: Starter,
+    pub(super) superior: Superior,
     pub(super) since: Instant,
     pub(super) stopping: bool,
+    /// When a signal said so for the first time.
+    pub(super) told_to_end_at: Option<Instant>,
+    /// Nobody is waited for any more.
+    pub(super) hurried: bool,
+    /// What we are there for.
+    pub(super) purpose: Purpose,
     /// Somebody knocks whom we had no descriptor for; the socket will not tell of him again.
     pub(super) unheard: bool,
 }
@@ -139,6 +147,10 @@ pub enum Due {
     TellerCommand(TellerId),
     /// It is to be looked whether the process of this service, not our child, still runs.
     Foster(Key),
+    /// Whoever started us wants to hear that we are alive.
+    Heartbeat,
+    /// He is to be told how it stands.
+    StatusLine,
 }
 
 /// A timer that runs.
@@ -176,7 +188,8 @@ impl Driver {
     /// Takes over the signals and begins to listen. Nothing is started yet.
     pub fn new(reactor: &Reactor, setting: Setting) -> io::Result<Driver> {
         setting.surroundings.raise_own_limits();
-        let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD])?;
+        let signals = signals::listen()?;
+        be_the_heir();
         let mut watched = Slots::default();
         let full = || io::Error::other("no slot is left for a descriptor");
         reactor.watch(&signals, watched.insert(Watched::Signals).ok_or_else(full)?, Interest::READ)?;
@@ -208,9 +221,12 @@ impl Driver {
             tellers: Tellers::default(),
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
-            starter: setting.starter,
+            superior: Superior::new(setting.starter),
             since: Instant::now(),
             stopping: false,
+            told_to_end_at: None,
+            hurried: false,
+            purpose: Purpose::default(),
             unheard: false,
         };
         driver.open_board(reactor);
@@ -222,15 +238,17 @@ impl Driver {
         self.banner(&settings);
         self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
+        self.purpose.name = settings.main;
         // What is wrong with it is in the log.
         let _ = self.show_metrics(reactor, settings.metrics.as_ref());
         let new = self.take_over(reactor, settings.processes);
         for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
+        self.look_whether_it_is_over(reactor);
         // Whoever is told may look into the log at once.
         let _ = msf_core::log::flush();
-        self.tell(Starter::ready);
+        self.tell_ready(reactor);
     }
 
     /// Whether everything is stopped, after it was told to.
@@ -303,6 +321,9 @@ impl Driver {
 
     pub(super) fn arm_phase(&mut self, reactor: &mut Reactor, key: Key, after: Duration) {
         self.log_wait(key, after);
+        if self.stopping {
+            self.ask_for_patience(after);
+        }
         let timer = self.arm(reactor, after, Due::Phase(key));
         let Some(service) = self.roll.get_mut(key) else { return };
         if let Some(before) = std::mem::replace(&mut service.timer, timer) {
@@ -334,25 +355,7 @@ impl Driver {
             log!(Level::Info, MODULE, "{why}: stopping everything");
             self.stopping = true;
             self.end_corpses();
-            self.tell(|starter| starter.stopping());
-        }
-    }
-
-    pub(super) fn tell(&mut self, news: impl FnOnce(&mut Starter) -> io::Result<()>) {
-        if let Err(e) = news(&mut self.starter) {
-            log!(Level::Warn, MODULE, "whoever started us cannot be told: {e}");
-        }
-    }
-
-    fn signalled(&mut self, reactor: &mut Reactor, signal: i32) {
-        let answer = match signal {
-            SIGCHLD => return self.collect_all(reactor),
-            SIGHUP => self.reload(reactor),
-            SIGUSR1 => self.rotate(),
-            other => return self.shut_down(if other == SIGINT { "SIGINT" } else { "SIGTERM" }),
-        };
-        if let Err(why) = answer {
-            log!(Level::Error, MODULE, "signal {signal}: {}", why.trim_end());
+            self.tell_stopping();
         }
     }
 }
@@ -360,11 +363,7 @@ impl Driver {
 impl Turn for Driver {
     fn ready(&mut self, reactor: &mut Reactor, token: Token, _ready: Ready) {
         match self.watched.get(token) {
-            Some(Watched::Signals) => {
-                for signal in self.signals.take() {
-                    self.signalled(reactor, signal);
-                }
-            }
+            Some(Watched::Signals) => self.signalled(reactor),
             Some(Watched::Control) => self.accept(reactor),
             Some(Watched::Conversation(_)) => self.converse(reactor, token),
             Some(&Watched::Process(key)) => {
@@ -412,12 +411,22 @@ impl Turn for Driver {
             Some(Due::Teller(id)) => self.deliver(reactor, id),
             Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),
+            Some(Due::Heartbeat) => return self.beat(reactor),
+            Some(Due::StatusLine) => return self.line_is_due(),
             None => {}
         }
         self.settle(reactor);
     }
 
     fn woken(&mut self, _reactor: &mut Reactor) {}
+}
+
+/// Orphans among what our processes have started become ours, so that somebody waits for them, also where process 1
+/// does not; process 1 has them in any case.
+fn be_the_heir() {
+    if let Err(e) = nix::sys::prctl::set_child_subreaper(true) {
+        log!(Level::Warn, MODULE, "orphans of our processes are left to process 1: {e}");
+    }
 }
 
 /// The module name of our records.

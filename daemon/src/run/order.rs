@@ -99,6 +99,9 @@ impl Driver {
                 // Of a plain file's processes each waits for the next.
                 if self.may_stop(key) {
                     self.feed(reactor, key, Event::WantDown);
+                    if self.hurried {
+                        self.hurry(reactor, key);
+                    }
                 }
             }
         }

@@ -16,6 +16,13 @@ impl Driver {
         if self.stopping {
             return Err("not reloaded: everything is being stopped\n".to_owned());
         }
+        self.tell_reloading();
+        let outcome = self.read_again(reactor);
+        self.tell_reloaded(&outcome);
+        outcome
+    }
+
+    fn read_again(&mut self, reactor: &mut Reactor) -> Result<String, String> {
         let settings = match Settings::read(&self.config) {
             Ok(settings) => settings,
             Err(e) => {
@@ -35,6 +42,7 @@ impl Driver {
         self.tell_to(reactor, &settings.alarms);
         self.carry_out(reactor, &changes, &settings.processes);
         self.version = settings.version;
+        self.purpose.name.clone_from(&settings.main);
         let mut text = format!("{changes}\n");
         let metrics = self.show_metrics(reactor, settings.metrics.as_ref()).err();
         for warning in settings.warnings.iter().cloned().chain(self.unstartable(&changes)).chain(metrics) {

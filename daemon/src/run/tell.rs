@@ -72,7 +72,7 @@ impl Driver {
 
     /// It would not end when it was asked to.
     pub(super) fn tell_kill(&mut self, reactor: &mut Reactor, key: Key) {
-        let Some(service) = self.roll.get(key) else { return };
+        let Some(service) = self.roll.get(key).filter(|_| !self.hurried) else { return };
         let text = format!("not ended in {}; killed", crate::face::status::span(service.rules.stop_timeout));
         let alarm = Alarm { kind: Kind::StopTimeout, severity: Severity::Warning, text, recovered: false };
         self.alarm(reactor, key, alarm);

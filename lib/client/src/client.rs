@@ -6,7 +6,7 @@
 //! There is no reconnect here: after [`ClientError::Lost`] connect anew.
 
 use crate::{Backoff, Call, ClientError, Event, Inbox, Place, Refusal, Session, Stream, reply};
-use msf_wire::librpc::{Frame, Header, Step, errcode, timeout};
+use msf_wire::librpc::{Frame, Header, Publication, Step, cmd, errcode, id, timeout};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::thread;
@@ -41,6 +41,8 @@ pub enum Happening {
     Request(Header, Vec<u8>),
     /// The answer to a call made by [`Client::post`].
     Posted(Header, Vec<u8>),
+    /// An event subscribed to, see [`Event::Published`].
+    Event(Header, Vec<u8>),
 }
 
 impl Client {
@@ -131,6 +133,23 @@ impl Client {
         let call = Call { dstid: dst, cmd, datalen: length(payload), restlen, timeout: timeout::NO_WAIT };
         let head = self.session.post(&call).map_err(refusal)?;
         self.send(head, payload)
+    }
+
+    /// From here on events of this name come out of [`Client::next`]; `*` is every name.
+    ///
+    /// # Errors
+    /// [`ClientError::Answered`]: that is no name, or there are too many; or whatever ended the connection.
+    pub fn subscribe(&mut self, name: &str, timeout: Duration) -> Result<(), ClientError> {
+        self.call(id::EVENT_SRV, cmd::SUBSCRIBE, name.as_bytes(), 0, Some(timeout)).map(drop)
+    }
+
+    /// Publishes an event; comes back when the agent has it.
+    ///
+    /// # Errors
+    /// [`ClientError::Answered`]: that is no name; [`ClientError::TooLong`], or whatever ended the connection.
+    pub fn publish(&mut self, name: &str, data: &[u8], timeout: Duration) -> Result<(), ClientError> {
+        let payload = Publication { name: name.as_bytes(), data }.encode();
+        self.call(id::EVENT_SRV, cmd::PUBLISH, &payload, 0, Some(timeout)).map(drop)
     }
 
     /// The next thing that happens, or `None` when nothing does within `patience`.
@@ -245,6 +264,7 @@ impl Client {
             }
             Event::Request(frame) => Understood::Happened(Happening::Request(frame.head, frame.body.to_vec())),
             Event::Posted(frame) => Understood::Happened(Happening::Posted(frame.head, frame.body.to_vec())),
+            Event::Published(frame) => Understood::Happened(Happening::Event(frame.head, frame.body.to_vec())),
             Event::LoginRefused(errcode) => return Err(ClientError::LoginRefused(errcode)),
             Event::Probe(head) => {
                 probe = Some(head);

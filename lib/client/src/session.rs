@@ -56,6 +56,9 @@ pub enum Event<'a, T> {
     Late(Header),
     /// Somebody calls us.
     Request(Frame<'a>),
+    /// Something we have subscribed to was published: the payload is a [`msf_wire::librpc::Publication`]; or nothing,
+    /// where the header alone says how many events were lost.
+    Published(Frame<'a>),
     /// "Are you there?": send this header.
     Probe(Header),
     /// An opcode we do not know; a newer peer may send it.
@@ -194,6 +197,7 @@ impl<T> Session<T> {
     /// Understands one frame.
     pub fn receive<'a>(&mut self, frame: Frame<'a>) -> Event<'a, T> {
         match frame.head.opcode {
+            opcode::REQ if frame.head.srcid == id::EVENT_SRV && frame.head.cmd == cmd::EVENT => Event::Published(frame),
             opcode::REQ => Event::Request(frame),
             opcode::ACK => self.acknowledged(frame),
             opcode::KALIVE => {
@@ -379,6 +383,14 @@ mod tests {
         let Event::Probe(answer) = online().receive(ack(probe)) else { panic!("not taken for a probe") };
         assert_eq!((answer.opcode, answer.cmd, answer.seq), (opcode::ACK, 0, 11));
         assert_eq!((answer.srcid, answer.dstid), (id::DLNA, id::MSG_SRV));
+    }
+
+    #[test]
+    fn an_event_is_no_request() {
+        let head = Header::request(id::EVENT_SRV, id::DLNA, cmd::EVENT, 0);
+        assert_eq!(online().receive(ack(head)), Event::Published(ack(head)));
+        let request = Header { srcid: id::UPNP, ..head };
+        assert_eq!(online().receive(ack(request)), Event::Request(ack(request)));
     }
 
     #[test]

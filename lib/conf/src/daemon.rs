@@ -61,6 +61,8 @@ pub struct Settings {
     pub crash_reports: CrashReports,
     /// `alarms`: who is told when something is wrong.
     pub alarms: Vec<Target>,
+    /// `main`: the process whose end is the end of everything.
+    pub main: Option<String>,
     /// What is odd but not wrong, ready to be logged.
     pub warnings: Vec<String>,
 }
@@ -126,6 +128,7 @@ impl Settings {
         let events = Events::read(&top, &mut strangers)?;
         let crash_reports = CrashReports::read(&top, &mut strangers)?;
         let alarms = Target::read_all(&top, &mut strangers)?;
+        let main = main(&top, &processes)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -139,6 +142,7 @@ impl Settings {
             events,
             crash_reports,
             alarms,
+            main,
             warnings: strangers.iter().map(ConfError::to_string).collect(),
         })
     }
@@ -158,6 +162,9 @@ impl Settings {
         if let Some(metrics) = &self.metrics {
             shown["metrics"] = metrics.shown();
         }
+        if let Some(main) = &self.main {
+            shown["main"] = json!(main);
+        }
         shown
     }
 }
@@ -167,6 +174,20 @@ impl Settings {
 fn is_ours(top: &Object, entries: &[Object]) -> bool {
     let ours = |object: &Object, keys: &[&str]| keys.iter().any(|key| object.has(key));
     ours(top, OUR_TOP_KEYS) || entries.iter().any(|entry| ours(entry, OUR_KEYS) || ours(entry, OUR_OWN_KEYS))
+}
+
+/// One that is always started again would never be the end of anything.
+fn main(top: &Object, processes: &[Process]) -> Result<Option<String>, ConfError> {
+    let Some(name) = top.string("main")? else { return Ok(None) };
+    let Some(process) = processes.iter().find(|process| process.name == name) else {
+        let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
+        return Err(top.error("main", read::unknown_name("process", name, &names)));
+    };
+    if process.restart.policy == Policy::Always {
+        let what = format!("{name:?} is always started again; expected a \"restart\" with another \"policy\"");
+        return Err(top.error("main", what));
+    }
+    Ok(Some(name.to_owned()))
 }
 
 /// A string that must be written but may be empty: nothing hangs on it.
@@ -223,7 +244,7 @@ impl fmt::Display for Settings {
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
 const OUR_TOP_KEYS: &[&str] =
-    &["version", "defaults", "restart", "stop_timeout_ms", "events", "crash_reports", "alarms", "metrics"];
+    &["version", "defaults", "restart", "stop_timeout_ms", "events", "crash_reports", "alarms", "metrics", "main"];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -391,7 +412,7 @@ mod tests {
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
                 "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "crash_reports": {{"files": 3}}, "alarms": {alarms},
-                "metrics": {{"listen": "[::1]:9083"}},
+                "metrics": {{"listen": "[::1]:9083"}}, "main": "tcp",
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
         )
@@ -545,6 +566,16 @@ mod tests {
         let deep: Vec<_> =
             (0..5000).map(|at| process(&format!("p{at}"), &format!(r#""p{}""#, (at + 1) % 5000))).collect();
         assert!(complaint(&file(&deep)).contains("a circle"));
+    }
+
+    #[test]
+    fn the_main_process_is_there_and_may_end() {
+        let never = r#", "restart": {"policy": "never"}"#;
+        assert_eq!(parse(&with(never, r#", "main": "one""#)).unwrap().main.as_deref(), Some("one"));
+        let said = "d.json: main: no process is called \"oen\"; did you mean \"one\"?";
+        assert_eq!(complaint(&with(never, r#", "main": "oen""#)), said);
+        let said = "d.json: main: \"one\" is always started again; expected a \"restart\" with another \"policy\"";
+        assert_eq!(complaint(&with("", r#", "main": "one""#)), said);
     }
 
     #[test]

@@ -7,9 +7,11 @@
 mod order;
 mod sandbox;
 mod service;
+mod worker;
 
 pub use sandbox::{Landlock, PROFILE, Sandbox};
 pub use service::{Patience, Service};
+pub use worker::{Params, Worker};
 
 use crate::{ConfError, json};
 use std::collections::HashMap;
@@ -30,6 +32,7 @@ const TOP: &[&str] = &[
     "version",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "agent",
 ];
 const SERVICE: &[&str] = &[
     "svc_name",
@@ -41,6 +44,7 @@ const SERVICE: &[&str] = &[
     "optional",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "worker",
     "isolate",
     "sandbox",
 ];
@@ -91,11 +95,12 @@ impl Shell {
             return Err(top.error("proc_svcs", "empty; expected at least one service"));
         }
         let patience = Patience::of(&top, Patience::default())?;
+        let agent = worker::agent(&top)?;
         let mut strangers = top.unknown(TOP);
         let mut services = Vec::with_capacity(entries.len());
         let mut names = HashMap::with_capacity(entries.len());
         for (at, entry) in entries.iter().enumerate() {
-            let service = Service::of(entry, at, patience)?;
+            let service = Service::of(entry, at, patience, &agent)?;
             if let Some(first) = names.insert(service.name.clone(), at) {
                 let what = format!("\"{}\" is proc_svcs[{first}] already", service.name);
                 return Err(entry.error("svc_name", what));
@@ -343,5 +348,45 @@ mod tests {
 
     fn isolated(sandbox: &str) -> String {
         format!(r#", "isolate": true, "sandbox": {sandbox}"#)
+    }
+
+    #[test]
+    fn a_worker_is_what_its_entry_says_over_what_the_file_says() {
+        let services = three(r#", "worker": true"#, r#", "worker": false"#, r#", "worker": {}"#).unwrap().services;
+        assert_eq!(services[0].worker, services[2].worker);
+        assert!(services[1].worker.is_none());
+        let worker = services[0].worker.as_ref().unwrap();
+        assert_eq!((worker.agent.as_str(), worker.params, worker.concurrency), ("127.0.0.1:6808", Params::Json, 1));
+        let words = r#", "worker": {"agent": "broker:7000", "name": "n", "prefix": "p/", "params": "bytes", "timeout_ms": 5,
+            "concurrency": 4, "queue_limit": 9, "timeouts_ms": {"slow": 900}}"#;
+        let service = &three(words, "", "").unwrap().services[0];
+        let worker = service.worker.as_ref().unwrap();
+        assert_eq!((worker.timeout_of("slow").as_millis(), worker.timeout_of("fast").as_millis()), (900, 5));
+        let shown = "a worker of broker:7000 called n, functions begin with p/, params as bytes, 4 at a time, at most 9 \
+                     unfinished, within 5 ms, slow within 900 ms";
+        assert!(service.to_string().ends_with(shown), "{service}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_worker_is_named_with_its_path() {
+        for (bad, said) in [
+            ("1", "proc_svcs[1].worker: expected an object, found a number"),
+            (r#"{"agent": "6808"}"#, "proc_svcs[1].worker.agent: expected a host and a port such as 127.0.0.1:6808"),
+            (r#"{"agent": "h:0"}"#, "worker.agent: expected"),
+            (r#"{"agent": "::1:80"}"#, "worker.agent: expected"),
+            (r#"{"param": "json"}"#, r#"worker.param: unknown key; did you mean "params"?"#),
+            (r#"{"params": "text"}"#, r#"worker.params: expected "json" or "bytes", found "text""#),
+            (r#"{"name": ""}"#, "worker.name: empty"),
+            (r#"{"concurrency": 0}"#, "worker.concurrency: expected a whole number from 1 to 64"),
+            (r#"{"timeouts_ms": {"f": 0}}"#, "worker.timeouts_ms.f: expected a whole number"),
+        ] {
+            let error = three("", &format!(", \"worker\": {bad}"), "").unwrap_err().to_string();
+            assert!(error.contains(said), "{bad}: {error}");
+        }
+        let with = |agent: &str| parse(&SEED.replacen('{', &format!("{{ \"agent\": {agent},"), 1));
+        assert!(with("\"[::1]:7000\"").is_ok());
+        assert!(
+            with("\"nowhere\"").unwrap_err().to_string().starts_with("svc.json: agent: expected a host and a port")
+        );
     }
 }

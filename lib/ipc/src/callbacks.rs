@@ -53,6 +53,7 @@ fn serve(client: &Arc<Client>, job: Job) {
     match job {
         Job::Request(head, payload) => answer_request(client, &head, payload),
         Job::Answer(head, payload) => hand_over(client, &head, payload),
+        Job::Event(head, payload) => client.subscriptions.tell(&head, &payload),
     }
     SERVING.set(outside);
     client.jobs.done();

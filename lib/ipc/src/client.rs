@@ -2,6 +2,7 @@
 
 use crate::callbacks;
 use crate::errno::Errno;
+use crate::events::Subscriptions;
 use crate::face;
 use crate::handover::Passed;
 use crate::io::Io;
@@ -26,6 +27,7 @@ pub(crate) struct Client {
     pub(crate) settings: Settings,
     pub(crate) base: Base,
     pub(crate) jobs: Jobs,
+    pub(crate) subscriptions: Subscriptions,
     /// With the link's lock: its phase changed, or its outbox got smaller.
     pub(crate) changed: Condvar,
     link: Mutex<Link>,
@@ -41,6 +43,7 @@ impl Client {
             settings,
             base: Base::new()?,
             jobs: Jobs::default(),
+            subscriptions: Subscriptions::default(),
             changed: Condvar::new(),
             link: Mutex::new(Link::new(session)),
             io: Mutex::new(Io::new()),

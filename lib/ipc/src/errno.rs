@@ -19,9 +19,12 @@ impl Errno {
     pub(crate) const EXIST: Self = Self(libc::EEXIST);
     pub(crate) const INVAL: Self = Self(libc::EINVAL);
     pub(crate) const MSGSIZE: Self = Self(libc::EMSGSIZE);
+    pub(crate) const NOENT: Self = Self(libc::ENOENT);
     pub(crate) const NOMEM: Self = Self(libc::ENOMEM);
+    pub(crate) const NOSPC: Self = Self(libc::ENOSPC);
     pub(crate) const NOTCONN: Self = Self(libc::ENOTCONN);
     pub(crate) const NOTRECOVERABLE: Self = Self(libc::ENOTRECOVERABLE);
+    pub(crate) const OPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     pub(crate) const PROTO: Self = Self(libc::EPROTO);
     pub(crate) const TIMEDOUT: Self = Self(libc::ETIMEDOUT);
 

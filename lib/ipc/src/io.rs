@@ -205,10 +205,14 @@ impl Io {
 
     fn logged_in(&mut self, client: &Arc<Client>, limit: u32) {
         self.limit = limit.max(DEFAULT_PAYLOAD_LIMIT);
-        self.init_ends = None;
+        let is_first = self.init_ends.take().is_some();
         self.up_since = Some(Instant::now());
         self.told.forget();
         self.set_alarm(None);
+        // Whoever has just returned from init may have subscribed already; there is nothing to be made again.
+        if let Some(gap) = (!is_first).then(|| client.resubscribe()).flatten() {
+            enqueue(client, Job::Event(gap, Vec::new()));
+        }
         log!(Level::Info, &client.settings.name, "logged in to the agent as {:#x}", client.settings.id);
     }
 
@@ -281,6 +285,10 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>, limit: u32) -> Handled {
         Event::Request(frame) => {
             drop(link);
             requested(client, frame, limit);
+        }
+        Event::Published(frame) => {
+            drop(link);
+            published(client, frame);
         }
         Event::Posted(frame) => {
             drop(link);
@@ -370,6 +378,13 @@ fn posted(client: &Arc<Client>, frame: Frame<'_>) {
         enqueue(client, Job::Answer(head, Some(payload)));
     } else {
         log!(Level::Error, &client.settings.name, "no memory for an answer of {} bytes", frame.body.len());
+    }
+}
+
+fn published(client: &Arc<Client>, frame: Frame<'_>) {
+    match copied(frame.body) {
+        Some(payload) => enqueue(client, Job::Event(frame.head, payload)),
+        None => log!(Level::Error, &client.settings.name, "no memory for an event of {} bytes", frame.body.len()),
     }
 }
 

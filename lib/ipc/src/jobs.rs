@@ -15,6 +15,8 @@ pub(crate) enum Job {
     Request(Header, Vec<u8>),
     /// The answer to a call nobody waited for, with its payload if it had one.
     Answer(Header, Option<Vec<u8>>),
+    /// An event that was subscribed to; without a payload, only what its header says was lost.
+    Event(Header, Vec<u8>),
 }
 
 /// See the module.
@@ -127,7 +129,7 @@ impl State {
 impl Job {
     fn bytes(&self) -> usize {
         match self {
-            Self::Request(_, body) | Self::Answer(_, Some(body)) => body.len(),
+            Self::Request(_, body) | Self::Answer(_, Some(body)) | Self::Event(_, body) => body.len(),
             Self::Answer(_, None) => 0,
         }
     }
@@ -149,7 +151,7 @@ mod tests {
 
     fn next(jobs: &Jobs) -> Option<u32> {
         match jobs.next(|| false, Some(Instant::now() + Duration::from_secs(10)))? {
-            Job::Request(head, _) | Job::Answer(head, _) => Some(head.cmd),
+            Job::Request(head, _) | Job::Answer(head, _) | Job::Event(head, _) => Some(head.cmd),
         }
     }
 

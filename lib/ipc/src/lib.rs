@@ -17,6 +17,7 @@ mod callbacks;
 mod client;
 mod environment;
 mod errno;
+mod events;
 mod face;
 mod guard;
 mod handover;
@@ -34,10 +35,11 @@ mod waiter;
 pub use face::rpc;
 
 use errno::Errno;
+use events::Subscription;
 use guard::guard;
 use msf_sys::ffi::ipc as header;
-use msf_sys::ffi::ipc::{basic_pdu, client_param};
-use std::ffi::c_int;
+use msf_sys::ffi::ipc::{basic_pdu, client_event_cb, client_param};
+use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -49,7 +51,7 @@ macro_rules! as_declared {
 
 as_declared! {
     client_agent_init client_agent_deinit client_agent_service client_agent_wait client_agent_hand_over
-    client_agent_take_over
+    client_agent_take_over client_agent_subscribe client_agent_unsubscribe client_agent_publish
 }
 
 /// Connects, logs in, and returns once the agent has said yes.
@@ -112,6 +114,57 @@ pub unsafe extern "C" fn client_agent_take_over(param: *mut client_param, channe
         let settings = unsafe { params::settings(param) }?;
         let channel = socket::lent(channel)?;
         home::take_over(settings, channel.as_fd(), Duration::from_millis(ms.into())).map(|()| 0)
+    })
+}
+
+/// From here on `callback` is told of events of this name.
+///
+/// # Safety
+/// `name` is null or terminated; `callback` may be called with `arg` until it is unsubscribed or the client has ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_subscribe(
+    name: *const c_char,
+    callback: client_event_cb,
+    arg: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let name = unsafe { params::text(name) }?;
+        let subscription = Subscription::new(name, callback.ok_or(Errno::INVAL)?, arg)?;
+        home::current()?.subscribe(&subscription).map(|()| 0)
+    })
+}
+
+/// It is no longer.
+///
+/// # Safety
+/// `name` is null or terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_unsubscribe(
+    name: *const c_char,
+    callback: client_event_cb,
+    arg: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let name = unsafe { params::text(name) }?;
+        let subscription = Subscription::new(name, callback.ok_or(Errno::INVAL)?, arg)?;
+        home::current()?.unsubscribe(&subscription).map(|()| 0)
+    })
+}
+
+/// Tells everybody who wants events of this name.
+///
+/// # Safety
+/// `name` is null or terminated; `data` is null or good for `len` bytes until the call returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn client_agent_publish(name: *const c_char, data: *const c_void, len: u32) -> c_int {
+    guard(|| {
+        // SAFETY: the contract is our caller's, word for word.
+        let name = unsafe { params::text(name) }?;
+        // SAFETY: the same.
+        let data = unsafe { params::bytes(data, len) }?;
+        home::current()?.publish(name, data).map(|()| 0)
     })
 }
 

@@ -3,8 +3,8 @@
 use crate::environment::variable;
 use crate::errno::Errno;
 use msf_client::{Call, Place};
-use msf_sys::ffi::ipc::{MAX_CONN_NAME, RPC_FUNCTION_SRV_ID, RPC_MSG_SRV_ID, basic_pdu, client_param};
-use std::ffi::{CStr, c_char, c_int};
+use msf_sys::ffi::ipc::{MAX_CONN_NAME, RPC_EVENT_SRV_ID, RPC_MSG_SRV_ID, basic_pdu, client_param};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ pub(crate) unsafe fn settings(param: *const client_param) -> Result<Settings, Er
     // SAFETY: the same.
     let port = unsafe { text(param.port) }?;
     let (Some(on_request), Some(on_answer)) = (param.req_scb, param.ack_scb) else { return Err(Errno::INVAL) };
-    let agents_own = (RPC_MSG_SRV_ID..=RPC_FUNCTION_SRV_ID).contains(&param.cid);
+    let agents_own = (RPC_MSG_SRV_ID..=RPC_EVENT_SRV_ID).contains(&param.cid);
     if agents_own || name.is_empty() || name.len() >= MAX_CONN_NAME {
         return Err(Errno::INVAL);
     }
@@ -73,15 +73,21 @@ pub(crate) unsafe fn request<'a>(pdu: *const basic_pdu) -> Result<Request<'a>, E
     }
     // SAFETY: not null, and read without assuming an alignment: the struct is packed.
     let pdu = unsafe { ptr::read_unaligned(pdu) };
-    let (payload, length) = (pdu.payload.cast::<u8>(), pdu.paylen as usize);
-    let payload = match (payload.is_null(), length) {
-        (_, 0) => &[],
-        (true, _) => return Err(Errno::INVAL),
-        // SAFETY: not null; the caller vouches for the length, and that nobody writes to it meanwhile.
-        (false, length) => unsafe { slice::from_raw_parts(payload, length) },
-    };
+    // SAFETY: the caller vouches for the length, and that nobody writes to it meanwhile.
+    let payload = unsafe { bytes(pdu.payload.cast(), pdu.paylen) }?;
     let call = Call { dstid: pdu.dstid, cmd: pdu.cmd, datalen: pdu.paylen, restlen: pdu.restlen, timeout: pdu.timeout };
     Ok(Request { call, payload, answer: pdu.restload.cast() })
+}
+
+/// # Safety
+/// `data` is null or good for `len` bytes, which stay as they are for `'a`.
+pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: u32) -> Result<&'a [u8], Errno> {
+    match (data.is_null(), len as usize) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Errno::INVAL),
+        // SAFETY: not null; the caller vouches for the length.
+        (false, len) => Ok(unsafe { slice::from_raw_parts(data.cast(), len) }),
+    }
 }
 
 /// For the next init.

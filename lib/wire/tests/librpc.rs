@@ -128,7 +128,9 @@ fn judge(bytes: &[u8]) -> usize {
             assert!(head.datalen > limit);
             2
         }
-        Err(WireError::ShortLogin(_) | WireError::MalformedCall(_)) => panic!("decode does not look into payloads"),
+        Err(WireError::ShortLogin(_) | WireError::MalformedCall(_) | WireError::MalformedPublication(_)) => {
+            panic!("decode does not look into payloads")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Questions are not among that: reactors that stand still have answered theirs.
 
 use super::super::guests::Guests;
-use super::{Admin, Call, Desk, RULES, Talk, Tap};
+use super::{Admin, Call, Desk, RULES, Talk, Tap, Watch};
 use msf_core::event::{Reactor, Token};
 use msf_wire::snapshot::{Reader, State, Writer};
 use msf_wire::state;
@@ -16,6 +16,8 @@ state! { struct Talk { searched } }
 type KeptCall = (u32, u32, usize);
 /// A tap: by its number, who looks, and at what; who does not look yet, and what was not shown.
 type KeptTap = ((u32, u32, String), (usize, u64));
+/// A look at events: by its number, who looks, for which name, and what he was not shown.
+type KeptWatch = (u32, u32, (String, u64));
 
 impl Admin {
     /// Appends who is here and what is under way.
@@ -27,6 +29,8 @@ impl Admin {
             ((*number, tap.guest.bits(), tap.function.clone()), (tap.awaited, tap.missed))
         };
         self.desk.taps.iter().map(tap).collect::<Vec<KeptTap>>().save(out);
+        let watch = |(number, watch): (&u32, &Watch)| (*number, watch.guest.bits(), (watch.name.clone(), watch.lost));
+        self.desk.watches.iter().map(watch).collect::<Vec<KeptWatch>>().save(out);
         self.desk.latest.save(out);
     }
 
@@ -36,14 +40,17 @@ impl Admin {
     /// What was saved is not that, or the guests cannot be watched.
     pub fn resumed(reactor: &mut Reactor, from: &mut Reader<'_>) -> io::Result<Admin> {
         let guests = Guests::resumed(reactor, RULES, from)?;
-        let (calls, taps, latest) = <(Vec<KeptCall>, Vec<KeptTap>, u32)>::load(from).map_err(io::Error::other)?;
+        let kept = <(Vec<KeptCall>, Vec<KeptTap>, (Vec<KeptWatch>, u32))>::load(from);
+        let (calls, taps, (watches, latest)) = kept.map_err(io::Error::other)?;
         let call = |(number, guest, reactor)| (number, Call { guest: Token::from_bits(guest), reactor });
         let tap = |((number, guest, function), (awaited, missed))| {
             (number, Tap { guest: Token::from_bits(guest), function, awaited, missed })
         };
+        let watch = |(number, guest, (name, lost))| (number, Watch { guest: Token::from_bits(guest), name, lost });
+        let watches = watches.into_iter().map(watch).collect();
         let calls = calls.into_iter().map(call).collect();
         let taps = taps.into_iter().map(tap).collect();
-        let desk = Desk { questions: BTreeMap::new(), calls, taps, latest, wishes: Vec::new() };
+        let desk = Desk { questions: BTreeMap::new(), calls, taps, watches, latest, wishes: Vec::new() };
         Ok(Admin { guests, desk })
     }
 
@@ -51,7 +58,7 @@ impl Admin {
     #[cfg(test)]
     pub fn shape(out: &mut String) {
         Guests::<Talk>::shape(out);
-        <(Vec<KeptCall>, Vec<KeptTap>, u32)>::shape(out);
+        <(Vec<KeptCall>, Vec<KeptTap>, (Vec<KeptWatch>, u32))>::shape(out);
     }
 
     /// Appends the listener.

@@ -267,7 +267,12 @@ impl<E: Errands> Control<E> {
 
     pub(super) fn tell(&mut self, reactor: &mut Reactor, token: Token, answer: &str) {
         if let Some(admin) = &mut self.admin {
-            let house = House { catalog: &self.catalog, counters: &self.counters, lines: &mut self.lines };
+            let house = House {
+                catalog: &self.catalog,
+                counters: &self.counters,
+                registry: &self.registry,
+                lines: &mut self.lines,
+            };
             admin.grant(reactor, token, answer, house);
         }
     }

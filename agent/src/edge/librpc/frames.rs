@@ -42,6 +42,9 @@ impl Broker {
             Meaning::Reply if is_itself => self.reply(token, head, raw),
             Meaning::Function if is_itself => self.call_function(token, head, frame.body),
             Meaning::Done if is_itself => self.function_done(token, head, frame.body),
+            Meaning::Subscribe if is_itself => self.subscribe(token, head, frame.body),
+            Meaning::Unsubscribe if is_itself => self.unsubscribe(token, head, frame.body),
+            Meaning::Publish if is_itself => self.publish(token, head, frame.body),
             Meaning::Login => self.login(token, head, frame.body),
             Meaning::Logout if is_itself => self.doom(token, Ending::Logout),
             Meaning::Probe if is_itself || member.standing == Standing::Stranger => {
@@ -52,9 +55,14 @@ impl Broker {
             Meaning::Nothing => self.counts().ignored.count(),
             Meaning::Alive => {}
             Meaning::Reply | Meaning::Done => self.counts().dropped_spoofed.count(),
-            Meaning::Call | Meaning::Function | Meaning::Logout | Meaning::Probe | Meaning::Unknown => {
-                self.spoofed(token, head)
-            }
+            Meaning::Call
+            | Meaning::Function
+            | Meaning::Subscribe
+            | Meaning::Unsubscribe
+            | Meaning::Publish
+            | Meaning::Logout
+            | Meaning::Probe
+            | Meaning::Unknown => self.spoofed(token, head),
         }
     }
 
@@ -109,7 +117,9 @@ impl Broker {
         let why = match error {
             WireError::Magic(_) | WireError::Version(_) => Malformed::Preamble,
             WireError::Oversized { .. } => Malformed::Oversized,
-            WireError::ShortLogin(_) | WireError::MalformedCall(_) => Malformed::Lengths,
+            WireError::ShortLogin(_) | WireError::MalformedCall(_) | WireError::MalformedPublication(_) => {
+                Malformed::Lengths
+            }
         };
         self.count_misfit(token, why);
         if let WireError::Oversized { head, .. } = error {
@@ -142,6 +152,9 @@ impl Broker {
                 self.refuse(self.address(token), &head, Refusal::Busy);
             }
             Meaning::Reply if is_itself => self.reply(token, &head, &librpc::hollow_reply(&head)),
+            Meaning::Subscribe | Meaning::Publish if is_itself => {
+                self.refuse(self.address(token), &head, Refusal::Busy);
+            }
             Meaning::Call => self.spoofed(token, &head),
             Meaning::Login => self.login_refused(token, &head, "the agent's memory ceiling is reached"),
             _ => self.counts().ignored.count(),

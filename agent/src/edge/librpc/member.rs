@@ -19,11 +19,13 @@ pub struct Member {
     pub calls: HashMap<u32, (Header, u64)>,
     /// The last ticket given.
     pub ticket: u32,
+    /// It has asked for events of this name, by this request; what it sent after that waits for the answer.
+    pub subscribing: Option<(Header, Vec<u8>)>,
     /// It has sent a KALIVE once, so it knows them and answers ours.
     pub probes: bool,
 }
 
-state! { struct Member { standing, name, awaiting, calls, ticket, probes } }
+state! { struct Member { standing, name, awaiting, calls, ticket, subscribing, probes } }
 
 /// How far a librpc session has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Member {
 
     /// Whether its frames may be looked at now.
     pub fn listens(&self) -> bool {
-        !matches!(self.standing, Standing::Joining(_))
+        !matches!(self.standing, Standing::Joining(_)) && self.subscribing.is_none()
     }
 
     /// How log lines name it.

@@ -1,6 +1,7 @@
 //! The adapter of the librpc protocol: what a frame means to the broker, and the frames the broker answers itself.
 
 mod calls;
+mod events;
 mod frames;
 mod function;
 pub mod member;
@@ -19,6 +20,12 @@ pub enum Meaning {
     Function,
     /// The answer to such a call, of a service that has carried it out.
     Done,
+    /// To be told of events.
+    Subscribe,
+    /// Not to be told of them any longer.
+    Unsubscribe,
+    /// To tell others.
+    Publish,
     /// To be known as a service.
     Login,
     /// To leave.
@@ -41,10 +48,15 @@ pub fn meaning(head: &Header) -> Meaning {
         // Reserved by the original, which drops them without a word; so do we.
         (opcode::REQ, id::MSG_SRV, cmd::TRANSMIT | cmd::DEBUG_ON | cmd::DEBUG_OFF) => Meaning::Nothing,
         (opcode::REQ, id::FUNCTION_SRV, cmd::CALL_FUNCTION) => Meaning::Function,
-        (opcode::REQ, id::MSG_SRV | id::FUNCTION_SRV, _) => Meaning::Unknown,
+        (opcode::REQ, id::EVENT_SRV, cmd::SUBSCRIBE) => Meaning::Subscribe,
+        (opcode::REQ, id::EVENT_SRV, cmd::UNSUBSCRIBE) => Meaning::Unsubscribe,
+        (opcode::REQ, id::EVENT_SRV, cmd::PUBLISH) => Meaning::Publish,
+        (opcode::REQ, id::MSG_SRV | id::FUNCTION_SRV | id::EVENT_SRV, _) => Meaning::Unknown,
         (opcode::REQ, ..) => Meaning::Call,
         (opcode::ACK, id::MSG_SRV, _) => Meaning::Alive,
         (opcode::ACK, id::FUNCTION_SRV, _) => Meaning::Done,
+        // Nobody is asked to answer an event.
+        (opcode::ACK, id::EVENT_SRV, _) => Meaning::Nothing,
         (opcode::ACK, ..) => Meaning::Reply,
         (opcode::KALIVE, ..) => Meaning::Probe,
         // CANCEL is not forwarded: a peer of 2019 loses its step on any opcode but 1 and 2.
@@ -100,7 +112,7 @@ pub fn hollow_reply(head: &Header) -> [u8; HEADER_LEN] {
 
 /// The name in a login, fit for a log line; or why it is no login.
 pub fn login_name(head: &Header, body: &[u8]) -> Result<String, String> {
-    if (id::MSG_SRV..=id::FUNCTION_SRV).contains(&head.srcid) {
+    if (id::MSG_SRV..=id::EVENT_SRV).contains(&head.srcid) {
         return Err(format!("id {:#x} belongs to the agent", head.srcid));
     }
     let login = Login::parse(body).map_err(|error| error.to_string())?;

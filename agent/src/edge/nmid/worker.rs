@@ -210,6 +210,8 @@ impl Broker {
     }
 
     fn del_function(&mut self, token: Token, name: &[u8]) {
+        // A worker that leaves closes at the PONG behind this: jobs it was given in this very turn must go before that.
+        self.run_errands();
         if self.desk.withdraw(token.bits(), name) {
             if let Some(worker) = self.sessions.get_mut(token).and_then(Session::worker) {
                 worker.functions -= 1;

@@ -2,7 +2,9 @@
 //! mistake.
 
 use super::connection::Connection;
-use msf_wire::nmid::{self as wire, Params, RetStruct, Value, glance, lookup};
+use msf_wire::json::text_of;
+use msf_wire::nmid::{self as wire, Params, RetStruct, Value, glance, lookup, msgpack_to_json, params_type};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +43,15 @@ impl Job {
         &self.params
     }
 
+    /// The arguments as one JSON text, whether they are written in JSON or msgpack: bytes become base64, and none at all
+    /// an empty object.
+    ///
+    /// # Errors
+    /// A sentence: they are neither.
+    pub fn json(&self) -> Result<Cow<'_, str>, String> {
+        json_of(self.params_type, &self.params)
+    }
+
     /// How they are written, see [`params_type`](msf_wire::nmid::params_type).
     #[must_use]
     pub const fn params_type(&self) -> u32 {
@@ -69,6 +80,19 @@ impl Job {
         let params = Params { kind: self.params_type, handle: self.params_handle, bytes: &self.params };
         wire::Job { function: &self.function, params, id: &self.id }
     }
+}
+
+fn json_of(kind: u32, params: &[u8]) -> Result<Cow<'_, str>, String> {
+    if params.is_empty() {
+        return Ok(Cow::Borrowed("{}"));
+    }
+    let text = || text_of(params).map(Cow::Borrowed);
+    if kind == params_type::JSON {
+        return text().ok_or_else(|| "the params are no JSON".to_owned());
+    }
+    // Callers that do not say which one it is say msgpack; where both would do it is that.
+    let read = msgpack_to_json(params).map(Cow::Owned);
+    read.or_else(|_| text().ok_or_else(|| "the params are neither msgpack nor JSON".to_owned()))
 }
 
 /// Why a function has no result: what its caller gets to read.
@@ -118,3 +142,27 @@ pub fn ret(ret: &RetStruct<'_>) -> Vec<u8> {
 
 /// Keys, number and lengths of a RetStruct, in bytes.
 const RET_WORDS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn params_are_one_json_text_whatever_they_were() {
+        let of = |kind, params| json_of(kind, params).unwrap().into_owned();
+        for kind in [params_type::MSGPACK, params_type::JSON] {
+            assert_eq!(of(kind, b""), "{}");
+            assert_eq!(of(kind, br#"{"a": 1}"#), r#"{"a": 1}"#);
+        }
+        assert_eq!(of(params_type::MSGPACK, b"\x81\xa1a\x93\x01\xa1b\xc4\x02\xff\x00"), r#"{"a":[1,"b","/wA="]}"#);
+        assert_eq!(of(params_type::MSGPACK, b"5"), "53", "0x35 is a whole number in msgpack");
+        assert_eq!(of(params_type::JSON, b"5"), "5");
+    }
+
+    #[test]
+    fn params_that_are_neither_are_refused() {
+        let of = |kind, params| json_of(kind, params).unwrap_err();
+        assert_eq!(of(params_type::JSON, b"\x81\xa1a\x01"), "the params are no JSON");
+        assert_eq!(of(params_type::MSGPACK, b"\x81\xa1a"), "the params are neither msgpack nor JSON");
+    }
+}

@@ -6,6 +6,7 @@
 //!
 //! [`Running::close`] takes the functions back, lets what has been accepted end, and closes: a broker loses no job.
 
+use super::connection::Connection;
 use super::job::{Failure, Job, ret};
 use super::link::{self, Notice};
 use super::pool::Pool;
@@ -186,10 +187,7 @@ impl Running {
     /// See [`close`](Self::close).
     pub fn leave(&self, limit: Duration) -> Result<(), StillBusy> {
         let end = Instant::now().checked_add(limit).unwrap_or_else(far);
-        let connections = self.shared.pool.leave();
-        for connection in &connections {
-            connection.leave(self.shared.names());
-        }
+        let connections = self.withdrawn();
         while !self.shared.pool.wait_unlinked(end.min(Instant::now() + A_MOMENT)) && Instant::now() < end {
             // A broker that answers no PING is left when its time is over, which no frame will say.
             for connection in &connections {
@@ -208,6 +206,20 @@ impl Running {
             threads.into_iter().for_each(|join| join());
         }
         Ok(())
+    }
+
+    /// Takes the functions back and waits for nothing; [`leave`](Self::leave) is to follow. For who ends several workers:
+    /// the brokers say goodbye to all of them at the same time.
+    pub fn withdraw(&self) {
+        self.withdrawn();
+    }
+
+    fn withdrawn(&self) -> Vec<Arc<Connection>> {
+        let connections = self.shared.pool.leave();
+        for connection in &connections {
+            connection.leave(self.shared.names());
+        }
+        connections
     }
 
     fn spawn(&self, spawn: Spawn, name: &str, life: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {

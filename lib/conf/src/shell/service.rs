@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, Sandbox, text};
+use super::{PATH, Sandbox, Worker, text};
 use crate::ConfError;
 use crate::json::Object;
 use std::fmt;
@@ -38,6 +38,8 @@ pub struct Service {
     pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `worker`: its functions are offered to the agent.
+    pub worker: Option<Worker>,
 }
 
 /// How long a service's calls may take.
@@ -82,10 +84,12 @@ impl Service {
             isolate: false,
             sandbox: None,
             patience: Patience::default(),
+            worker: None,
         }
     }
 
-    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience) -> Result<Service, ConfError> {
+    /// `patience` and `agent` are the file's.
+    pub(super) fn of(entry: &Object<'_>, at: usize, patience: Patience, agent: &str) -> Result<Service, ConfError> {
         let name = text(entry, "svc_name", SVC_NAME)?;
         if name.is_empty() {
             return Err(entry.error("svc_name", "empty; expected the name of an exported variable"));
@@ -108,6 +112,7 @@ impl Service {
             isolate,
             sandbox: Sandbox::of(entry, isolate)?,
             patience: Patience::of(entry, patience)?,
+            worker: Worker::of(entry, agent)?,
         })
     }
 
@@ -143,6 +148,9 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if let Some(worker) = &self.worker {
+            write!(f, ", {worker}")?;
+        }
         if self.config == EMPTY { Ok(()) } else { write!(f, ", config {}", self.config) }
     }
 }

@@ -32,8 +32,9 @@ impl Signals {
 /// Whoever started us may have blocked them for himself, as msf_shell does; a block is inherited.
 fn unblock(signals: &[i32]) -> io::Result<()> {
     let mut set = SigSet::empty();
-    for &number in signals {
-        set.add(Signal::try_from(number)?);
+    // Signals of real time have no name here, and nobody who starts us blocks them.
+    for signal in signals.iter().filter_map(|&number| Signal::try_from(number).ok()) {
+        set.add(signal);
     }
     Ok(set.thread_unblock()?)
 }

@@ -1,5 +1,6 @@
 //! Processes: being the only one of a name, with a title, in the background; and starting others.
 
+mod bequest;
 mod child;
 mod claim;
 pub mod crash;
@@ -16,6 +17,7 @@ mod starter;
 mod title;
 mod usage;
 
+pub use bequest::Bequest;
 pub use child::{Child, Exit, ended, reap, wait};
 pub use claim::{Claim, Held, claim, holder};
 pub use daemon::{Ready, daemonize};

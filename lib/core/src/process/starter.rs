@@ -1,14 +1,18 @@
 //! Tells whoever started us how far we are: a newline into the pipe that `MSF_READY_FD` names (msf_daemon's way), and
 //! sd_notify's datagrams to `NOTIFY_SOCKET` (systemd's way). Nobody has to listen, and nobody who does not is waited for.
 
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::linux::net::SocketAddrExt;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 /// Whoever started us, if he wants to know.
@@ -49,6 +53,62 @@ impl Starter {
         newline.and(self.notify("READY=1"))
     }
 
+    /// Whether somebody wants to hear more than the newline.
+    pub fn listens(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// The settings are being read anew; over with [`Starter::ready`].
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn reloading(&self) -> io::Result<()> {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from)?;
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()))
+    }
+
+    /// A line for people. Somebody who is too busy to take it is not waited for.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn status(&self, text: &str) -> io::Result<()> {
+        self.send(&format!("STATUS={}", one_line(text)), &[], MsgFlags::MSG_DONTWAIT)
+    }
+
+    /// What has just begun may take so much longer, from now on.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn extend(&self, longer: Duration) -> io::Result<()> {
+        self.notify(&format!("EXTEND_TIMEOUT_USEC={}", longer.as_micros()))
+    }
+
+    /// We are about to end, because of this.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`].
+    pub fn failed(&self, why: &str, errno: i32) -> io::Result<()> {
+        self.notify(&format!("STATUS={}\nERRNO={errno}", one_line(why)))
+    }
+
+    /// Keep a copy of this descriptor under that name, and give it to whoever is started after us: see
+    /// [`Bequest`](super::Bequest). One that is kept already, under whatever name, is not kept twice.
+    ///
+    /// # Errors
+    /// As [`Starter::ready`], and for a name that nobody could give back.
+    pub fn keep(&self, name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
+        // Without FDPOLL=0 a listening socket that somebody has shut down, or a pipe whose end is gone, would be dropped.
+        self.send(&format!("FDSTORE=1\nFDPOLL=0\nFDNAME={}", fd_name(name)?), &[fd.as_raw_fd()], MsgFlags::empty())
+    }
+
+    /// Keep those of that name no longer.
+    ///
+    /// # Errors
+    /// As [`Starter::keep`].
+    pub fn forget(&self, name: &str) -> io::Result<()> {
+        self.notify(&format!("FDSTOREREMOVE=1\nFDNAME={}", fd_name(name)?))
+    }
+
     /// From now on that process is the service, and this one is about to end: systemd watches the other one then.
     ///
     /// # Errors
@@ -74,21 +134,28 @@ impl Starter {
         heartbeat(number("WATCHDOG_USEC"), number("WATCHDOG_PID"), std::process::id())
     }
 
-    /// We are alive.
+    /// We are alive. Somebody who is too busy to hear it hears the next one.
     ///
     /// # Errors
     /// As [`Starter::ready`].
     pub fn alive(&self) -> io::Result<()> {
-        self.notify("WATCHDOG=1")
+        self.send("WATCHDOG=1", &[], MsgFlags::MSG_DONTWAIT)
     }
 
     fn notify(&self, news: &str) -> io::Result<()> {
+        self.send(news, &[], MsgFlags::empty())
+    }
+
+    fn send(&self, news: &str, fds: &[i32], flags: MsgFlags) -> io::Result<()> {
         let Some(place) = &self.place else { return Ok(()) };
         let sent = address(place).and_then(|to| {
-            let socket = UnixDatagram::unbound()?;
+            let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
             // Whoever asked and does not listen must not hold us up.
-            socket.set_write_timeout(Some(PATIENCE))?;
-            socket.send_to_addr(news.as_bytes(), &to)
+            setsockopt(&socket, sockopt::SendTimeout, &TimeVal::new(PATIENCE.as_secs() as _, 0))?;
+            let rights = [ControlMessage::ScmRights(fds)];
+            let rights = if fds.is_empty() { &[] } else { &rights[..] };
+            let flags = flags | MsgFlags::MSG_NOSIGNAL;
+            Ok(sendmsg(socket.as_raw_fd(), &[IoSlice::new(news.as_bytes())], rights, flags, Some(&to))?)
         });
         sent.map(drop).map_err(|e| io::Error::other(format!("NOTIFY_SOCKET={}: {e}", place.display())))
     }
@@ -112,11 +179,24 @@ fn take_over(fd: i32) -> io::Result<File> {
 }
 
 /// A leading `@` stands for the zero byte of an abstract name.
-fn address(place: &OsStr) -> io::Result<SocketAddr> {
+fn address(place: &OsStr) -> io::Result<UnixAddr> {
     match place.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
-        path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
+        [b'@', name @ ..] => Ok(UnixAddr::new_abstract(name)?),
+        [b'/', ..] => Ok(UnixAddr::new(place)?),
+        _ => Err(io::Error::other("expected an absolute path, or a name behind an @")),
     }
+}
+
+/// A datagram's lines are what it says: a text must not say more than itself.
+fn one_line(text: &str) -> String {
+    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// `LISTEN_FDNAMES` is a list between colons.
+fn fd_name(name: &str) -> io::Result<&str> {
+    let fits =
+        (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':');
+    if fits { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, Errno::EINVAL)) }
 }
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -125,39 +205,84 @@ const PATIENCE: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::os::fd::IntoRawFd;
+    use std::os::fd::{AsFd, IntoRawFd};
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
 
     fn starter(place: &str) -> Starter {
         Starter { pipe: Ok(None), place: Some(place.into()) }
     }
 
+    /// A socket of an abstract name, and who tells it.
+    fn listening(name: &str) -> (UnixDatagram, Starter) {
+        let name = format!("msf-starter-{name}-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        (socket, starter(&format!("@{name}")))
+    }
+
+    fn heard(socket: &UnixDatagram) -> String {
+        let mut news = [0; 256];
+        let len = socket.recv(&mut news).unwrap();
+        String::from_utf8(news[..len].to_vec()).unwrap()
+    }
+
     #[test]
     fn news_reaches_an_abstract_socket() {
-        let name = format!("msf-starter-{}", std::process::id());
-        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        starter(&format!("@{name}")).ready().unwrap();
-        let mut news = [0; 16];
-        let len = socket.recv(&mut news).unwrap();
-        assert_eq!(&news[..len], b"READY=1");
+        let (socket, mut starter) = listening("news");
+        starter.ready().unwrap();
+        assert_eq!(heard(&socket), "READY=1");
+        starter.reloading().unwrap();
+        let reloading = heard(&socket);
+        let micros = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+        assert!(micros.parse::<u64>().unwrap() > 0);
+        starter.extend(Duration::from_millis(1500)).unwrap();
+        assert_eq!(heard(&socket), "EXTEND_TIMEOUT_USEC=1500000");
+    }
+
+    #[test]
+    fn what_is_said_for_people_says_nothing_else() {
+        let (socket, starter) = listening("people");
+        starter.status("all well\nMAINPID=1\n").unwrap();
+        assert_eq!(heard(&socket), "STATUS=all well MAINPID=1");
+        starter.failed("no\nway", 22).unwrap();
+        assert_eq!(heard(&socket), "STATUS=no way\nERRNO=22");
+    }
+
+    #[test]
+    fn a_descriptor_is_handed_over_by_a_name_that_can_be_given_back() {
+        let (socket, starter) = listening("keep");
+        let file = File::open("/dev/null").unwrap();
+        starter.keep("web", file.as_fd()).unwrap();
+        let mut news = [0; 256];
+        let got = crate::sys::socket::receive(socket.as_fd(), &mut news, 0).unwrap();
+        assert_eq!((&news[..got.length], got.fds.len()), (&b"FDSTORE=1\nFDPOLL=0\nFDNAME=web"[..], 1));
+        starter.forget("web").unwrap();
+        assert_eq!(heard(&socket), "FDSTOREREMOVE=1\nFDNAME=web");
+        for name in ["", "a:b", "a\nMAINPID=1", "\u{e4}"] {
+            assert!(starter.keep(name, file.as_fd()).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_too_busy_for_small_talk_is_not_waited_for() {
+        let (_deaf, starter) = listening("busy");
+        let begun = std::time::Instant::now();
+        while starter.status("x").is_ok() {}
+        assert!(starter.alive().is_err() && begun.elapsed() < PATIENCE);
+    }
+
+    #[test]
+    fn a_place_that_is_no_address_is_an_error() {
+        assert!(starter("relative/path").ready().unwrap_err().to_string().contains("expected an absolute path"));
+        assert!(starter(&format!("/{}", "x".repeat(200))).ready().is_err());
     }
 
     #[test]
     fn regress_a_manager_that_does_not_listen_holds_nobody_up() {
-        let name = format!("msf-starter-deaf-{}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).unwrap();
-        let _deaf = UnixDatagram::bind_addr(&address).unwrap();
-        // One sender's own memory may be less than what the deaf one's queue takes.
-        let mut others = Vec::new();
-        loop {
-            let other = UnixDatagram::unbound().unwrap();
-            other.set_nonblocking(true).unwrap();
-            if other.send_to_addr(b"news", &address).is_err() {
-                break;
-            }
-            while other.send_to_addr(b"news", &address).is_ok() {}
-            others.push(other);
-        }
-        assert!(starter(&format!("@{name}")).ready().is_err());
+        let (_deaf, mut starter) = listening("deaf");
+        // Each from a socket of its own: what one may have on its way is less than what the deaf one may have waiting.
+        while starter.status("news").is_ok() {}
+        assert!(starter.ready().is_err());
     }
 
     #[test]

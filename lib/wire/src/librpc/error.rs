@@ -24,6 +24,8 @@ pub enum WireError {
     /// A call by name of this many bytes whose name is empty or longer than it, or with flags we do not know. The
     /// frame is lost, the connection is not.
     MalformedCall(usize),
+    /// A publication of this many bytes without a name that an event can have. The frame is lost, the connection is not.
+    MalformedPublication(usize),
 }
 
 impl fmt::Display for WireError {
@@ -42,6 +44,9 @@ impl fmt::Display for WireError {
                     f,
                     "payload of {found} bytes is no call by name: 12 bytes, a name of the length they say, params"
                 )
+            }
+            Self::MalformedPublication(found) => {
+                write!(f, "payload of {found} bytes is no event: 4 bytes, a name of the length they say, data")
             }
         }
     }

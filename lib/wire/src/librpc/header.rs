@@ -107,6 +107,24 @@ impl Header {
         Self { reserved: join(code.cast_unsigned(), high), ..self }
     }
 
+    /// In an event: how many events the subscriber should have got before it and did not.
+    #[must_use]
+    pub const fn lost(&self) -> u32 {
+        split(self.reserved).0
+    }
+
+    /// In an event: the service that has published it.
+    #[must_use]
+    pub const fn publisher(&self) -> u32 {
+        split(self.reserved).1
+    }
+
+    /// See [`lost`](Self::lost) and [`publisher`](Self::publisher).
+    #[must_use]
+    pub const fn with_origin(self, lost: u32, publisher: u32) -> Self {
+        Self { reserved: join(lost, publisher), ..self }
+    }
+
     /// Reads a header; the minor version and unknown opcodes pass.
     ///
     /// # Errors
@@ -245,6 +263,13 @@ mod tests {
             assert_eq!(ack.code(), code);
             assert_eq!(ack.encode()[48..56], [&code.to_le_bytes()[..], &[5, 6, 7, 8]].concat());
         }
+    }
+
+    #[test]
+    fn what_was_lost_and_who_has_published_are_the_eight_reserved_bytes() {
+        let event = sample().with_origin(3, 0x12);
+        assert_eq!((event.lost(), event.publisher()), (3, 0x12));
+        assert_eq!(event.encode()[48..56], [3, 0, 0, 0, 0x12, 0, 0, 0]);
     }
 
     #[test]

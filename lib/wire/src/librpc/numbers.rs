@@ -30,6 +30,10 @@ pub mod id {
     pub const IMAGE_SRV: u32 = 0xffff_fff3;
     /// Ours: the agent as the broker of named functions, see [`CallFunction`](super::CallFunction).
     pub const FUNCTION_SRV: u32 = 0xffff_fff4;
+    /// Ours: the agent as the place where events are published, see [`Publication`](super::Publication).
+    pub const EVENT_SRV: u32 = 0xffff_fff5;
+    /// Ours, one of the reserved ones: msf_daemon, where it publishes.
+    pub const DAEMON: u32 = 0x10;
 }
 
 /// What is asked. Any other `u32` is a command of the user's own.
@@ -48,6 +52,15 @@ pub mod cmd {
     pub const DEBUG_OFF: u32 = 5;
     /// Ours, to [`id::FUNCTION_SRV`](super::id::FUNCTION_SRV): calls a function by its name.
     pub const CALL_FUNCTION: u32 = 6;
+    /// Ours, to [`id::EVENT_SRV`](super::id::EVENT_SRV): events of the name that is the payload are wanted.
+    pub const SUBSCRIBE: u32 = 7;
+    /// Ours, to [`id::EVENT_SRV`](super::id::EVENT_SRV): they are no longer.
+    pub const UNSUBSCRIBE: u32 = 8;
+    /// Ours, to [`id::EVENT_SRV`](super::id::EVENT_SRV): the payload is a [`Publication`](super::Publication).
+    pub const PUBLISH: u32 = 9;
+    /// Ours, from [`id::EVENT_SRV`](super::id::EVENT_SRV): the payload is a [`Publication`](super::Publication), or
+    /// nothing when there is only to say how many were lost.
+    pub const EVENT: u32 = 10;
     /// Modem.
     pub const MOBILE_SET: u32 = 0x10;
     /// Modem.

@@ -22,6 +22,7 @@ pub const RPC_ACK: u32 = 0x2;
 pub const RPC_CANCEL: u32 = 0x3;
 pub const RPC_KALIVE: u32 = 0x4;
 
+pub const RPC_DAEMON_ID: u32 = 0x10;
 pub const RPC_DLNA_ID: u32 = 0x11;
 pub const RPC_UPNP_ID: u32 = 0x12;
 pub const RPC_HTTP_ID: u32 = 0x13;
@@ -36,6 +37,7 @@ pub const RPC_MSG_SRV_ID: u32 = 0xffff_fff1;
 pub const RPC_LOGIN_SRV_ID: u32 = 0xffff_fff2;
 pub const RPC_IMAGE_SRV_ID: u32 = 0xffff_fff3;
 pub const RPC_FUNCTION_SRV_ID: u32 = 0xffff_fff4;
+pub const RPC_EVENT_SRV_ID: u32 = 0xffff_fff5;
 
 pub const RPC_KEEP_ALIVE_SECS: u32 = 60;
 pub const RPC_KEEP_ALIVE_TIMEOUT_SECS: u32 = 421;
@@ -53,6 +55,10 @@ pub const RPC_TRANSMIT: u32 = 0x03;
 pub const RPC_DEBUG_ON: u32 = 0x04;
 pub const RPC_DEBUG_OFF: u32 = 0x05;
 pub const RPC_CALL_FUNCTION: u32 = 0x06;
+pub const RPC_SUBSCRIBE: u32 = 0x07;
+pub const RPC_UNSUBSCRIBE: u32 = 0x08;
+pub const RPC_PUBLISH: u32 = 0x09;
+pub const RPC_EVENT: u32 = 0x0a;
 pub const RPC_CALL_RAW: u32 = 0x1;
 pub const MOBILE_SET_PARAM: u32 = 0x10;
 pub const MOBILE_GET_PARAM: u32 = 0x11;
@@ -157,6 +163,21 @@ pub struct client {
     pub tx_evt: *mut msf_event,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct client_event {
+    pub size: u32,
+    pub from: u32,
+    pub lost: u32,
+    pub len: u32,
+    pub name: *const c_char,
+    pub data: *const c_char,
+}
+
+pub const CLIENT_EVENTS_UNKNOWN: u32 = 0xffff_ffff;
+
+pub type client_event_cb = Option<unsafe extern "C" fn(event: *const client_event, arg: *mut c_void)>;
+
 // nmid_client.h
 
 pub const NMID_PORT: u32 = 6808;
@@ -219,6 +240,9 @@ unsafe extern "C" {
     pub fn client_agent_wait(ms: u32) -> c_int;
     pub fn client_agent_hand_over(channel: c_int, ms: u32) -> c_int;
     pub fn client_agent_take_over(param: *mut client_param, channel: c_int, ms: u32) -> c_int;
+    pub fn client_agent_subscribe(name: *const c_char, callback: client_event_cb, arg: *mut c_void) -> c_int;
+    pub fn client_agent_unsubscribe(name: *const c_char, callback: client_event_cb, arg: *mut c_void) -> c_int;
+    pub fn client_agent_publish(name: *const c_char, data: *const c_void, len: u32) -> c_int;
 
     // nmid_client.h
     pub fn nmid_client_new(host: *const c_char, port: u16) -> *mut nmid_client;
