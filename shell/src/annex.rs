@@ -86,6 +86,8 @@ pub struct Desk {
     pub up: AtomicBool,
     /// Processes that have taken the place of one that ended.
     pub respawns: AtomicU32,
+    /// How the last one ended.
+    pub last: Mutex<String>,
     /// What has come of the sandbox of the last one.
     pub sandbox: Mutex<Enforced>,
 }
@@ -102,6 +104,7 @@ impl Annex {
             pid: AtomicU32::new(0),
             up: AtomicBool::new(false),
             respawns: AtomicU32::new(0),
+            last: Mutex::default(),
             sandbox: Mutex::default(),
         });
         let name = format!("iso:{}", plan.service.name);
@@ -143,6 +146,11 @@ impl Annex {
         self.desk.respawns.load(Ordering::Relaxed)
     }
 
+    /// How the last process ended, if one has.
+    pub fn last_end(&self) -> String {
+        self.desk.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What its process may not do, and could after all.
     pub fn sandbox(&self) -> Enforced {
         self.desk.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -158,6 +166,11 @@ impl Annex {
         let (tell, hear) = mpsc::channel();
         self.desk.order(Order::Usage(tell));
         hear
+    }
+
+    /// For its next process: how long it may take, and when it is started.
+    pub fn heed(&self, service: Service) {
+        self.desk.order(Order::Heed(Box::new(service)));
     }
 
     /// Has it open its log anew.

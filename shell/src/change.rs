@@ -146,7 +146,11 @@ impl Keeper {
             self.upgrade((of, at), report);
         } else {
             // What is new is for later: whom it waits for, and how long.
-            self.generations[of].members[at].conf = service.clone();
+            let generation = &mut self.generations[of];
+            generation.members[at].conf = service.clone();
+            if let Some(annex) = generation.annex() {
+                annex.heed(service.clone());
+            }
         }
     }
 

@@ -18,10 +18,13 @@ use crate::frame::{Frame, Kind};
 use crate::generation::tell;
 use crate::letter;
 use crate::work::{Outcome, Then, Work, failure};
+use msf_conf::shell::Service;
 use msf_sys::log::Level;
 use msf_sys::service::{Answer, Slot};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use std::collections::{HashMap, VecDeque};
+use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -39,6 +42,8 @@ pub enum Order {
     Usage(Sender<Inside>),
     /// Open its log anew.
     Rotate,
+    /// What the file says now of how it is dealt with.
+    Heed(Box<Service>),
     /// End its process at once; why.
     Kill(String, Sender<()>),
     /// Have its process end; the last order. How it ended.
@@ -109,6 +114,8 @@ pub struct Warden {
     /// Those that are gone but for their cores, which the kernel still writes.
     dying: Vec<Child>,
     leaving: Option<Sender<String>>,
+    /// Its process knows that the shell is to stop.
+    told: bool,
     /// What the last one said when it left, or how it ended.
     last: String,
     over: bool,
@@ -117,6 +124,7 @@ pub struct Warden {
 impl Warden {
     /// Without a process yet.
     pub fn new(plan: Plan, orders: Receiver<Order>, desk: Arc<Desk>) -> Warden {
+        let law = plan.service.restart;
         Warden {
             plan,
             orders,
@@ -127,10 +135,11 @@ impl Warden {
             held: VecDeque::new(),
             reach: Reach::Nothing,
             climb: None,
-            backoff: Backoff::new(Instant::now()),
+            backoff: Backoff::new(law, Instant::now()),
             again: None,
             dying: Vec::new(),
             leaving: None,
+            told: false,
             last: "it was never started".to_owned(),
             over: false,
         }
@@ -171,6 +180,10 @@ impl Warden {
                 self.say(&Frame::bare(self.next, Kind::Rotate));
             }
             Order::Usage(_) | Order::Rotate => {}
+            Order::Heed(service) => {
+                self.backoff.heed(service.restart);
+                self.plan.service = *service;
+            }
             Order::Kill(why, done) => {
                 if let Some(child) = &mut self.child {
                     child.kill();
@@ -462,10 +475,16 @@ impl Warden {
             return self.gone();
         }
         self.last = how.clone();
+        self.desk.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&how);
         self.fail_asked(&how);
         let replaces = self.climb.as_ref().is_none_or(|climb| climb.done.is_none());
         self.fell(&how, false);
-        if self.reach == Reach::Started && replaces {
+        let in_order = why.is_none() && status.is_some_and(|status| status.success());
+        if self.reach == Reach::Started && replaces && !self.backoff.comes_back(in_order) {
+            self.reach = Reach::Initialised;
+            self.let_go(None);
+            tell(Level::Error, &self.plan.service.name, &format!("{how}; it is not started again"));
+        } else if self.reach == Reach::Started && replaces {
             if self.again.is_none() {
                 let delay = self.backoff.death(Instant::now(), up);
                 self.come_back_in(delay, &how);
@@ -514,8 +533,26 @@ impl Warden {
         }
     }
 
+    /// While a slot of the service runs on its way up, its shell does nothing else, and so is not told to stop before that has
+    /// returned; but it may look for a signal that waits, as it could in the shell.
+    fn pass_on(&mut self) {
+        if self.slot_runs()
+            && !self.told
+            && stop_is_pending()
+            && let Some(child) = &self.child
+        {
+            child.signal(Signal::SIGTERM);
+            self.told = true;
+        }
+    }
+
+    fn slot_runs(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Slot { .. }))
+    }
+
     fn see_to_time(&mut self) {
         let now = Instant::now();
+        self.pass_on();
         self.let_go(Some(now));
         if self.again.is_some_and(|again| again <= now) && self.child.is_none() {
             self.again = None;
@@ -549,7 +586,7 @@ impl Warden {
         let moments = [self.again, self.held.front().map(|held| held.until), climb];
         let mut limit = moments.into_iter().flatten().map(|at| at.saturating_duration_since(now)).min();
         let blind = self.child.as_ref().is_some_and(Child::must_be_looked_at);
-        if !self.dying.is_empty() || blind {
+        if !self.dying.is_empty() || blind || self.slot_runs() && !self.told {
             limit = Some(limit.map_or(GLANCE, |limit| limit.min(GLANCE)));
         }
         // Rounded up, or it would be asked for again and again until it has come.
@@ -567,6 +604,14 @@ impl Warden {
             }
         }
     }
+}
+
+/// Whether this process was told to stop, and has not taken note of it.
+fn stop_is_pending() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let stops = [Signal::SIGTERM, Signal::SIGINT].iter().fold(0, |mask, signal| mask | 1u64 << (*signal as i32 - 1));
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & stops != 0)
 }
 
 fn outcome_of(done: Result<Opened, String>) -> Outcome {

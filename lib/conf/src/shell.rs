@@ -46,6 +46,7 @@ const SERVICE: &[&str] = &[
     "stop_timeout_ms",
     "worker",
     "isolate",
+    "restart",
     "sandbox",
 ];
 
@@ -326,6 +327,8 @@ mod tests {
             "landlock": {"read": ["/etc"], "write": []}, "no_new_privs": true, "required": true}"#;
         let service = three("", &format!(r#", "isolate": true, {sandbox}"#), "").unwrap().services.remove(1);
         let known = service.sandbox.clone().unwrap();
+        let calm = three("", r#", "isolate": true, "restart": {"immediate": 3}"#, "").unwrap().services.remove(1);
+        assert_eq!((calm.restart.immediate, service.restart.immediate), (3, 10));
         assert!(service.isolate && known.seccomp && known.no_new_privs && known.required);
         assert_eq!(known.limits[1], crate::daemon::Limit { name: "nofile".into(), soft: Some(64), hard: Some(128) });
         assert_eq!(known.landlock.unwrap(), Landlock { read: vec!["/etc".into()], ..Landlock::default() });
@@ -334,7 +337,9 @@ mod tests {
             "sandbox as unlimited/unlimited, nofile 64/128, no_new_privs, seccomp service, read [/etc], write []";
         assert!(shown.contains(words) && shown.contains("in a process of its own"), "{shown}");
         for (bad, said) in [
-            (format!(", {sandbox}"), "sandbox: only a process of its own can have one"),
+            (format!(", {sandbox}"), "sandbox: is about a process of its own"),
+            (r#", "restart": {}"#.to_owned(), "restart: is about a process of its own"),
+            (r#", "isolate": true, "restart": {"immediat": 1}"#.to_owned(), "restart.immediat: unknown key"),
             (isolated(r#"{"secomp": "service"}"#), "sandbox.secomp: unknown key; did you mean \"seccomp\"?"),
             (isolated(r#"{"seccomp": "strict"}"#), "sandbox.seccomp: there is no profile \"strict\""),
             (isolated(r#"{"rlimits": {"nofiles": 1}}"#), "sandbox.rlimits.nofiles: no limit is called"),

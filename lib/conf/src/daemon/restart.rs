@@ -76,6 +76,15 @@ impl Restart {
         Ok(law)
     }
 
+    /// What `entry` writes under `restart`, over the defaults.
+    pub(crate) fn of(entry: &Object) -> Result<Restart, ConfError> {
+        let Some(object) = entry.object("restart")? else { return Ok(Restart::default()) };
+        match object.unknown(KEYS).into_iter().next() {
+            Some(stranger) => Err(stranger),
+            None => Restart::default().over(&object),
+        }
+    }
+
     fn over(self, object: &Object) -> Result<Restart, ConfError> {
         let immediate = object.integer("immediate", 0..=1000)?.and_then(|count| u32::try_from(count).ok());
         let law = Restart {
@@ -93,7 +102,7 @@ impl Restart {
         Ok(law)
     }
 
-    pub(super) fn shown(&self) -> Value {
+    pub(crate) fn shown(&self) -> Value {
         let policy = POLICIES.iter().find(|(_, policy)| *policy == self.policy).map_or("always", |(word, _)| word);
         json!({
             "policy": policy,

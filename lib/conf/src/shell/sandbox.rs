@@ -34,11 +34,8 @@ pub struct Landlock {
 impl Sandbox {
     /// What `entry` says, if it says anything. A key that nobody knows is an error here: whoever has misspelt one would
     /// take himself for safe.
-    pub(super) fn of(entry: &Object<'_>, isolate: bool) -> Result<Option<Sandbox>, ConfError> {
+    pub(super) fn of(entry: &Object<'_>) -> Result<Option<Sandbox>, ConfError> {
         let Some(object) = entry.object("sandbox")? else { return Ok(None) };
-        if !isolate {
-            return Err(entry.error("sandbox", "only a process of its own can have one; expected \"isolate\": true"));
-        }
         all_known(&object, &["rlimits", "seccomp", "landlock", "no_new_privs", "required"])?;
         let seccomp = match object.string("seccomp")? {
             None => false,

@@ -2,6 +2,7 @@
 
 use super::{PATH, Sandbox, Worker, text};
 use crate::ConfError;
+use crate::daemon::Restart;
 use crate::json::Object;
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Service {
     pub optional: bool,
     /// `isolate`: it runs in a process of its own.
     pub isolate: bool,
+    /// `restart`: when it gets the next one.
+    pub restart: Restart,
     /// `sandbox`: what that may do; everything, if it is not written.
     pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
@@ -82,6 +85,7 @@ impl Service {
             after: Vec::new(),
             optional: false,
             isolate: false,
+            restart: Restart::default(),
             sandbox: None,
             patience: Patience::default(),
             worker: None,
@@ -99,6 +103,9 @@ impl Service {
             return Err(entry.error("svc_libs", "empty; expected the file of a library"));
         }
         let isolate = entry.boolean("isolate")?.unwrap_or(false);
+        if let Some(key) = ["restart", "sandbox"].into_iter().find(|key| !isolate && entry.has(key)) {
+            return Err(entry.error(key, "is about a process of its own; expected \"isolate\": true beside it"));
+        }
         let names = |key| Ok::<_, ConfError>(entry.strings(key)?.unwrap_or_default().into_iter().map(str::to_owned));
         Ok(Service {
             at,
@@ -110,7 +117,8 @@ impl Service {
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
             isolate,
-            sandbox: Sandbox::of(entry, isolate)?,
+            restart: Restart::of(entry)?,
+            sandbox: Sandbox::of(entry)?,
             patience: Patience::of(entry, patience)?,
             worker: Worker::of(entry, agent)?,
         })
@@ -139,6 +147,9 @@ impl fmt::Display for Service {
         }
         if self.isolate {
             write!(f, ", in a process of its own")?;
+        }
+        if self.restart != Restart::default() {
+            write!(f, ", restart {}", self.restart.shown())?;
         }
         if let Some(sandbox) = &self.sandbox {
             write!(f, ", {sandbox}")?;
