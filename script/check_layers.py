@@ -29,7 +29,7 @@ LAW = {
     "msf": {"msf-core"},
     "ipc": {"msf-client", "msf-sys"},
     "msf-agent": {"msf-core", "msf-wire", "msf-conf"},
-    "msf-daemon": {"msf-core", "msf-conf"},
+    "msf-daemon": {"msf-client", "msf-core", "msf-conf"},
     "msf-shell": {"msf-sys", "msf-conf", "msf-client"},
     "msf-test-plugin": {"msf-sys"},
     "msf-test": {"msf-wire", "msf-conf", "msf-core", "msf-sys", "msf-client", "msf", "ipc",

@@ -252,7 +252,8 @@ fn folder_of(file: &Path) -> &Path {
 const ACCEPTS: Accepts = Accepts {
     signals: &["status", "reload", "rotate", "shutdown", "kill", "parse"],
     commands: &[
-        "status", "start", "stop", "restart", "signal", "tail", "events", "wait", "reload", "rotate", "shutdown",
+        "status", "start", "stop", "restart", "signal", "tail", "events", "wait", "upgrade", "reload", "rotate",
+        "shutdown",
     ],
     options: &[
         Extra { name: "f", valued: false },
@@ -264,6 +265,8 @@ const ACCEPTS: Accepts = Accepts {
         Extra { name: "timeout", valued: true },
         Extra { name: "ready", valued: false },
         Extra { name: "down", valued: false },
+        Extra { name: "restart", valued: false },
+        Extra { name: "drain", valued: false },
     ],
 };
 const DONE: u8 = 0;
@@ -273,6 +276,8 @@ const HELP: &str = "\
 usage: msf_daemon -c FILE [-d]
        msf_daemon status [NAME...] [--json]
        msf_daemon start|stop|restart NAME... [--no-wait | --timeout S]
+       msf_daemon upgrade NAME... [--restart] [--drain] [--json]
+                          [--no-wait | --timeout S]
        msf_daemon signal NAME... SIGNAL
        msf_daemon wait NAME... [--ready | --down] [--timeout S]
        msf_daemon tail NAME [-n N] [-f]
@@ -291,6 +296,11 @@ Starts the processes of FILE and keeps them alive.
 
   start, restart   return when the processes are ready; stop, when they have
                    ended: who was stopped stays so until he is started
+  upgrade          the programs that are installed now take over from those that
+                   run, which hand over all they have and end; who fails to
+                   take over ends, and the old one goes on
+  --restart        stop and start those that cannot hand over
+  --drain          connections that cannot pass end when they are idle
   signal           by name or number, such as HUP, to the processes alone
   wait             until all of them are ready, or down
   tail             the last lines of what a process has written (-n, 10)

@@ -39,7 +39,7 @@ impl Keeper {
     /// Reads the file again, and takes up the service it calls `name`.
     pub fn load_service(&mut self, name: &str) -> Report {
         let mut report = Report::default();
-        let newer = match Shell::read(&self.settings.file) {
+        let newer = match self.read_again() {
             Ok(newer) => newer,
             Err(e) => {
                 report.failed(format!("load: {e}"));
@@ -72,7 +72,10 @@ impl Keeper {
             Some(_) if !needed.is_empty() => {
                 report.failed(format!("service {name} is required by {}", needed.join(", ")));
             }
-            Some(seat) => self.take_down(seat, &mut report),
+            Some(seat) => {
+                self.take_down(seat, &mut report);
+                self.let_rest(name);
+            }
         }
         report
     }
@@ -80,7 +83,7 @@ impl Keeper {
     /// Reads the file again and makes the services as it says. Those it says nothing new of run on, untouched.
     pub fn reload(&mut self) -> Report {
         let mut report = Report::default();
-        let newer = match Shell::read(&self.settings.file) {
+        let newer = match self.read_again() {
             Ok(newer) => newer,
             Err(e) => {
                 report.failed(format!("reload: {e}; the running services stay"));
@@ -95,7 +98,9 @@ impl Keeper {
         }
         self.remove_strangers(&newer, &mut report);
         self.adopt(newer);
+        self.complain_of_folder(true, &mut report);
         self.missing.clear();
+        self.tried.clear();
         for service in self.settings.services.clone() {
             self.make_so(&service, &mut report);
         }
@@ -106,7 +111,7 @@ impl Keeper {
     }
 
     /// Services that the file names no longer, in reverse.
-    fn remove_strangers(&mut self, newer: &Shell, report: &mut Report) {
+    pub(crate) fn remove_strangers(&mut self, newer: &Shell, report: &mut Report) {
         let names: Vec<String> = self.seats().into_iter().rev().filter_map(|seat| self.name(seat)).collect();
         for name in names.into_iter().filter(|name| newer.services.iter().all(|service| service.name != *name)) {
             report.done(format!("reload: service {name} is gone"));
@@ -117,9 +122,11 @@ impl Keeper {
     }
 
     /// Makes one service as the file says.
-    fn make_so(&mut self, service: &Service, report: &mut Report) {
+    pub(crate) fn make_so(&mut self, service: &Service, report: &mut Report) {
         let file = match libraries::find(&self.settings, service) {
-            Ok(file) => file,
+            Ok(file) if !self.has_lost(service, &file) => file,
+            Ok(_) => return self.let_go(service, libraries::nowhere(&self.settings, service), report),
+            Err(why) if service.source.is_some() => return self.let_go(service, why, report),
             Err(why) => return self.miss(service, why, report),
         };
         let Some((of, at)) = self.seat(&service.name) else {
@@ -198,7 +205,7 @@ impl Keeper {
         Ok((self.generations.len() - 1, 0))
     }
 
-    fn miss(&mut self, service: &Service, why: String, report: &mut Report) {
+    pub(crate) fn miss(&mut self, service: &Service, why: String, report: &mut Report) {
         let why = format!("service {}: {why}", service.name);
         self.missing.insert(service.name.clone(), why.clone());
         report.failed(why);

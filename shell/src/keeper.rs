@@ -3,10 +3,13 @@
 
 use crate::MODULE;
 use crate::annex::Annex;
+use crate::change::Report;
+use crate::follow::Attempt;
 use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
+use crate::watch::Watch;
 use crate::workers::Workers;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::Level;
@@ -34,6 +37,11 @@ pub struct Keeper {
     pub(crate) graves: Vec<Grave>,
     /// Services that are wanted and are not loaded, and why.
     pub(crate) missing: BTreeMap<String, String>,
+    /// Of the folder: what was tried and failed, and what was complained of.
+    pub(crate) tried: BTreeMap<String, Attempt>,
+    pub(crate) told: Vec<String>,
+    /// Looks at the folder, once there is one.
+    pub(crate) watch: Option<Watch>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) workers: Workers,
     /// Generations that were let go.
@@ -53,6 +61,9 @@ impl Keeper {
             generations: Vec::new(),
             graves: Vec::new(),
             missing: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            told: Vec::new(),
+            watch: None,
             workers: Workers::new(Arc::clone(&routes)),
             routes,
             unmapped: 0,
@@ -64,6 +75,7 @@ impl Keeper {
     /// Before each slot `give_up` is asked whether to stop there. A service that fails is the end of it, unless it is
     /// optional: then those that require it fail, too, and the others go on.
     pub fn up(&mut self, mut give_up: impl FnMut() -> bool) -> Result<Up, String> {
+        self.complain_of_folder(true, &mut Report::default());
         for (file, services) in self.by_library()? {
             if give_up() {
                 return Ok(Up::Abandoned);
@@ -97,6 +109,7 @@ impl Keeper {
     /// handed back.
     pub fn down(&mut self) -> Vec<String> {
         let mut failures = Vec::new();
+        self.watch = None;
         self.workers.withdraw_all();
         self.annexes().for_each(Annex::hurry);
         for (stage, slot) in [(Stage::Started, Slot::Stop), (Stage::Initialised, Slot::Deinit)] {

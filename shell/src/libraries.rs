@@ -11,11 +11,24 @@ use std::path::{Path, PathBuf};
 
 /// The file a service's library is; a bare name if only the system's loader may know it.
 pub fn find(settings: &Shell, service: &Service) -> Result<PathBuf, String> {
-    let search = Search::new(&settings.file);
+    let search = search(settings, service);
     match search.find(&service.library) {
         Found::File(file) => Ok(file),
         Found::AskLoader => Ok(PathBuf::from(&service.library)),
         Found::Nowhere => Err(nowhere(settings, service)),
+    }
+}
+
+/// The file that names it.
+pub fn written<'a>(settings: &'a Shell, service: &'a Service) -> &'a Path {
+    service.source.as_ref().map_or(&settings.file, |source| &source.file)
+}
+
+fn search(settings: &Shell, service: &Service) -> Search {
+    let search = Search::new(written(settings, service));
+    match service.source.as_ref().and_then(|source| source.file.parent()) {
+        Some(folder) => search.first(folder),
+        None => search,
     }
 }
 
@@ -49,11 +62,14 @@ pub fn mapped(library: &Path) -> Option<PathBuf> {
 /// A library that is in none of the places.
 pub fn nowhere(settings: &Shell, service: &Service) -> String {
     format!(
-        "no library \"{}\" (proc_svcs[{}].svc_libs in {}); looked for {}",
+        "no library \"{}\" ({} in {}); looked for {}",
         service.library,
-        service.at,
-        settings.file.display(),
-        Search::new(&settings.file).tried(&service.library)
+        match &service.source {
+            Some(source) => format!("{}svc_libs", source.prefix),
+            None => format!("proc_svcs[{}].svc_libs", service.at),
+        },
+        written(settings, service).display(),
+        search(settings, service).tried(&service.library)
     )
 }
 

@@ -12,6 +12,7 @@ mod change;
 mod child;
 mod detach;
 mod elf;
+mod follow;
 mod footprint;
 mod frame;
 mod generation;
@@ -35,6 +36,7 @@ mod tenant;
 mod text;
 mod upgrade;
 mod warden;
+mod watch;
 mod word;
 mod work;
 mod worker;
@@ -163,6 +165,10 @@ fn parsed(settings: &Shell) -> u8 {
     for warning in &settings.warnings {
         complain(warning);
     }
+    if !settings.spoilt.is_empty() {
+        settings.spoilt.iter().for_each(|one| complain(&one.why));
+        return FAILED;
+    }
     show(&format!("{} is fine\n{}", settings.file.display(), describe(settings)))
 }
 
@@ -173,6 +179,9 @@ fn version() -> String {
 fn describe(settings: &Shell) -> String {
     let Shell { name, author, version, desc, .. } = settings;
     let mut text = format!("name:    {name}\nauthor:  {author}\nversion: {version}\ndesc:    {desc}\n");
+    if let Some(folder) = &settings.folder {
+        text += &format!("folder:  {}\n", folder.display());
+    }
     for service in &settings.services {
         text += &format!("service: {service}\n");
     }

@@ -20,6 +20,8 @@ pub enum What {
     Stats,
     /// Make everything as the file says.
     Reload,
+    /// Make the services of the folder as it says now.
+    Follow,
     /// Take this service up.
     Load(String),
     /// Take it down.
@@ -67,13 +69,17 @@ impl AtWork {
         let (give, take) = mpsc::channel();
         let (tell, failures) = mpsc::channel();
         let hurry = Arc::clone(&keeper.house.hurry);
+        let its = give.clone();
         thread::spawn("msf_shell:keep", move || {
             let _host = HostThread::this();
+            let orders = Orders(its);
             keeper.offer();
+            keeper.watch(&orders);
             while let Ok(Order::Do(what, answer)) = take.recv() {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
                     let _ = answer.send(carry_out(&mut keeper, what));
+                    keeper.watch(&orders);
                 }
             }
             let _ = tell.send(keeper.down());
@@ -100,6 +106,7 @@ fn carry_out(keeper: &mut Keeper, what: What) -> Value {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
+        What::Follow => told(keeper.follow()),
         What::Load(name) => told(keeper.load_service(&name)),
         What::Unload(name) => told(keeper.unload_service(&name)),
         What::Upgrade(name) => told(keeper.upgrade_service(&name)),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// The folders a search goes through.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
+    /// Before all others.
+    first: Option<PathBuf>,
     /// LD_LIBRARY_PATH's, for names without a folder only.
     loader: Vec<PathBuf>,
     ours: Vec<PathBuf>,
@@ -32,7 +34,12 @@ impl Search {
     pub fn new(config: &Path) -> Search {
         let program = env::current_exe().ok();
         let folders = ours(config.parent(), program.as_deref().and_then(Path::parent), env::var_os("MSF_PLUGIN_PATH"));
-        Search { loader: split(env::var_os("LD_LIBRARY_PATH")), ours: folders }
+        Search { first: None, loader: split(env::var_os("LD_LIBRARY_PATH")), ours: folders }
+    }
+
+    /// The same, but `folder` is looked through before all others.
+    pub fn first(self, folder: &Path) -> Search {
+        Search { first: Some(folder.to_owned()), ..self }
     }
 
     /// Finds `library`. A relative name is tried in the current folder before the others, which is what it says.
@@ -53,7 +60,8 @@ impl Search {
         let before = if library.contains('/') { &[][..] } else { &self.loader[..] };
         let after = if Path::new(library).is_absolute() { &[][..] } else { &self.ours[..] };
         let within = move |folders: &[PathBuf]| folders.iter().map(|f| f.join(library)).collect::<Vec<_>>();
-        within(before).into_iter().chain([PathBuf::from(library)]).chain(within(after))
+        let first = self.first.as_ref().map(|folder| folder.join(library));
+        first.into_iter().chain(within(before)).chain([PathBuf::from(library)]).chain(within(after))
     }
 }
 
@@ -77,13 +85,19 @@ mod tests {
 
     fn tried(library: &str) -> String {
         let ours = ours(Some(Path::new("/etc/x")), Some(Path::new("/opt/bin")), Some("/p::/q".into()));
-        Search { loader: split(Some("/ld".into())), ours }.tried(library)
+        Search { first: None, loader: split(Some("/ld".into())), ours }.tried(library)
     }
 
     #[test]
     fn the_order_is_as_named_config_program_lib_plugin_path() {
         assert_eq!(tried("a.so"), "/ld/a.so, a.so, /etc/x/a.so, /opt/bin/a.so, /opt/lib/a.so, /p/a.so, /q/a.so");
         assert_eq!(tried("x/a.so"), "x/a.so, /etc/x/x/a.so, /opt/bin/x/a.so, /opt/lib/x/a.so, /p/x/a.so, /q/x/a.so");
+    }
+
+    #[test]
+    fn a_folder_may_go_before_all_others() {
+        let search = Search { loader: vec!["/ld".into()], ..Search::default() }.first(Path::new("/here"));
+        assert_eq!(search.tried("a.so"), "/here/a.so, /ld/a.so, a.so");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::generation::Stage;
 use crate::keeper::Keeper;
+use crate::libraries;
 use crate::sandbox::Enforced;
 use msf_conf::tree::{Map, Value};
 
@@ -44,6 +45,7 @@ impl Keeper {
             ("calls", self.routes.calls(&member.conf.name).into()),
             ("worker", self.workers.row(&member.conf.name).into()),
             ("library", generation.file.display().to_string().into()),
+            ("file", libraries::written(&self.settings, &member.conf).display().to_string().into()),
         ];
         if let Some(annex) = generation.annex() {
             row.extend([("isolated", true.into()), ("respawns", annex.respawns().into())]);

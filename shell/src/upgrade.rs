@@ -22,14 +22,14 @@ use crate::generation::{Generation, Stage};
 use crate::keeper::{Keeper, Seat};
 use crate::libraries;
 use crate::work::{Work, failure};
-use msf_conf::shell::{Service, Shell};
+use msf_conf::shell::Service;
 use msf_sys::service::Slot;
 
 impl Keeper {
     /// Reads the file again, and loads the library of the service `name` anew, whatever is in it.
     pub fn upgrade_service(&mut self, name: &str) -> Report {
         let mut report = Report::default();
-        match Shell::read(&self.settings.file) {
+        match self.read_again() {
             Err(e) => report.failed(format!("upgrade: {e}; the running services stay")),
             Ok(newer) if newer.services.iter().all(|service| service.name != name) => {
                 report.failed(format!("{} names no service {name}", self.settings.file.display()));

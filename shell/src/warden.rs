@@ -124,8 +124,8 @@ pub struct Warden {
 impl Warden {
     /// Without a process yet.
     pub fn new(plan: Plan, orders: Receiver<Order>, desk: Arc<Desk>) -> Warden {
-        let law = plan.service.restart;
         Warden {
+            backoff: Backoff::new(plan.service.restart, Instant::now()),
             plan,
             orders,
             desk,
@@ -135,7 +135,6 @@ impl Warden {
             held: VecDeque::new(),
             reach: Reach::Nothing,
             climb: None,
-            backoff: Backoff::new(law, Instant::now()),
             again: None,
             dying: Vec::new(),
             leaving: None,

@@ -143,8 +143,11 @@ impl Clerk {
             Answer::Absent => {
                 Err(self.failure(Failure::UNKNOWN_FUNCTION, &format!("it knows no function \"{}\"", self.function)))
             }
-            // The service was not even asked, or its process has ended over it.
-            Answer::Failed(_, why) if why.raw_os_error().is_none() => Err(self.failure(NOT_UP, &why.to_string())),
+            // Not of the service: whoever asks it for us has no answer of its.
+            Answer::Failed(_, why) if why.raw_os_error().is_none() => {
+                let code = if why.kind() == io::ErrorKind::WouldBlock { FULL } else { NOT_UP };
+                Err(self.failure(code, &why.to_string()))
+            }
             Answer::Failed(code, _) if outcome.bytes.is_empty() => {
                 let why = failure(&self.function, &outcome.answer).err().unwrap_or_default();
                 Err(Failure::new((*code).into(), why))

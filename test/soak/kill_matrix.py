@@ -30,13 +30,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matrix_house
-from matrix_house import House, kill, name_of, parent_of, processes, state_of, usage, wait_for
+from matrix_house import House, files_of, kill, name_of, parent_of, processes, state_of, threads_of, usage, wait_for
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # From one kill to the next: what is outside a second after a kill has to be seen, too.
 GAP, SHORT_GAP = (1.05, 1.8), (0.4, 0.8)
 BACK = 10
+VICTIMS = ("agent", "daemon", "shell", "apart", "worker")
 LEVEL = 5
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 # Whoever is not root is it in a user namespace, where he may have one.
@@ -63,8 +64,7 @@ class Director:
         self.troubles, self.load, self.slowest = [], None, {}
 
     def victims(self):
-        named = ["agent", "daemon", "shell", "worker", *(["apart"] if self.house.isolated else [])]
-        return [name for name in named if self.options.only in (None, name)]
+        return [name for name in VICTIMS if self.options.only in (None, name)]
 
     def direct(self):
         """The whole pass; 0 if everything was right."""
@@ -118,8 +118,7 @@ class Director:
             return ["all"]
         if name in matrix_house.WORKERS:
             return [matrix_house.FUNCTION]
-        inside = [matrix_house.INSIDE] + ([matrix_house.APART] if self.house.isolated else [])
-        return {"shell": inside, "apart": [matrix_house.APART]}[name]
+        return [matrix_house.APART] if name == "apart" else [matrix_house.INSIDE, matrix_house.APART]
 
     def kill_one(self, victim):
         names = [victim]
@@ -130,7 +129,7 @@ class Director:
 
     def kill_together(self):
         """Several within a few milliseconds, so that some die while others are being made."""
-        names = ["agent", "daemon", "shell", *matrix_house.WORKERS]
+        names = ["agent", "daemon", "shell", "apart", *matrix_house.WORKERS]
         self.kill_and_see("together", self.dice.sample(names, self.dice.randrange(2, 4)), 0.03)
 
     def kill_and_see(self, title, names, spread):
@@ -168,7 +167,7 @@ class Director:
         except RuntimeError:
             for pid, (was, is_now) in grown().items():
                 self.troubles.append(f"{name_of(pid)}: {was[0]} descriptors and {was[1]} threads before the kills of {victim}, "
-                                     f"{is_now[0]} and {is_now[1]} after")
+                                     f"{is_now[0]} and {is_now[1]} after: {threads_of(pid)}, {files_of(pid)}")
 
     def look_for_leftovers(self):
         # Who kept the daemon where process 1 does not has ended with it.
@@ -197,17 +196,12 @@ def build(stage, folder):
     return Programs(target / "release" / "msf_matrix", folder / "soak_caller", folder / "soak_service", folder / "soak_plugin.so")
 
 
-def isolates(stage):
-    """Whether this msf_shell runs a service in a process of its own."""
-    return False
-
-
 def inside(options, programs):
     """In the new namespaces, as process 1."""
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
     with tempfile.TemporaryDirectory(prefix="msf-matrix-") as folder:
-        house = House(options.stage, Path(folder), programs, isolates(options.stage))
+        house = House(options.stage, Path(folder), programs)
         house.furnish()
         # A run folder lies in memory, as /run does: on a disk that has to do, a start can wait a second for its pid file.
         for place in ("/dev/shm", house.run):
@@ -250,7 +244,7 @@ def main():
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--busy", action="store_true")
-    parser.add_argument("--only", choices=("agent", "daemon", "shell", "worker", "apart"))
+    parser.add_argument("--only", choices=VICTIMS)
     parser.add_argument("--pid1", choices=("reaps", "ignores"))
     parser.add_argument("--logs", type=Path, help="where the house's logs are kept")
     parser.add_argument("--inside", help=argparse.SUPPRESS)

@@ -76,8 +76,8 @@ def first_process(reaps, house, work):
 class House:
     """Folders, configuration files, and what is known of who lives there."""
 
-    def __init__(self, stage, folder, programs, isolated):
-        self.stage, self.folder, self.programs, self.isolated = stage, folder, programs, isolated
+    def __init__(self, stage, folder, programs):
+        self.stage, self.folder, self.programs = stage, folder, programs
         self.run, self.log = folder / "run", folder / "log"
         self.env = {"PATH": os.environ["PATH"], "MSF_RUN_DIR": str(self.run), "MSF_LOG_DIR": str(self.log)}
         self.daemon = stage / "bin" / "msf_daemon"
@@ -90,10 +90,9 @@ class House:
         (self.folder / "daemon.json").write_text(json.dumps(self.processes()))
 
     def shell(self):
-        services = [{"svc_name": "soak_inside", "svc_libs": str(self.programs.plugin), "config": {"id": int(INSIDE)}}]
-        if self.isolated:
-            services.append({"svc_name": "soak_apart", "svc_libs": str(self.programs.plugin), "isolate": True,
-                             "config": {"id": int(APART)}})
+        services = [{"svc_name": "soak_inside", "svc_libs": str(self.programs.plugin), "config": {"id": int(INSIDE)}},
+                    {"svc_name": "soak_apart", "svc_libs": str(self.programs.plugin), "config": {"id": int(APART)},
+                     "isolate": True, "restart": EAGER}]
         return {"version": 1, "proc_name": "soak_shell", "proc_author": "libmsf", "proc_version": "1",
                 "proc_desc": "kill matrix", "proc_svcs": services}
 
@@ -117,43 +116,42 @@ class House:
 
     @property
     def services(self):
-        return [*SERVICES, INSIDE, *([APART] if self.isolated else [])]
+        return [*SERVICES, INSIDE, APART]
 
     # What follows is asked of the house while it lives.
 
-    def status(self):
-        """What msf_daemon says at its socket; None while there is nobody."""
-        line = socket.socket(socket.AF_UNIX)
-        line.settimeout(5)
+    def ask(self, name, line):
+        """What is said at a socket in the run folder; nothing while there is nobody."""
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(5)
         try:
-            line.connect(str(self.run / "msf_daemon.sock"))
-            line.sendall(b"status json\n")
-            said = b"".join(iter(lambda: line.recv(65536), b""))
+            peer.connect(str(self.run / name))
+            peer.sendall(line)
+            peer.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: peer.recv(65536), b""))
         except OSError:
-            return None
+            return b""
         finally:
-            line.close()
-        first, _, text = said.partition(b"\n")
-        return json.loads(text) if first == b"ok" else None
+            peer.close()
 
     def pids(self):
-        """Name -> pid, the daemon among them; without those who are not up."""
-        status = self.status()
-        if status is None:
+        """Name -> pid of who is up, the daemon and the isolated service among them."""
+        first, _, text = self.ask("msf_daemon.sock", b"status json\n").partition(b"\n")
+        if first != b"ok":
             return {}
+        status = json.loads(text)
         found = {one["name"]: one["pid"] for one in status["processes"] if one["state"] == "up"}
-        return {"daemon": status["pid"], **found, **self.apart(found.get("shell"))}
+        return {"daemon": status["pid"], **found, **(self.apart() if "shell" in found else {})}
 
-    def apart(self, shell):
-        """The child in which msf_shell runs its isolated service."""
-        if not self.isolated or shell is None:
-            return {}
-        children = [pid for pid in processes() if parent_of(pid) == shell and state_of(pid) not in "ZX"]
-        return {"apart": children[0]} if children else {}
+    def apart(self):
+        """The process in which msf_shell runs its isolated service."""
+        said = self.ask("msf_shell.soak_shell.sock", b'{"verb": "list"}\n')
+        services = json.loads(said).get("services", []) if said.endswith(b"\n") else []
+        return {"apart": one["pid"] for one in services if one["name"] == "soak_apart" and one.get("pid") and "why" not in one}
 
     def is_whole(self):
-        members = {"daemon", "agent", "shell", *(f"service_{each}" for each in SERVICES), *WORKERS}
-        return members | ({"apart"} if self.isolated else set()) <= self.pids().keys()
+        members = {"daemon", "agent", "shell", "apart", *(f"service_{each}" for each in SERVICES), *WORKERS}
+        return members <= self.pids().keys()
 
     def shutdown(self):
         return subprocess.run([self.daemon, "shutdown"], env=self.env, cwd=self.folder, check=False, timeout=60).returncode
@@ -194,6 +192,15 @@ def usage(pid):
         return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return None
+
+
+def threads_of(pid):
+    """Their names."""
+    return sorted(path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/comm"))
+
+
+def files_of(pid):
+    return sorted(os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def wait_for(condition, seconds, what):

@@ -205,7 +205,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "soak_caller: cannot log in: %s\n", strerror(errno));
         return 1;
     }
-    /* The log's thread is there from here on, and not only when something goes wrong. */
-    msf_log_write(DBG_INFO, "CALLER", MSF_FUNC_FILE_LINE, "%lu threads call", threads);
+    /* A warning, so that the log and its thread are there from here on, and not only when something goes wrong. */
+    msf_log_write(DBG_WARN, "CALLER", MSF_FUNC_FILE_LINE, "%lu threads call", threads);
     return run((unsigned)threads, nmid);
 }

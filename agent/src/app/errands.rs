@@ -1,12 +1,14 @@
 //! What signals ask of the program: settings read again, the log opened again.
 
 use super::invocation::Invocation;
+use super::supervisor::Supervisor;
 use super::{LOG, check, level, threads};
-use crate::control::thread::{Errands, Reloaded};
+use crate::control::admin::SOCKET;
+use crate::control::thread::{Coming, Errands, Reloaded};
 use crate::observe::counter::Counters;
 use msf_conf::agent::{Http, Nmid, Settings};
 use msf_core::log::{self, Level};
-use msf_core::process::{Child, Starter};
+use msf_core::process::Starter;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,8 +71,11 @@ impl Errands for Program {
         }
     }
 
-    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String> {
-        self.invocation.spawn_successor(drain)
+    fn call_successor(&mut self, drain: bool) -> Result<Coming, String> {
+        match Supervisor::from_environment() {
+            Some(supervisor) => supervisor.ask(SOCKET, drain).map(Coming::Asked).map_err(|error| error.to_string()),
+            None => self.invocation.spawn_successor(drain).map(Coming::Started),
+        }
     }
 
     fn lock(&mut self) -> &mut Option<OwnedFd> {

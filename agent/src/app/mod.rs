@@ -15,12 +15,14 @@ mod operator;
 mod sockets;
 mod successor;
 mod summary;
+mod supervisor;
 mod table;
 mod tap;
 mod threads;
 mod top;
 mod upgrade;
 
+use crate::control::admin::SOCKET;
 use crate::control::thread::End;
 use errands::Program;
 use invocation::Invocation;
@@ -37,6 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use successor::Predecessor;
+use supervisor::Supervisor;
 use threads::Running;
 
 /// What went wrong, in a sentence for a person.
@@ -90,7 +93,12 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     };
     let begun = Begun { configs, settings, starter, invocation };
     let healthy = match invocation::predecessor().map(|place| Predecessor::find(&place)) {
-        Some(Ok(Some(predecessor))) => take_over(begun, predecessor),
+        Some(Ok(Some(predecessor))) => take_over(begun, predecessor).inspect_err(|failure| {
+            // Whoever has started us has nothing else to tell who asked.
+            if let Some(supervisor) = Supervisor::from_environment() {
+                let _ = supervisor.explain(&failure.to_string());
+            }
+        }),
         Some(Err(failure)) => {
             eprintln!("msf_agent: {failure}");
             return ExitCode::FAILURE;
@@ -143,8 +151,12 @@ impl Begun {
         Ok(log)
     }
 
-    /// Says that it serves.
+    /// Says that it serves, and before that where a successor finds it.
     fn tell_starter(&mut self) {
+        let offered = Supervisor::from_environment().map(|supervisor| supervisor.offer(SOCKET));
+        if let Some(Err(error)) = offered {
+            msf_core::log!(Level::Warn, LOG, "the supervisor cannot be told where a successor finds us: {error}");
+        }
         // Whoever is told that it runs may look into the log at once. Where that fails the records come a moment later.
         let _ = log::flush();
         if let Err(error) = self.starter.ready() {

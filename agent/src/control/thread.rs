@@ -8,7 +8,7 @@ mod wiring;
 
 pub use self::retiring::Sockets;
 pub use self::taking::{Handed, Taken};
-pub use self::wiring::{Errands, Reloaded, Wiring};
+pub use self::wiring::{Coming, Errands, Reloaded, Wiring};
 pub use super::acceptor::Access;
 use super::acceptor::{Accepted, Acceptor};
 use super::admin::{Admin, House};
@@ -491,7 +491,6 @@ mod tests {
     use super::*;
     use msf_conf::agent::Lists;
     use msf_core::event::mailbox;
-    use msf_core::process::Child;
     use std::os::fd::OwnedFd;
 
     struct NoErrands;
@@ -501,7 +500,7 @@ mod tests {
             None
         }
         fn rotate(&mut self) {}
-        fn spawn_successor(&mut self, _drain: bool) -> Result<Child, String> {
+        fn call_successor(&mut self, _drain: bool) -> Result<Coming, String> {
             Err("nobody can".to_owned())
         }
         fn lock(&mut self) -> &mut Option<OwnedFd> {

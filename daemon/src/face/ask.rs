@@ -24,6 +24,8 @@ pub enum AskError {
     Broken(io::Error),
     /// The daemon does not do it, and why.
     Refused(Verdict, String),
+    /// The daemon has not done it, and what it says of that has been handed on.
+    Answered(Verdict),
     /// What was to go on and on has ended.
     Ended,
 }
@@ -47,6 +49,11 @@ pub fn ask(request: &Request, to: &mut dyn Write) -> Result<(), AskError> {
         Some(verdict) => {
             let mut why = Vec::new();
             io::copy(&mut answer, &mut why).map_err(|e| unheard(e, patience))?;
+            // For a program it is an answer like any other.
+            if request.json && why.starts_with(b"{") {
+                let _ = to.write_all(&why);
+                return Err(AskError::Answered(verdict));
+            }
             return Err(AskError::Refused(verdict, String::from_utf8_lossy(&why).trim_end().to_owned()));
         }
         None => return Err(AskError::Broken(ErrorKind::UnexpectedEof.into())),
@@ -88,7 +95,7 @@ impl AskError {
     pub fn code(&self) -> u8 {
         match self {
             AskError::NobodyThere(_) => NOBODY_THERE,
-            AskError::Refused(verdict, _) => verdict.code(),
+            AskError::Refused(verdict, _) | AskError::Answered(verdict) => verdict.code(),
             AskError::Deaf(_) | AskError::Broken(_) | AskError::Ended => Verdict::Failed.code(),
         }
     }
@@ -132,6 +139,7 @@ impl fmt::Display for AskError {
             }
             AskError::Broken(e) => write!(f, "msf_daemon did not answer: {e}"),
             AskError::Refused(_, why) => f.write_str(why),
+            AskError::Answered(_) => f.write_str("it has not been done"),
             AskError::Ended => f.write_str("no more comes: the daemon has ended, or this was read too slowly"),
         }
     }

@@ -48,6 +48,38 @@ pub enum What {
         /// How bad it is.
         severity: String,
     },
+    /// It is being upgraded.
+    Upgrade {
+        /// How far that is.
+        turn: Turn,
+        /// Who was the process when it began.
+        before: i32,
+    },
+}
+
+/// How far an upgrade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It begins.
+    Begin,
+    /// A successor is the process.
+    Done,
+    /// There is none.
+    Failed,
+}
+
+impl Turn {
+    fn word(self) -> &'static str {
+        match self {
+            Turn::Begin => "upgrade_begin",
+            Turn::Done => "upgraded",
+            Turn::Failed => "upgrade_failed",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Turn> {
+        [Turn::Begin, Turn::Done, Turn::Failed].into_iter().find(|turn| turn.word() == word)
+    }
 }
 
 impl Default for What {
@@ -86,6 +118,10 @@ impl Happening {
                 add("state", json!(state));
                 add("severity", json!(severity));
             }
+            What::Upgrade { turn, before } => {
+                add("event", json!(turn.word()));
+                add("before", json!(before));
+            }
         }
         add("pid", json!(self.pid));
         add("cause", json!(self.cause));
@@ -111,7 +147,7 @@ impl Happening {
                 restarts: document["restarts"].as_u64()?,
             },
             "alarm" => What::Alarm { alarm: text("alarm")?, state: text("state")?, severity: text("severity")? },
-            _ => return None,
+            word => What::Upgrade { turn: Turn::from_word(word)?, before: int("before")? },
         };
         let (seq, time) = (document["seq"].as_u64()?, text("time")?);
         Some(Happening { seq, time, name: text("name")?, pid: int("pid"), cause: text("cause")?, what })
@@ -123,6 +159,9 @@ impl Happening {
         let what = match &self.what {
             What::State { from, to, .. } => format!("{from} -> {to}"),
             What::Alarm { alarm, state, severity } => format!("alarm {alarm} {state} ({severity})"),
+            What::Upgrade { turn: Turn::Begin, .. } => "upgrade begins".to_owned(),
+            What::Upgrade { turn: Turn::Done, before } => format!("upgraded from pid {before}"),
+            What::Upgrade { turn: Turn::Failed, .. } => "not upgraded".to_owned(),
         };
         format!("{} {} {}: {what}{pid}: {}\n", self.time, self.seq, self.name, self.cause)
     }
@@ -151,6 +190,9 @@ mod tests {
         let whats = [
             What::State { from: "up".into(), to: "down".into(), exit_code: None, signal: Some(9), restarts: 2 },
             What::Alarm { alarm: "cpu".into(), state: "raised".into(), severity: "warning".into() },
+            What::Upgrade { turn: Turn::Begin, before: 7 },
+            What::Upgrade { turn: Turn::Done, before: 7 },
+            What::Upgrade { turn: Turn::Failed, before: 7 },
         ];
         for what in whats {
             let one = Happening { seq: 7, ..Happening::new("a\n\"b\"", Some(8), "x\ny", what) };
@@ -159,6 +201,11 @@ mod tests {
             let document = parse(&one.json(3)).unwrap();
             assert_eq!((&document["lost"], &document["pid"], &document["seq"]), (&json!(3), &json!(8), &json!(7)));
         }
+        let odd = Happening {
+            what: What::Upgrade { turn: Turn::Done, before: 7 },
+            ..Happening::new("a", None, "", What::default())
+        };
+        assert_eq!(Happening::read(&odd.json(0).replace("upgraded", "upgradet")), None);
         assert_eq!(Happening::read("{\"seq\":1}"), None);
         assert_eq!(Happening::read("{\"seq\":7,\"na"), None);
     }

@@ -23,7 +23,7 @@ pub fn page(subject: &Subject<'_>) -> String {
     let mut page = Exposition::default();
     let rows = || status.processes.iter();
     let mut family = page.family("msf_process_up", Kind::Gauge, "Whether the process is up: running and ready.");
-    rows().for_each(|row| family.sample(&[("name", &row.name)], u8::from(row.state == "up")));
+    rows().for_each(|row| family.sample(&[("name", &row.name)], u8::from(row.uptime.is_some())));
     let mut family = page.family("msf_process_state", Kind::Gauge, "What the process is, as status calls it.");
     rows().for_each(|row| family.sample(&[("name", &row.name), ("state", row.state)], 1));
     let mut family =
@@ -79,6 +79,8 @@ mod tests {
             pid,
             uptime: pid.map(|_| Duration::from_millis(61_250)),
             restarts: 3,
+            heir: None,
+            left: Vec::new(),
             next_start: None,
             held_by: None,
             says: None,

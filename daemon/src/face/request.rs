@@ -33,6 +33,8 @@ pub enum Verb {
     Events,
     /// Wait until these are up, or down.
     Wait,
+    /// The programs that are installed now are to take the places of these.
+    Upgrade,
 }
 
 /// A word with everything that belongs to it.
@@ -48,6 +50,10 @@ pub struct Request {
     pub no_wait: bool,
     /// `down`: until they are down instead of up.
     pub down: bool,
+    /// `restart`: stop and start who cannot be upgraded otherwise.
+    pub restart: bool,
+    /// `drain`: who is replaced may keep its connections, if they cannot pass.
+    pub drain: bool,
     /// `lines=N`: how many of the last ones.
     pub lines: Option<usize>,
     /// `since=N`: what comes behind this one.
@@ -78,6 +84,8 @@ impl Request {
             follow: false,
             no_wait: false,
             down: false,
+            restart: false,
+            drain: false,
             lines: None,
             since: None,
             timeout: None,
@@ -128,7 +136,14 @@ impl Request {
     /// The line that stands for it.
     pub fn line(&self) -> String {
         let mut line = self.grammar().map_or("", |grammar| grammar.word).to_owned();
-        let flags = [(self.json, "json"), (self.follow, "follow"), (self.no_wait, "no-wait"), (self.down, "down")];
+        let flags = [
+            (self.json, "json"),
+            (self.follow, "follow"),
+            (self.no_wait, "no-wait"),
+            (self.down, "down"),
+            (self.restart, "restart"),
+            (self.drain, "drain"),
+        ];
         let numbers = [
             ("lines", self.lines.map(|lines| lines as u128)),
             ("since", self.since.map(u128::from)),
@@ -145,7 +160,7 @@ impl Request {
     pub fn takes_time(&self) -> bool {
         match self.verb {
             Verb::Wait | Verb::Shutdown => true,
-            Verb::Start | Verb::Stop | Verb::Restart => !self.no_wait,
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Upgrade => !self.no_wait,
             Verb::Tail | Verb::Events => self.follow,
             Verb::Status | Verb::Reload | Verb::Rotate | Verb::Signal => false,
         }
@@ -175,6 +190,8 @@ impl Request {
             "follow" => self.follow = true,
             "no-wait" => self.no_wait = true,
             "down" => self.down = true,
+            "restart" => self.restart = true,
+            "drain" => self.drain = true,
             "lines" => self.lines = usize::try_from(number(MOST_LINES)?).ok(),
             "since" => self.since = Some(number(u64::MAX)?),
             "timeout" => self.timeout = Some(Duration::from_millis(number(LONGEST_WAIT)?)),
@@ -236,6 +253,13 @@ const GRAMMAR: &[Grammar] = &[
     Grammar { word: "signal", verb: Verb::Signal, options: &["signal"], least: 1, most: usize::MAX },
     Grammar { word: "tail", verb: Verb::Tail, options: &["lines", "follow"], least: 1, most: 1 },
     Grammar { word: "events", verb: Verb::Events, options: &["json", "lines", "since", "follow"], least: 0, most: 0 },
+    Grammar {
+        word: "upgrade",
+        verb: Verb::Upgrade,
+        options: &["json", "no-wait", "timeout", "restart", "drain"],
+        least: 1,
+        most: usize::MAX,
+    },
     Grammar { word: "wait", verb: Verb::Wait, options: &["ready", "down", "timeout"], least: 1, most: usize::MAX },
 ];
 const MOST_LINES: u64 = 100_000;
@@ -258,6 +282,7 @@ mod tests {
         let rich = [
             Request { json: true, names: names.clone(), ..Request::new(Verb::Status) },
             Request { no_wait: true, names: names.clone(), ..Request::new(Verb::Stop) },
+            Request { restart: true, drain: true, json: true, names: names.clone(), ..Request::new(Verb::Upgrade) },
             Request {
                 down: true,
                 timeout: Some(Duration::from_millis(7)),

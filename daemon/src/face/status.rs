@@ -37,6 +37,10 @@ pub struct Row {
     pub uptime: Option<Duration>,
     /// How often it was started again by itself.
     pub restarts: u64,
+    /// Who is about to take its place, while it is being upgraded.
+    pub heir: Option<i32>,
+    /// Those that were replaced, and have not ended.
+    pub left: Vec<i32>,
     /// When it will be started again, while it waits for that.
     pub next_start: Option<Duration>,
     /// What it waits for, while it is held.
@@ -138,6 +142,8 @@ impl Row {
             "pid": self.pid,
             "uptime_ms": self.uptime.map(millis),
             "restarts": self.restarts,
+            "successor": self.heir,
+            "replaced": self.left,
             "next_start_ms": self.next_start.map(millis),
             "held_by": self.held_by,
             "status": self.says,
@@ -207,6 +213,8 @@ mod tests {
             pid: None,
             uptime: None,
             restarts: 0,
+            heir: None,
+            left: Vec::new(),
             next_start: None,
             held_by: None,
             says: None,

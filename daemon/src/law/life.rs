@@ -20,6 +20,8 @@ pub enum Phase {
     Starting,
     /// Running and ready since then.
     Up(Instant),
+    /// The same, and its successor is being started beside it.
+    Upgrading(Instant),
     /// Dead; the timer will start it again.
     Waiting,
     /// Told to end; the timer will kill it.
@@ -69,7 +71,7 @@ pub enum Event {
     Absent(Reason),
     /// Somebody it requires has stopped for good.
     Lost,
-    /// It runs.
+    /// It runs; of one that is being upgraded, its successor, and so are the next two.
     Spawned,
     /// It does not, and never did.
     Unstartable {
@@ -89,6 +91,10 @@ pub enum Event {
         /// A random number for the delay.
         chance: u8,
     },
+    /// Its program is to be replaced while it runs.
+    Upgrade,
+    /// Its successor has ended before it was ready.
+    HeirDied,
     /// The phase's timer ran out.
     Timeout,
 }
@@ -106,6 +112,12 @@ pub enum Action {
     Terminate,
     /// End it.
     Kill,
+    /// Start its successor beside it; the answer is `Spawned` or `Unstartable`.
+    SpawnHeir,
+    /// End the successor.
+    EndHeir,
+    /// The successor is the process from now on; what was the process before, if it still runs, ends on its own.
+    Promote,
 }
 
 /// Everything that is remembered of a process between two events.
@@ -130,6 +142,8 @@ pub struct Rules {
     pub stop_timeout: Duration,
     /// How often it is looked for what is missing.
     pub look_again: Duration,
+    /// How long its successor may take to become ready.
+    pub upgrade_timeout: Duration,
 }
 
 impl Rules {
@@ -140,6 +154,7 @@ impl Rules {
             start_timeout: entry.ready.timeout(),
             stop_timeout: entry.stop.timeout,
             look_again: entry.order.look_again,
+            upgrade_timeout: entry.upgrade.timeout,
         }
     }
 }
@@ -147,7 +162,15 @@ impl Rules {
 impl Phase {
     /// Whether there may be a process in the system.
     pub fn is_alive(self) -> bool {
-        matches!(self, Phase::Starting | Phase::Up(_) | Phase::Stopping(_))
+        matches!(self, Phase::Starting | Phase::Up(_) | Phase::Upgrading(_) | Phase::Stopping(_))
+    }
+
+    /// Since when it is up, if it is.
+    pub fn up_since(self) -> Option<Instant> {
+        match self {
+            Phase::Up(since) | Phase::Upgrading(since) => Some(since),
+            _ => None,
+        }
     }
 
     /// As people and programs see it. One that is just being looked after is starting.
@@ -157,6 +180,7 @@ impl Phase {
             Phase::Held(Reason::Looking) | Phase::Starting => "starting",
             Phase::Held(_) => "held",
             Phase::Up(_) => "up",
+            Phase::Upgrading(_) => "upgrading",
             Phase::Waiting => "waiting",
             Phase::Stopping(_) => "stopping",
         }
@@ -193,7 +217,9 @@ impl Life {
     }
 
     fn stop(self, rules: &Rules, next: Next) -> (Life, Vec<Action>) {
-        self.to(Phase::Stopping(next), &[Action::Terminate, Action::Arm(rules.stop_timeout)])
+        let actions = [Action::EndHeir, Action::Terminate, Action::Arm(rules.stop_timeout)];
+        let skipped = usize::from(!matches!(self.phase, Phase::Upgrading(_)));
+        self.to(Phase::Stopping(next), &actions[skipped..])
     }
 
     /// Counted when it is due, not when it succeeds: it may be held.
@@ -244,10 +270,22 @@ pub fn step(rules: &Rules, life: Life, event: Event) -> (Life, Vec<Action>) {
             life.died(law, at, at.saturating_duration_since(since), clean, chance)
         }
         (Starting, Timeout | Unhealthy(_)) => life.stop(rules, Next::ByLaw(Duration::ZERO)),
-        (Up(since), Unhealthy(at)) => life.stop(rules, Next::ByLaw(at.saturating_duration_since(since))),
-        (Starting | Up(_), WantDown) => life.stop(rules, Next::Down),
-        (Starting | Up(_), Restart) => life.stop(rules, Next::Fresh),
-        (Starting | Up(_), Lost) => life.stop(rules, Next::Held),
+        (Up(since) | Upgrading(since), Unhealthy(at)) => {
+            life.stop(rules, Next::ByLaw(at.saturating_duration_since(since)))
+        }
+        (Starting | Up(_) | Upgrading(_), WantDown) => life.stop(rules, Next::Down),
+        (Starting | Up(_) | Upgrading(_), Restart) => life.stop(rules, Next::Fresh),
+        (Starting | Up(_) | Upgrading(_), Lost) => life.stop(rules, Next::Held),
+
+        (Up(since), Upgrade) => life.to(Upgrading(since), &[Action::SpawnHeir]),
+        (Upgrading(_), Spawned) => life.to(life.phase, &[Action::Arm(rules.upgrade_timeout)]),
+        (Upgrading(_), Ready(at)) => life.to(Up(at), &[Action::Promote]),
+        // Whatever the successor fails of, what runs goes on.
+        (Upgrading(since), Unstartable { .. } | HeirDied) => life.to(Up(since), &[]),
+        (Upgrading(since), Timeout) => life.to(Up(since), &[Action::EndHeir]),
+        // It has handed over and ended, and the successor has not said yet that it is ready; or it was killed, and the
+        // successor is who comes next in any case. Neither is a restart.
+        (Upgrading(_), Died { .. }) => life.to(Starting, &[Action::Promote, Action::Arm(rules.upgrade_timeout)]),
 
         (Waiting, Timeout) => life.again(),
 
@@ -260,11 +298,18 @@ pub fn step(rules: &Rules, life: Life, event: Event) -> (Life, Vec<Action>) {
         (Stopping(Next::ByLaw(up)), Died { at, chance, .. }) => life.died(law, at, up, false, chance),
 
         // It is so already, or on its way there.
-        (Down, WantDown) | (Held(_) | Starting | Up(_) | Waiting | Stopping(_), WantUp) => life.to(life.phase, &[]),
+        (Down, WantDown) | (Held(_) | Starting | Up(_) | Upgrading(_) | Waiting | Stopping(_), WantUp) => {
+            life.to(life.phase, &[])
+        }
+        // Only what is up can be upgraded, and once at a time; nobody else has an heir.
+        (Down | Held(_) | Starting | Upgrading(_) | Waiting | Stopping(_), Upgrade)
+        | (Down | Held(_) | Starting | Up(_) | Waiting | Stopping(_), HeirDied) => life.to(life.phase, &[]),
         // Whoever is not started has nothing to lose, and who is being ended is ended.
         (Down | Held(_) | Waiting | Stopping(_), Lost | Unhealthy(_)) => life.to(life.phase, &[]),
         // Only who is held looks.
-        (Down | Starting | Up(_) | Waiting | Stopping(_), Look | Present | Absent(_)) => life.to(life.phase, &[]),
+        (Down | Starting | Up(_) | Upgrading(_) | Waiting | Stopping(_), Look | Present | Absent(_)) => {
+            life.to(life.phase, &[])
+        }
         // No timer runs in these phases, nothing runs that could die, only what is started says so, and once.
         (Down | Up(_), Timeout) | (Down | Held(_) | Waiting, Died { .. }) => life.to(life.phase, &[]),
         (Down | Held(_) | Up(_) | Waiting | Stopping(_), Spawned | Unstartable { .. } | Ready(_)) => {
@@ -285,6 +330,7 @@ mod tests {
             start_timeout: Some(Duration::from_secs(3)),
             stop_timeout: Duration::from_secs(5),
             look_again: Duration::from_secs(1),
+            upgrade_timeout: Duration::from_secs(7),
         }
     }
 
@@ -306,94 +352,71 @@ mod tests {
             Phase::Stopping(Next::Fresh),
             Phase::Stopping(Next::ByLaw(Duration::ZERO)),
             Phase::Stopping(Next::Held),
+            Phase::Upgrading(at),
         ];
+        let row = |row: &str| row.split(", ").map(str::to_owned).collect::<Vec<_>>();
         let events = [
-            (Event::WantUp, ["held look", "held", "starting", "up", "waiting", "again", "again", "by law", "on hold"]),
+            (Event::WantUp, row("held look, held, starting, up, waiting, again, again, by law, on hold, upgrading")),
             (
                 Event::WantDown,
-                ["down", "down", "ending stop arm", "ending stop arm", "down", "ending", "ending", "ending", "ending"],
+                row("down, down, ending stop arm, ending stop arm, down, ending, ending, ending, ending, \
+                     ending disown stop arm"),
             ),
             (
                 Event::Restart,
-                [
-                    "held look",
-                    "held look",
-                    "again stop arm",
-                    "again stop arm",
-                    "held look",
-                    "again",
-                    "again",
-                    "again",
-                    "again",
-                ],
+                row("held look, held look, again stop arm, again stop arm, held look, again, again, again, again, \
+                     again disown stop arm"),
             ),
-            (Event::Look, ["down", "held look", "starting", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (Event::Look, row("down, held look, starting, up, waiting, ending, again, by law, on hold, upgrading")),
             (
                 Event::Present,
-                ["down", "starting spawn", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+                row("down, starting spawn, starting, up, waiting, ending, again, by law, on hold, upgrading"),
             ),
             (
                 Event::Absent(Reason::Missing),
-                ["down", "held arm", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+                row("down, held arm, starting, up, waiting, ending, again, by law, on hold, upgrading"),
             ),
             (
                 Event::Absent(Reason::After),
-                ["down", "held", "starting", "up", "waiting", "ending", "again", "by law", "on hold"],
+                row("down, held, starting, up, waiting, ending, again, by law, on hold, upgrading"),
             ),
             (
                 Event::Lost,
-                [
-                    "down",
-                    "held",
-                    "on hold stop arm",
-                    "on hold stop arm",
-                    "waiting",
-                    "ending",
-                    "again",
-                    "by law",
-                    "on hold",
-                ],
+                row("down, held, on hold stop arm, on hold stop arm, waiting, ending, again, by law, on hold, \
+                     on hold disown stop arm"),
             ),
-            (Event::Spawned, ["down", "held", "starting arm", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (
+                Event::Spawned,
+                row("down, held, starting arm, up, waiting, ending, again, by law, on hold, upgrading arm"),
+            ),
             (
                 Event::Unstartable { chance: 0 },
-                ["down", "held", "waiting arm", "up", "waiting", "ending", "again", "by law", "on hold"],
+                row("down, held, waiting arm, up, waiting, ending, again, by law, on hold, up"),
             ),
-            (Event::Ready(at), ["down", "held", "up", "up", "waiting", "ending", "again", "by law", "on hold"]),
+            (Event::Ready(at), row("down, held, up, up, waiting, ending, again, by law, on hold, up promote")),
             (
                 Event::Unhealthy(at),
-                [
-                    "down",
-                    "held",
-                    "by law stop arm",
-                    "by law stop arm",
-                    "waiting",
-                    "ending",
-                    "again",
-                    "by law",
-                    "on hold",
-                ],
+                row("down, held, by law stop arm, by law stop arm, waiting, ending, again, by law, on hold, \
+                     by law disown stop arm"),
             ),
             (
                 Event::Died { at, clean: true, chance: 0 },
-                ["down", "held", "held look", "held look", "waiting", "down", "held look", "held look", "held look"],
+                row("down, held, held look, held look, waiting, down, held look, held look, held look, \
+                     starting promote arm"),
             ),
             (
+                Event::Upgrade,
+                row("down, held, starting, upgrading heir, waiting, ending, again, by law, on hold, upgrading"),
+            ),
+            (Event::HeirDied, row("down, held, starting, up, waiting, ending, again, by law, on hold, up")),
+            (
                 Event::Timeout,
-                [
-                    "down",
-                    "held look",
-                    "by law stop arm",
-                    "up",
-                    "held look",
-                    "ending kill arm",
-                    "again kill arm",
-                    "by law kill arm",
-                    "on hold kill arm",
-                ],
+                row("down, held look, by law stop arm, up, held look, ending kill arm, again kill arm, \
+                     by law kill arm, on hold kill arm, up disown"),
             ),
         ];
         for (event, row) in events {
+            assert_eq!(row.len(), phases.len());
             for (phase, expected) in phases.into_iter().zip(row) {
                 let (life, actions) = step(&rules(), alive(phase), event);
                 assert_eq!(told(life.phase, &actions), expected, "{phase:?} {event:?}");
@@ -407,6 +430,7 @@ mod tests {
             Phase::Held(_) => "held",
             Phase::Starting => "starting",
             Phase::Up(_) => "up",
+            Phase::Upgrading(_) => "upgrading",
             Phase::Waiting => "waiting",
             Phase::Stopping(Next::Down) => "ending",
             Phase::Stopping(Next::Fresh) => "again",
@@ -419,6 +443,9 @@ mod tests {
             Action::Arm(_) => " arm",
             Action::Terminate => " stop",
             Action::Kill => " kill",
+            Action::SpawnHeir => " heir",
+            Action::EndHeir => " disown",
+            Action::Promote => " promote",
         };
         phase.to_owned() + &actions.iter().map(word).collect::<String>()
     }
@@ -475,10 +502,12 @@ mod tests {
         assert_eq!(step(&rules, ill, Event::Died { at, clean: false, chance: 0 }).0.phase, Phase::Waiting);
     }
 
-    /// A driver without a system: a process that may be there, a timer that may be armed, needs that may be met.
+    /// A driver without a system: a process that may be there, and its heir, a timer that may be armed, needs that may
+    /// be met.
     #[derive(Default)]
     struct Toy {
         process: bool,
+        heir: bool,
         timer: bool,
         random: u64,
     }
@@ -492,7 +521,7 @@ mod tests {
         /// Something that may happen now.
         fn event(&mut self, at: Instant) -> Option<Event> {
             let clean = self.draw() & 1 == 0;
-            Some(match self.draw() % 12 {
+            Some(match self.draw() % 14 {
                 0 | 1 => Event::WantUp,
                 2 => Event::WantDown,
                 3 => Event::Restart,
@@ -501,6 +530,8 @@ mod tests {
                 6 => Event::Ready(at),
                 7 => Event::Unhealthy(at),
                 8 | 9 if self.process => Event::Died { at, clean, chance: 9 },
+                10 | 11 => Event::Upgrade,
+                12 if self.heir => Event::HeirDied,
                 _ if self.timer => Event::Timeout,
                 _ => return None,
             })
@@ -521,6 +552,16 @@ mod tests {
                 }
                 Action::Terminate | Action::Kill => assert!(self.process, "nobody to end"),
                 Action::Arm(_) => self.timer = true,
+                Action::SpawnHeir => {
+                    assert!(self.process && !self.heir, "a third process");
+                    self.heir = self.draw() & 3 != 0;
+                    return Some(if self.heir { Event::Spawned } else { Event::Unstartable { chance: 9 } });
+                }
+                Action::EndHeir => assert!(std::mem::take(&mut self.heir), "no heir to end"),
+                Action::Promote => {
+                    assert!(std::mem::take(&mut self.heir), "nobody to promote");
+                    self.process = true;
+                }
             }
             None
         }
@@ -536,6 +577,7 @@ mod tests {
                 at += Duration::from_millis(toy.draw() & 0xfff);
                 let Some(event) = toy.event(at) else { continue };
                 toy.process &= !matches!(event, Event::Died { .. });
+                toy.heir &= event != Event::HeirDied;
                 toy.timer &= event != Event::Timeout;
                 let mut events = vec![event];
                 while let Some(event) = events.pop() {
@@ -553,10 +595,29 @@ mod tests {
                     Phase::Held(_) => assert!(!toy.process && !toy.timer),
                     Phase::Starting => assert!(toy.process && toy.timer),
                     Phase::Up(_) => assert!(toy.process && !toy.timer),
+                    Phase::Upgrading(_) => assert!(toy.process && toy.heir && toy.timer),
                     Phase::Waiting => assert!(!toy.process && toy.timer),
                     Phase::Stopping(_) => assert!(toy.process && toy.timer),
                 }
+                assert!(matches!(life.phase, Phase::Upgrading(_)) || !toy.heir, "an heir of nobody");
             }
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_no_restart_and_costs_nothing_of_the_bucket() {
+        let rules = Rules { restart: Restart { immediate: 1, ..Restart::default() }, ..rules() };
+        let at = Instant::now();
+        let before = Life { restarts: 3, ..alive(Phase::Up(at)) };
+        let (coming, _) = step(&rules, before, Event::Upgrade);
+        for (event, phase) in [
+            (Event::Ready(at), Phase::Up(at)),
+            (Event::HeirDied, Phase::Up(at)),
+            (Event::Timeout, Phase::Up(at)),
+            (Event::Died { at, clean: true, chance: 0 }, Phase::Starting),
+            (Event::Died { at, clean: false, chance: 0 }, Phase::Starting),
+        ] {
+            assert_eq!(step(&rules, coming, event).0, Life { phase, ..before }, "{event:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a process says about itself: the lines of sd_notify's datagrams. Pure.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// One line that means something to us; lines that do not are passed over, as systemd does.
@@ -39,6 +40,14 @@ pub enum News {
     CrashAddress(String),
     /// `MSF_CRASH_TRACE=…`: called from there.
     CrashTrace(String),
+    /// `MSF_UPGRADE=1`, `MSF_UPGRADE=drain`: it wants to be upgraded, and in the second case may keep its connections if
+    /// they cannot pass.
+    Upgrade {
+        /// The second case.
+        drain: bool,
+    },
+    /// `MSF_UPGRADE_FROM=…`: there a successor finds it.
+    UpgradeFrom(PathBuf),
     /// `BARRIER=1`: close the descriptor that came with it.
     Barrier,
 }
@@ -70,6 +79,9 @@ fn line(line: &str) -> Option<News> {
         ("MSF_CRASH", signal) => News::Crash(signal.parse().ok().filter(|signal| (1..=64).contains(signal))?),
         ("MSF_CRASH_ADDRESS", text) => News::CrashAddress(text.chars().map(visible).take(LONGEST_STATUS).collect()),
         ("MSF_CRASH_TRACE", text) => News::CrashTrace(text.chars().map(visible).collect()),
+        ("MSF_UPGRADE", "1") => News::Upgrade { drain: false },
+        ("MSF_UPGRADE", "drain") => News::Upgrade { drain: true },
+        ("MSF_UPGRADE_FROM", path) if is_place(path) => News::UpgradeFrom(PathBuf::from(path)),
         ("BARRIER", "1") => News::Barrier,
         _ => return None,
     })
@@ -85,6 +97,13 @@ fn is_fd_name(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b':')
 }
 
+/// It is handed on in an environment, and written into a line of the state file.
+fn is_place(path: &str) -> bool {
+    path.starts_with('/') && path.len() <= LONGEST_PLACE && !path.chars().any(char::is_control)
+}
+
+/// More than a socket's path can have.
+const LONGEST_PLACE: usize = 255;
 const LONGEST_STATUS: usize = 256;
 const LONGEST_EXTENSION: Duration = Duration::from_secs(86_400);
 
@@ -100,6 +119,8 @@ mod tests {
         let status = News::Status("half a way".to_owned());
         let name = News::FdName("a b".to_owned());
         assert_eq!(all, [News::Ready, status, News::MainPid(77), News::Alive, News::Store, name]);
+        assert_eq!(news(b"MSF_UPGRADE=drain"), [News::Upgrade { drain: true }]);
+        assert_eq!(news(b"MSF_UPGRADE_FROM=/a b"), [News::UpgradeFrom(PathBuf::from("/a b"))]);
         assert_eq!(news(b"EXTEND_TIMEOUT_USEC=1500000"), [News::Extend(Duration::from_millis(1500))]);
     }
 
@@ -116,6 +137,10 @@ mod tests {
             b"",
             b"\xff\xfe",
             b"EXTEND_TIMEOUT_USEC=x",
+            b"MSF_UPGRADE=2",
+            b"MSF_UPGRADE_FROM=",
+            b"MSF_UPGRADE_FROM=a.sock",
+            b"MSF_UPGRADE_FROM=/a\x01",
         ];
         for datagram in bad {
             assert_eq!(news(datagram), [], "{datagram:?}");

@@ -19,6 +19,7 @@ use msf_core::process::{Birth, Foster};
 use nix::unistd::{Pid, getpgid};
 use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 impl Driver {
@@ -29,8 +30,11 @@ impl Driver {
         let seq = before.values().map(|record| record.seq).max();
         self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
-        for (name, birth) in marked {
-            before.entry(name).and_modify(|record| record.process = Some(birth));
+        for (name, mark, birth) in marked {
+            before.entry(name).and_modify(|record| match &mut record.heir {
+                Some(heir) if heir.mark == mark => heir.process = Some(birth),
+                _ => record.process = Some(birth),
+            });
         }
         // Until it is decided what becomes of each, what was known stays known: we may die here as well.
         self.store.renew(before.values().cloned());
@@ -66,14 +70,19 @@ impl Driver {
         let service = self.roll.get_mut(key)?;
         service.life = Life { tally: tally(record), restarts: record.restarts, ..Life::NEW };
         service.mark.clone_from(&record.mark);
+        service.succession.from = record.from.as_ref().map(PathBuf::from);
         (service.stopped_by_hand, service.leaving) = (record.by_hand, record.by_hand);
         // Of one that is to be started there is nothing to be known before it is.
         service.touched = record.process.is_some() || matches!(record.phase.as_str(), "down" | "waiting");
         service.last = record.last.as_ref().map(|(reason, code, signal, at)| {
             (End::Told { reason: reason.clone(), code: *code, signal: *signal }, instant(*at))
         });
+        self.restore_leavers(reactor, key, &record.left);
+        let heir = self.restore_heir(reactor, key, record);
+        let service = self.roll.get_mut(key)?;
         let at = Instant::now();
         let since = record.up_since.map_or(at, instant);
+        let up = if heir { Phase::Upgrading(since) } else { Phase::Up(since) };
         match record.process.map(Foster::adopt) {
             None if record.phase == "down" => None,
             None if record.phase == "waiting" => {
@@ -86,7 +95,7 @@ impl Driver {
             Some(Ok(Some(foster))) => {
                 let changed = record.launch != service.launch_sum() && !service.dismissed;
                 log!(Level::Info, MODULE, "{}: adopted, pid {}", service.name(), foster.pid());
-                service.life.phase = Phase::Up(since);
+                service.life.phase = up;
                 self.watch_end(reactor, key, Kin::Foster(foster));
                 self.adopt_output(reactor, key);
                 self.go_on(reactor, key, record, changed)
@@ -99,7 +108,7 @@ impl Driver {
                 service.life.phase = if record.phase == "stopping" {
                     Phase::Stopping(if record.again { Next::Fresh } else { Next::Down })
                 } else {
-                    Phase::Up(since)
+                    up
                 };
                 service.last = Some((End::Unknown("while no daemon ran".to_owned()), at));
                 Some(Event::Died { at, clean: false, chance: self.chance.draw() })
@@ -122,7 +131,13 @@ impl Driver {
             Ready::Told { by: Told::Notify, .. } => Some(Readying::Notice),
             Ready::Probed { .. } => Some(Readying::Probe { attempt: None, next: None, wrong: String::new() }),
         };
-        if record.phase == "up" || service.readying.is_none() {
+        if matches!(service.life.phase, Phase::Upgrading(_)) {
+            service.readying = None;
+            let patience = service.rules.upgrade_timeout;
+            self.arm_phase(reactor, key, patience);
+            return self.heir_has_told(key).then(|| Event::Ready(Instant::now()));
+        }
+        if matches!(record.phase.as_str(), "up" | "upgrading") || service.readying.is_none() {
             service.readying = None;
             self.watch_over(reactor, key);
             return None;
@@ -145,17 +160,22 @@ impl Driver {
     /// Writes down what is to be known of one service.
     pub(super) fn remember(&mut self, key: Key) {
         let Some(service) = self.roll.get(key) else { return };
-        let record = Record { seq: self.audience.chronicle.count(), ..service.record() };
+        let record = self.record_of(key, service);
         if self.store.append(&record) {
             self.remember_all();
         }
     }
 
+    fn record_of(&self, key: Key, service: &Service) -> Record {
+        let left = self.leavers_of(key).filter_map(|(_, birth)| birth).collect();
+        Record { left, seq: self.audience.chronicle.count(), ..service.record() }
+    }
+
     fn remember_all(&mut self) {
         // One that is merely listed is not known to be down.
-        let seq = self.audience.chronicle.count();
-        let known = self.roll.iter().filter(|service| service.touched);
-        self.store.renew(known.map(|service| Record { seq, ..service.record() }));
+        let touched = self.roll.pairs().filter(|(_, service)| service.touched);
+        let records: Vec<Record> = touched.map(|(key, service)| self.record_of(key, service)).collect();
+        self.store.renew(records.into_iter());
     }
 
     /// Everything is stopped.
@@ -177,12 +197,15 @@ impl Service {
             by_hand: self.stopped_by_hand,
             process: self.running.as_ref().and_then(|running| running.birth),
             mark: self.mark.clone(),
-            up_since: if let Phase::Up(since) = phase { Some(millis(since)) } else { None },
+            up_since: phase.up_since().map(millis),
             restarts: self.life.restarts,
             tally: (taken, refilling.map(millis), delays),
             launch: self.launch_sum(),
             stop: (self.entry.stop.signal.clone(), self.entry.stop.timeout.as_millis() as u64),
             last: self.last.as_ref().map(|(end, at)| (end.to_string(), end.code(), end.signal(), millis(*at))),
+            from: self.succession.from.as_deref().map(shown),
+            heir: self.heir_record(),
+            left: Vec::new(),
         }
     }
 
@@ -190,6 +213,11 @@ impl Service {
     pub(super) fn launch_sum(&self) -> u32 {
         crc32(self.entry.launch.shown().to_string().as_bytes())
     }
+}
+
+/// What was a text once.
+pub(super) fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// A service that is in the file no more, as far as it is needed to stop it.
@@ -217,19 +245,23 @@ fn instant(millis: u64) -> Instant {
 
 /// Those that were being made when the daemon died. All of them are other programs by now, or gone: until then they
 /// held the dead daemon's claim, which is ours.
-fn find_marked(before: &HashMap<String, Record>) -> Vec<(String, Birth)> {
-    let being_made = |record: &&Record| record.process.is_none() && record.phase == "starting";
-    let mut open: Vec<&Record> = before.values().filter(being_made).collect();
+fn find_marked(before: &HashMap<String, Record>) -> Vec<(String, String, Birth)> {
+    let being_made = before.values().filter(|record| record.process.is_none() && record.phase == "starting");
+    let heirs = before.values().filter_map(|record| Some((&record.name, record.heir.as_ref()?)));
+    let heirs_being_made = heirs.filter(|(_, heir)| heir.process.is_none()).map(|(name, heir)| (name, &heir.mark));
+    let mut open: Vec<(&String, &String)> =
+        being_made.map(|record| (&record.name, &record.mark)).chain(heirs_being_made).collect();
     let mut found = Vec::new();
     if open.is_empty() {
         return found;
     }
     for (pid, environment) in environments() {
-        let marked = open.iter().position(|record| has(&environment, &record.mark));
+        let marked = open.iter().position(|(_, mark)| has(&environment, mark));
         if let Some(place) = marked
             && let Ok(birth) = Birth::of(pid)
         {
-            found.push((open.swap_remove(place).name.clone(), birth));
+            let (name, mark) = open.swap_remove(place);
+            found.push((name.clone(), mark.clone(), birth));
         }
     }
     found

@@ -37,6 +37,11 @@ pub enum Goal {
     Down,
     /// Down because somebody has asked for it just now.
     Stopped,
+    /// Upgraded, or not.
+    Upgraded {
+        /// The answer is for a program.
+        json: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -54,9 +59,12 @@ struct Listener {
 }
 
 /// How far one process is.
-enum Progress {
+pub enum Progress {
+    /// On its way.
     Pending,
+    /// There.
     Done(String),
+    /// It will not be there.
     Failed(String),
 }
 
@@ -179,14 +187,21 @@ impl Driver {
     fn outcome(&self, waiter: &Waiter) -> Option<Reply> {
         let (mut verdict, mut text) = (Verdict::Done, String::new());
         for (key, name) in &waiter.keys {
-            match self.progress(waiter.goal, *key, name) {
+            let what = match self.progress(waiter.goal, *key, name) {
                 Progress::Pending => return None,
-                Progress::Done(what) => text += &format!("{name}: {what}\n"),
+                Progress::Done(what) => what,
                 Progress::Failed(why) => {
                     verdict = Verdict::Failed;
-                    text += &format!("{name}: {why}\n");
+                    why
                 }
-            }
+            };
+            text += &match (waiter.goal, self.roll.get(*key)) {
+                (Goal::Upgraded { json: true }, Some(service)) => format!("{}\n", service.upgrade_document(&what)),
+                (Goal::Upgraded { .. }, Some(service)) if service.upgrade_progress().is_none() => {
+                    format!("{name}: restarted: {what}\n")
+                }
+                _ => format!("{name}: {what}\n"),
+            };
         }
         Some(Reply { verdict, text })
     }
@@ -198,8 +213,16 @@ impl Driver {
             return if wants_up { Progress::Failed(gone) } else { Progress::Done(gone) };
         };
         let failed = || Progress::Failed(state(service));
+        let goal = match (goal, service.upgrade_progress()) {
+            (Goal::Upgraded { .. }, Some(progress)) => return progress,
+            // It is stopped and started instead.
+            (Goal::Upgraded { .. }, None) => Goal::Started,
+            (goal, _) => goal,
+        };
         match (goal, service.life.phase) {
-            (Goal::Ready | Goal::Started, Phase::Up(_)) | (Goal::Down | Goal::Stopped, Phase::Down) => {
+            (Goal::Ready | Goal::Started, Phase::Up(_) | Phase::Upgrading(_)) => Progress::Done(state(service)),
+            // Who was replaced is a process of it as well.
+            (Goal::Down | Goal::Stopped, Phase::Down) if self.leavers_of(key).next().is_none() => {
                 Progress::Done(state(service))
             }
             (Goal::Started, Phase::Waiting | Phase::Down) => failed(),
@@ -217,7 +240,9 @@ fn state(service: &Service) -> String {
     let word = service.life.phase.word();
     let last = || service.last.as_ref().map_or_else(String::new, |(end, _)| format!(", after {end}"));
     match service.life.phase {
-        Phase::Up(_) => service.pid().map_or_else(|| word.to_owned(), |pid| format!("{word}, pid {pid}")),
+        Phase::Up(_) | Phase::Upgrading(_) => {
+            service.pid().map_or_else(|| word.to_owned(), |pid| format!("{word}, pid {pid}"))
+        }
         Phase::Held(_) => format!("{word}: {}", service.missing),
         Phase::Waiting | Phase::Down => format!("{word}{}", last()),
         Phase::Starting | Phase::Stopping(_) => word.to_owned(),

@@ -91,6 +91,15 @@ impl Driver {
         opened
     }
 
+    /// The same for one that is started beside another of the service, which goes on writing.
+    pub(super) fn capture_beside(&mut self, reactor: &mut Reactor, key: Key) -> [Option<Stdio>; 2] {
+        let Some(service) = self.roll.get(key) else { return [None, None] };
+        let sinks = self.outputs.sinks(service.name(), &service.entry.launch);
+        let opened = self.outputs.open(service.name(), &sinks);
+        self.look_after_output(reactor, key, &sinks);
+        opened
+    }
+
     /// What a process writes that runs already; what it has said meanwhile is taken to the log.
     pub(super) fn adopt_output(&mut self, reactor: &mut Reactor, key: Key) {
         let Some(service) = self.roll.get(key) else { return };

@@ -5,6 +5,7 @@ use super::driver::MODULE;
 use msf_conf::daemon::Cgroup;
 use msf_core::log;
 use msf_core::log::Level;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -91,7 +92,7 @@ fn open_root() -> io::Result<PathBuf> {
         .collect();
     let control = root.join("cgroup.subtree_control");
     if fs::write(&control, wanted.join(" ")).is_err() {
-        let leaf = root.join("msf_daemon");
+        let leaf = root.join(LEAF);
         fs::create_dir_all(&leaf)?;
         fs::write(leaf.join("cgroup.procs"), std::process::id().to_string())?;
         fs::write(&control, wanted.join(" "))?;
@@ -106,8 +107,16 @@ fn place(mounts: &str, own: &str) -> Option<PathBuf> {
         (words.next()? == "cgroup2").then_some(place)
     })?;
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(Path::new(mount).join(path))
+    let group = Path::new(mount).join(path);
+    // Put there by systemd (`DelegateSubgroup`): what is ours is its unit's group.
+    match group.parent() {
+        Some(unit) if group.ends_with(LEAF) && unit.extension() == Some(OsStr::new("service")) => Some(unit.to_owned()),
+        _ => Some(group),
+    }
 }
+
+/// Where the daemon itself is, beside those it makes.
+const LEAF: &str = "msf_daemon";
 
 #[cfg(test)]
 mod tests {
@@ -118,6 +127,10 @@ mod tests {
         let mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\nnone /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         let found = place(mounts, "3:cpu:/x\n0::/system.slice/msf.service\n");
         assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified/system.slice/msf.service")));
+        let found = place(mounts, "0::/system.slice/msf.service/msf_daemon\n");
+        assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified/system.slice/msf.service")));
+        let found = place(mounts, "0::/other/msf_daemon\n");
+        assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified/other/msf_daemon")));
         assert_eq!(place("proc /proc proc rw 0 0\n", "0::/\n"), None);
         assert_eq!(place(mounts, "3:cpu:/x\n"), None);
     }

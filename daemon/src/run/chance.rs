@@ -22,6 +22,11 @@ impl Chance {
         let [first, ..] = self.keys.hash_one(self.drawn).to_ne_bytes();
         first
     }
+
+    /// A word that nobody else has.
+    pub fn mark(&mut self) -> String {
+        (0..8).map(|_| format!("{:02x}", self.draw())).collect()
+    }
 }
 
 #[cfg(test)]

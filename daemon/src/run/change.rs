@@ -36,8 +36,11 @@ impl Change {
             Event::Ready(_) => "ready".to_owned(),
             Event::Unhealthy(_) => service.ails.clone(),
             Event::Unstartable { .. } | Event::Died { .. } => ended(service.last.as_ref()),
+            Event::Upgrade => "upgrade asked for".to_owned(),
+            Event::HeirDied => "its successor came to nothing".to_owned(),
             Event::Timeout => match self.from {
                 Phase::Starting => "not ready in time".to_owned(),
+                Phase::Upgrading(_) => "its successor was not ready in time".to_owned(),
                 _ => "its time has come".to_owned(),
             },
         }
@@ -47,6 +50,7 @@ impl Change {
 impl Driver {
     /// Called with the service in its new phase, before the actions that come with it are done.
     pub(super) fn changed(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
+        self.has_changed = true;
         if let Some(service) = self.roll.get_mut(key) {
             service.touched = true;
         }
@@ -59,7 +63,11 @@ impl Driver {
         if matches!(change.to, Phase::Up(_)) {
             self.watch_over(reactor, key);
         }
+        if matches!(change.to, Phase::Stopping(_)) {
+            self.end_leavers(reactor, Some(key));
+        }
         self.record(key, change);
+        self.follow_upgrade(reactor, key, change);
         self.tell_change(reactor, key, change);
         if is_lasting(change.to) {
             self.remember(key);
@@ -102,7 +110,7 @@ impl Driver {
                     self.nudge(reactor, other);
                 }
             }
-            Phase::Held(_) | Phase::Starting | Phase::Stopping(_) => {}
+            Phase::Held(_) | Phase::Starting | Phase::Upgrading(_) | Phase::Stopping(_) => {}
         }
     }
 

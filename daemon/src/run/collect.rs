@@ -32,7 +32,7 @@ impl Driver {
         let Some(service) = self.roll.get(key) else { return false };
         // Known only until it is collected.
         let asked = self.stopping || service.leaving;
-        let unwanted = !asked && matches!(service.life.phase, Phase::Starting | Phase::Up(_));
+        let unwanted = !asked && matches!(service.life.phase, Phase::Starting | Phase::Up(_) | Phase::Upgrading(_));
         let usage = service.running.as_ref().and_then(|running| used(&running.child));
         let Some(service) = self.roll.get_mut(key) else { return false };
         let Some(running) = &mut service.running else { return false };
@@ -84,6 +84,10 @@ impl Driver {
             let progress = match self.roll.find(|service| service.pid() == Some(pid)) {
                 Some(key) => self.collect(reactor, key),
                 None if self.is_corpse(pid) => self.bury(reactor, pid),
+                None if self.is_leaver(pid) => self.farewell(reactor, pid),
+                None if let Some(key) = self.roll.find(|service| service.heir_pid() == Some(pid)) => {
+                    self.collect_heir(reactor, key)
+                }
                 None => self.collect_other(reactor, pid),
             };
             if !progress {

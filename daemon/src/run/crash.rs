@@ -96,10 +96,7 @@ impl Morgue {
 impl Driver {
     /// What is known of a process that is ending, before it is collected.
     pub(super) fn autopsy(&self, service: &Service, at: Instant) -> Report {
-        let up = match service.life.phase {
-            Phase::Up(since) => Some(at.saturating_duration_since(since)),
-            _ => None,
-        };
+        let up = service.life.phase.up_since().map(|since| at.saturating_duration_since(since));
         Report {
             time: now_rfc3339(),
             name: service.name().to_owned(),
@@ -141,7 +138,9 @@ impl Driver {
     pub(super) fn crash_begun(&mut self, reactor: &mut Reactor, key: Key, pid: i32, signal: i32, address: String) {
         let at = Instant::now();
         let Some(service) = self.roll.get(key) else { return };
-        if service.pid() != Some(pid) || !matches!(service.life.phase, Phase::Starting | Phase::Up(_)) {
+        if service.pid() != Some(pid)
+            || !matches!(service.life.phase, Phase::Starting | Phase::Up(_) | Phase::Upgrading(_))
+        {
             return;
         }
         let end = End::Exit(Exit::Signal { number: signal, core: false });

@@ -1,6 +1,6 @@
 //! Who talks to us on the control socket, and what he is answered.
 
-use super::driver::{Driver, MODULE, Watched};
+use super::driver::{Driver, Key, MODULE, Watched};
 use super::service::Service;
 use crate::face::conversation::{Conversation, Next, Reply, Then};
 use crate::face::request::{Request, Verb};
@@ -94,7 +94,7 @@ impl Driver {
                 self.shut_down("shutdown asked for");
                 (Reply::done(""), Then::Linger)
             }
-            Verb::Start | Verb::Stop | Verb::Restart | Verb::Wait => {
+            Verb::Start | Verb::Stop | Verb::Restart | Verb::Upgrade | Verb::Wait => {
                 return self.carry_out_by_hand(reactor, token, request);
             }
             Verb::Signal => (self.signal(&request.names, request.signal.unwrap_or_default()), Then::End),
@@ -166,14 +166,15 @@ impl Driver {
             config: self.config.display().to_string(),
             version: self.version.clone(),
             events: self.journal.path().display().to_string(),
-            processes: self.roll.iter().map(|service| self.row(service, now)).collect(),
+            processes: self.roll.pairs().map(|(key, service)| self.row(key, service, now)).collect(),
         }
     }
 
-    fn row(&self, service: &Service, now: Instant) -> Row {
+    fn row(&self, key: Key, service: &Service, now: Instant) -> Row {
         let [output, error] = self.outputs.sinks(service.name(), &service.entry.launch);
         let (output, error_output) = (output.shown(), error.shown());
-        Row { output, error_output, ..service.row(now) }
+        let left = self.leavers_of(key).map(|(pid, _)| pid).collect();
+        Row { output, error_output, left, ..service.row(now) }
     }
 }
 

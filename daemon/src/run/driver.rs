@@ -10,7 +10,9 @@ use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
 use super::crash::{Corpse, Morgue};
+use super::herald::Herald;
 use super::journal::Journal;
+use super::leaver::Leaver;
 use super::metrics::Show;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
@@ -65,10 +67,13 @@ pub struct Driver {
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
     pub(super) journal: Journal,
+    pub(super) herald: Herald,
     /// Reports of ends that nobody asked for.
     pub(super) morgue: Morgue,
     /// Those who are crashing.
     pub(super) corpses: Vec<Corpse>,
+    /// Those who are no service's any more, and have not ended.
+    pub(super) leavers: Vec<Leaver>,
     /// The alarms that are open.
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
@@ -80,6 +85,8 @@ pub struct Driver {
     pub(super) superior: Superior,
     pub(super) since: Instant,
     pub(super) stopping: bool,
+    /// Somebody has become something else.
+    pub(super) has_changed: bool,
     /// When a signal said so for the first time.
     pub(super) told_to_end_at: Option<Instant>,
     /// Nobody is waited for any more.
@@ -102,6 +109,12 @@ pub enum Watched {
     Process(Key),
     /// The pipe on which this service says that it is ready.
     ReadyPipe(Key),
+    /// The pidfd of who is to take the place of this service's process.
+    Heir(Key),
+    /// The pipe on which he says that he is ready.
+    HeirPipe(Key),
+    /// The pidfd of one who is no service's any more.
+    Leaver(i32),
     /// The socket to which services say how they are.
     Notices,
     /// The pidfd of one who is crashing.
@@ -141,6 +154,8 @@ pub enum Due {
     Calm(Key),
     /// It is to be looked at this one, who is crashing.
     Corpse(i32),
+    /// This one, who was replaced, has had time enough.
+    Leaver(i32),
     /// This teller may go on.
     Teller(TellerId),
     /// The command of this teller has had time enough.
@@ -214,8 +229,10 @@ impl Driver {
             events: VecDeque::new(),
             feeding: false,
             journal: setting.journal,
+            herald: Herald::default(),
             morgue: setting.morgue,
             corpses: Vec::new(),
+            leavers: Vec::new(),
             alarms: Book::default(),
             calming: HashMap::new(),
             tellers: Tellers::default(),
@@ -224,6 +241,7 @@ impl Driver {
             superior: Superior::new(setting.starter),
             since: Instant::now(),
             stopping: false,
+            has_changed: false,
             told_to_end_at: None,
             hurried: false,
             purpose: Purpose::default(),
@@ -236,6 +254,7 @@ impl Driver {
     /// Starts everything, in order.
     pub fn start(&mut self, reactor: &mut Reactor, settings: Settings) {
         self.banner(&settings);
+        self.herald.follow(settings.broker.as_ref());
         self.tell_to(reactor, &settings.alarms);
         self.version = settings.version;
         self.purpose.name = settings.main;
@@ -253,7 +272,8 @@ impl Driver {
 
     /// Whether everything is stopped, after it was told to.
     pub fn done(&self) -> bool {
-        self.stopping && self.corpses.is_empty() && self.roll.iter().all(|service| service.life.phase == Phase::Down)
+        let nobody = self.corpses.is_empty() && self.leavers.is_empty();
+        self.stopping && nobody && self.roll.iter().all(|service| service.life.phase == Phase::Down)
     }
 
     pub(super) fn banner(&self, settings: &Settings) {
@@ -292,6 +312,9 @@ impl Driver {
         {
             self.disarm(reactor, timer);
         }
+        if actions.contains(&Action::Promote) {
+            self.promote(reactor, key);
+        }
         if from.is_changed_by(life.phase) {
             self.changed(reactor, key, &Change { from, to: life.phase, event });
         }
@@ -315,6 +338,10 @@ impl Driver {
                     self.tell_kill(reactor, key);
                 }
             }
+            Action::SpawnHeir => return self.spawn_heir(reactor, key),
+            Action::EndHeir => self.end_heir(reactor, key),
+            // Done before the change was told.
+            Action::Promote => {}
         }
         Vec::new()
     }
@@ -370,8 +397,21 @@ impl Turn for Driver {
                 self.collect(reactor, key);
             }
             Some(&Watched::ReadyPipe(key)) => self.listen(reactor, key),
-            // As many as there are hearts, see `expired`.
-            Some(Watched::Notices) => return self.heard(reactor),
+            Some(&Watched::Heir(key)) => {
+                self.collect_heir(reactor, key);
+            }
+            Some(&Watched::HeirPipe(key)) => self.listen_to_heir(reactor, key),
+            Some(&Watched::Leaver(pid)) => {
+                self.farewell(reactor, pid);
+            }
+            Some(Watched::Notices) => {
+                self.has_changed = false;
+                self.heard(reactor);
+                // As many as there are hearts, see `expired`.
+                if !self.has_changed {
+                    return;
+                }
+            }
             Some(&Watched::Corpse(pid)) => {
                 self.bury(reactor, pid);
             }
@@ -408,6 +448,7 @@ impl Turn for Driver {
             Some(Due::Sample(key)) => return self.sample(reactor, key),
             Some(Due::Calm(key)) => self.calm(reactor, key),
             Some(Due::Corpse(pid)) => self.look_at_corpse(reactor, pid),
+            Some(Due::Leaver(pid)) => self.leaver_is_late(reactor, pid),
             Some(Due::Teller(id)) => self.deliver(reactor, id),
             Some(Due::TellerCommand(id)) => self.end_command(id),
             Some(Due::Foster(key)) => self.look_after(reactor, key),

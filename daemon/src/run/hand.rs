@@ -5,8 +5,10 @@
 use super::audience::Goal;
 use super::driver::{Driver, Key, MODULE};
 use crate::face::conversation::{Reply, Then, Verdict};
+use crate::face::json::json;
 use crate::face::request::{Request, Verb};
 use crate::law::life::Event;
+use msf_conf::daemon::Way;
 use msf_core::event::{Reactor, Token};
 use msf_core::log;
 use msf_core::log::Level;
@@ -36,13 +38,27 @@ impl Driver {
             Verb::Wait if request.down => Goal::Down,
             Verb::Wait => Goal::Ready,
             Verb::Stop => Goal::Stopped,
+            Verb::Upgrade => Goal::Upgraded { json: request.json },
             _ => Goal::Started,
         };
         if request.verb != Verb::Wait {
-            if let Some(reply) = self.objection(request.verb, &keys) {
+            let anew: Vec<Key> =
+                keys.iter().copied().filter(|key| self.is_upgraded_by_restart(*key, request)).collect();
+            let objection = self.objection(request.verb, &keys);
+            if let Some(reply) = objection.or_else(|| self.objection_to_upgrade(request, &keys, &anew)) {
                 return self.reply(reactor, token, &reply, Then::End);
             }
-            self.set_going(reactor, request.verb, &keys);
+            let (anew, others): (Vec<Key>, Vec<Key>) = keys.iter().partition(|key| anew.contains(*key));
+            for key in &anew {
+                if let Some(service) = self.roll.get_mut(*key) {
+                    service.succession.outcome = None;
+                }
+            }
+            self.set_going(reactor, Verb::Restart, &anew);
+            match request.verb {
+                Verb::Upgrade => others.iter().for_each(|key| self.upgrade(reactor, *key, request.drain, None)),
+                verb => self.set_going(reactor, verb, &others),
+            }
         }
         if request.no_wait {
             return self.reply(reactor, token, &Reply::done(""), Then::End);
@@ -57,6 +73,29 @@ impl Driver {
         let mut services = keys.iter().filter_map(|key| self.roll.get(*key));
         let gone = services.find(|service| service.dismissed && verb != Verb::Stop)?;
         Some(Reply::failed(format!("{}: no longer in the configuration\n", gone.name())))
+    }
+
+    /// Whether somebody who is to be upgraded is stopped and started instead.
+    fn is_upgraded_by_restart(&self, key: Key, request: &Request) -> bool {
+        let Some(service) = self.roll.get(key).filter(|_| request.verb == Verb::Upgrade) else { return false };
+        let way = service.entry.upgrade.way;
+        way == Way::Restart || request.restart && (way == Way::None || service.succession.from.is_none())
+    }
+
+    /// Of several all must be able to, or nothing is done.
+    fn objection_to_upgrade(&self, request: &Request, keys: &[Key], anew: &[Key]) -> Option<Reply> {
+        if request.verb != Verb::Upgrade {
+            return None;
+        }
+        let others = keys.iter().filter(|key| !anew.contains(key)).filter_map(|key| self.roll.get(*key));
+        let text: String = others
+            .filter_map(|service| Some((service.name(), service.objection_to_upgrade()?)))
+            .map(|(name, why)| match request.json {
+                true => format!("{}\n", json!({"name": name, "upgraded": false, "error": why})),
+                false => format!("{name}: {why}\n"),
+            })
+            .collect();
+        (!text.is_empty()).then(|| Reply::failed(text))
     }
 
     fn set_going(&mut self, reactor: &mut Reactor, verb: Verb, keys: &[Key]) {

@@ -68,7 +68,10 @@ impl Driver {
                 continue;
             }
             match self.sender(notice.pid) {
-                Some(key) => self.noticed(reactor, key, notice),
+                Some((key, Role::Process)) => self.noticed(reactor, key, notice),
+                Some((key, Role::Heir)) => self.heir_noticed(reactor, key, &notice),
+                // What it has to say is its successor's business.
+                None if self.is_leaver(notice.pid) => {}
                 None => {
                     log!(Level::Warn, MODULE, "pid {} is no process of ours; what it tells is not heard", notice.pid)
                 }
@@ -76,10 +79,31 @@ impl Driver {
         }
     }
 
-    fn sender(&self, pid: i32) -> Option<Key> {
-        let of = |pid: i32| self.roll.find(|service| service.pid() == Some(pid));
+    fn sender(&self, pid: i32) -> Option<(Key, Role)> {
+        let of = |pid: i32| {
+            let key = self.roll.find(|service| service.pid() == Some(pid) || service.heir_pid() == Some(pid))?;
+            let is_heir = self.roll.get(key)?.heir_pid() == Some(pid);
+            Some((key, if is_heir { Role::Heir } else { Role::Process }))
+        };
         // Services lead process groups of their own.
         of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
+    }
+
+    /// What a process tells that is to take the place of another.
+    fn heir_noticed(&mut self, reactor: &mut Reactor, key: Key, notice: &Notice) {
+        let Some(pid) = self.roll.get(key).and_then(super::service::Service::heir_pid) else { return };
+        for news in news(&notice.text) {
+            match news {
+                News::Ready => self.is_ready(reactor, key),
+                News::UpgradeFrom(path) => self.can_hand_over(key, pid, &path),
+                News::Status(text) => {
+                    let heir = self.roll.get_mut(key).and_then(|service| service.heir.as_mut());
+                    heir.into_iter().for_each(|heir| heir.says = Some(text.clone()));
+                }
+                // It is nobody yet.
+                _ => {}
+            }
+        }
     }
 
     /// What a process tells that counts as dead already.
@@ -91,7 +115,7 @@ impl Driver {
         }
     }
 
-    fn noticed(&mut self, reactor: &mut Reactor, key: Key, notice: Notice) {
+    fn noticed(&mut self, reactor: &mut Reactor, key: Key, mut notice: Notice) {
         let all = news(&notice.text);
         if let Some(signal) =
             all.iter().find_map(|news| if let News::Crash(signal) = news { Some(*signal) } else { None })
@@ -104,7 +128,12 @@ impl Driver {
             let Some(service) = self.roll.get_mut(key) else { return };
             let phase = service.life.phase;
             match news {
-                News::Ready if matches!(service.readying, Some(Readying::Notice)) => self.is_ready(reactor, key),
+                // Who has a pipe may say it here as well; of who is probed it is the probe that counts.
+                News::Ready if matches!(service.readying, Some(Readying::Notice | Readying::Pipe { .. })) => {
+                    self.is_ready(reactor, key);
+                }
+                News::UpgradeFrom(path) => self.can_hand_over(key, notice.pid, &path),
+                News::Upgrade { drain } => self.asks_for_upgrade(reactor, key, drain, notice.fds.pop()),
                 News::Status(text) => service.says = Some(text),
                 News::Alive => self.beaten(key),
                 News::AliveEvery(every) => self.beats_every(reactor, key, every),
@@ -117,6 +146,15 @@ impl Driver {
             }
         }
     }
+}
+
+/// What a process is to its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Its process.
+    Process,
+    /// Who is to take its place.
+    Heir,
 }
 
 const SOCKET: &str = "msf_daemon.notify";

@@ -28,7 +28,7 @@ impl Driver {
         for (other, required) in self.roll.graph.before(key) {
             let Some(service) = self.roll.get(*other) else { continue };
             let (name, phase) = (service.name(), service.life.phase);
-            if *required && (service.leaving || !matches!(phase, Phase::Up(_))) {
+            if *required && (service.leaving || phase.up_since().is_none()) {
                 let what = if service.leaving { "about to stop" } else { phase.word() };
                 return Some((Reason::Requires, format!("requires {name}, which is {what}")));
             }
@@ -89,6 +89,9 @@ impl Driver {
         if self.unheard {
             self.accept(reactor);
         }
+        if self.stopping {
+            self.end_leavers(reactor, None);
+        }
         // Who is down at once may be whom another one has waited for.
         loop {
             let free: Vec<Key> = self.roll.keys().iter().rev().copied().filter(|key| self.may_stop(*key)).collect();
@@ -108,8 +111,10 @@ impl Driver {
         let gone = |service: &Service| service.dismissed && service.life.phase == Phase::Down;
         if self.roll.iter().any(gone) {
             let keys: Vec<Key> = self.roll.pairs().filter(|(_, service)| gone(service)).map(|(key, _)| key).collect();
-            keys.into_iter().for_each(|key| self.release(key));
-            self.roll.forget(gone);
+            // A daemon after us would know nothing of who was replaced and has not ended.
+            let keys: Vec<Key> = keys.into_iter().filter(|key| self.leavers_of(*key).next().is_none()).collect();
+            keys.iter().for_each(|key| self.release(*key));
+            self.roll.forget(&keys);
         }
         self.settle_waiters(reactor);
     }

@@ -11,9 +11,11 @@ use msf_core::log::Level;
 use msf_core::process::Stdio;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read};
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 /// What will tell that a process is ready.
 #[derive(Debug)]
@@ -95,6 +97,44 @@ impl Readying {
         Ok((Some(readying), gift))
     }
 
+    /// For one start of a process that is to take another's place, the number of its pipe in the file system of pipes, and
+    /// what it is given. A pipe is there in any case: it shows a daemon that comes after us whether something was said
+    /// while nobody listened. A probe would be answered by the other one.
+    pub fn of_heir(ready: &Ready, notices: Option<&Noticeboard>) -> io::Result<(Readying, u64, Gift)> {
+        let by = match ready {
+            Ready::Told { by: by @ Told::Fd { .. }, .. } => *by,
+            _ => Told::Fd { number: None },
+        };
+        let told = Ready::Told { by, timeout: Duration::ZERO };
+        let (Some(readying), mut gift) = Readying::prepare(&told, notices)? else {
+            return Err(io::Error::other("there is no pipe"));
+        };
+        if let Some(board) = notices {
+            gift.env.push((NOTIFY_SOCKET.into(), board.path().into()));
+        }
+        let Readying::Pipe { pipe, .. } = &readying else { return Err(io::Error::other("there is no pipe")) };
+        let inode = File::from(OwnedFd::from(pipe.try_clone()?)).metadata()?.ino();
+        Ok((readying, inode, gift))
+    }
+
+    /// Whether a newline has come by its pipe.
+    pub fn has_told(&mut self) -> bool {
+        let Readying::Pipe { pipe, is_closed, .. } = self else { return false };
+        let mut bytes = [0; 64];
+        loop {
+            match pipe.read(&mut bytes) {
+                Ok(0) => {
+                    *is_closed = true;
+                    return false;
+                }
+                Ok(len) if bytes[..len].contains(&b'\n') => return true,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// What is known of why it takes so long, to be put behind a sentence.
     pub fn complaint(&self) -> String {
         match self {
@@ -129,17 +169,9 @@ impl Driver {
 
     /// The pipe of a service has something to read, or has ended.
     pub(super) fn listen(&mut self, reactor: &mut Reactor, key: Key) {
-        let Some(service) = self.roll.get_mut(key) else { return };
-        let Some(Readying::Pipe { pipe, is_closed, .. }) = &mut service.readying else { return };
-        let mut bytes = [0; 64];
-        loop {
-            match pipe.read(&mut bytes) {
-                Ok(0) => return *is_closed = true,
-                Ok(len) if bytes[..len].contains(&b'\n') => return self.is_ready(reactor, key),
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
+        let readying = self.roll.get_mut(key).and_then(|service| service.readying.as_mut());
+        if readying.is_some_and(Readying::has_told) {
+            self.is_ready(reactor, key);
         }
     }
 

@@ -38,6 +38,7 @@ impl Driver {
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
         self.journal.follow(&settings.events);
+        self.herald.follow(settings.broker.as_ref());
         self.morgue.follow(settings.crash_reports);
         self.tell_to(reactor, &settings.alarms);
         self.carry_out(reactor, &changes, &settings.processes);

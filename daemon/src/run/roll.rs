@@ -61,10 +61,10 @@ impl Roll {
         self.order.iter().filter_map(|key| Some((*key, self.services.get(key)?.as_ref())))
     }
 
-    /// Forgets those of which this is true.
-    pub fn forget(&mut self, is: impl Fn(&Service) -> bool) {
+    /// Forgets these.
+    pub fn forget(&mut self, keys: &[Key]) {
         let before = self.order.len();
-        self.services.retain(|_, service| !is(service));
+        self.services.retain(|key, _| !keys.contains(key));
         self.order.retain(|key| self.services.contains_key(key));
         if self.order.len() != before {
             self.arrange();

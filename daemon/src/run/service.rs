@@ -4,6 +4,7 @@
 
 use super::driver::{MODULE, Timer};
 use super::health::Vigil;
+use super::heir::{Heir, Succession};
 use super::kin::Kin;
 use super::ready::Readying;
 use super::surroundings::Unstartable;
@@ -18,6 +19,7 @@ use msf_core::log::Level;
 use msf_core::process::{Birth, Exit};
 use nix::sys::signal::Signal;
 use std::fmt;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// A process of the configuration, or one that was and is being stopped.
@@ -31,6 +33,10 @@ pub struct Service {
     pub life: Life,
     /// The process, while there is one.
     pub running: Option<Running>,
+    /// Who is to take its place, while it is being upgraded.
+    pub heir: Option<Box<Heir>>,
+    /// What is known of its upgrades.
+    pub succession: Succession,
     /// The one timer of its phase.
     pub timer: Option<Timer>,
     /// What will tell that it is ready, while it starts.
@@ -102,6 +108,8 @@ impl Service {
             entry,
             life: Life::NEW,
             running: None,
+            heir: None,
+            succession: Succession::default(),
             timer: None,
             readying: None,
             touched: false,
@@ -136,6 +144,11 @@ impl Service {
         self.running.as_ref().map(|running| running.child.pid())
     }
 
+    /// The pid of who is to take its place, while there is one.
+    pub fn heir_pid(&self) -> Option<i32> {
+        self.heir.as_ref().map(|heir| heir.running.child.pid())
+    }
+
     /// Whether something but time holds it.
     pub fn is_held_by_others(&self) -> bool {
         matches!(self.life.phase, Phase::Held(Reason::After | Reason::Requires))
@@ -144,18 +157,15 @@ impl Service {
     /// Asks it to end, or ends it.
     pub fn end(&self, at_once: bool) {
         let Some(Running { child, .. }) = &self.running else { return };
-        let (doing, sent) = if at_once {
-            ("kill", child.kill())
-        } else {
-            // One that is stopped would not hear of it before it goes on.
-            ("ask to end", child.signal(self.stop_signal()).and_then(|()| child.signal(SIGCONT)))
-        };
+        let (doing, sent) =
+            if at_once { ("kill", child.kill()) } else { ("ask to end", send_stop(child, self.stop_signal())) };
         if let Err(e) = sent {
             log!(Level::Error, MODULE, "{}: cannot {doing} pid {}: {e}", self.name(), child.pid());
         }
     }
 
-    fn stop_signal(&self) -> i32 {
+    /// What asks it to end.
+    pub fn stop_signal(&self) -> i32 {
         self.entry.stop.signal.parse::<Signal>().map_or(SIGTERM, |signal| signal as i32)
     }
 
@@ -163,7 +173,10 @@ impl Service {
     pub fn log_end(&self, end: &End, at: Instant) {
         let pid = self.pid().unwrap_or(0);
         match self.life.phase {
-            Phase::Up(since) => {
+            Phase::Upgrading(_) if end.is_clean() => {
+                log!(Level::Info, MODULE, "{}: pid {pid} has handed over and ended: {end}", self.name());
+            }
+            Phase::Up(since) | Phase::Upgrading(since) => {
                 let up = span(at.saturating_duration_since(since));
                 log!(Level::Warn, MODULE, "{}: pid {pid} ended after {up}: {end}", self.name());
             }
@@ -208,8 +221,10 @@ impl Service {
             name: self.entry.name.clone(),
             state: phase.word(),
             pid: self.pid(),
-            uptime: if let Phase::Up(at) = phase { Some(since(at)) } else { None },
+            uptime: phase.up_since().map(since),
             restarts: self.life.restarts,
+            heir: self.heir_pid(),
+            left: Vec::new(),
             next_start: if phase == Phase::Waiting { self.left(now) } else { None },
             held_by: matches!(phase, Phase::Held(_)).then(|| self.missing.clone()),
             says: self.says.clone().filter(|_| phase.is_alive()),
@@ -221,6 +236,11 @@ impl Service {
             crash: None,
         }
     }
+}
+
+/// Asks a process to end. One that is stopped would not hear of it before it goes on.
+pub fn send_stop(child: &Kin, signal: i32) -> io::Result<()> {
+    child.signal(signal).and_then(|()| child.signal(SIGCONT))
 }
 
 impl End {

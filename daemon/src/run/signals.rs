@@ -57,6 +57,7 @@ impl Driver {
             Some(_) => {
                 log!(Level::Warn, MODULE, "{by} again: whoever still runs is killed");
                 self.hurried = true;
+                self.hurry_leavers(reactor);
                 for key in self.roll.keys().to_vec() {
                     self.hurry(reactor, key);
                 }

@@ -3,7 +3,7 @@
 use super::adopt::MARK;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
-use super::ready::Readying;
+use super::ready::{Gift, Readying};
 use super::service::{End, Running};
 use super::surroundings::Unstartable;
 use crate::law::life::Event;
@@ -37,7 +37,7 @@ impl Driver {
     }
 
     fn start_process(&mut self, reactor: &mut Reactor, key: Key) -> Result<Child, Unstartable> {
-        let mark: String = (0..8).map(|_| format!("{:02x}", self.chance.draw())).collect();
+        let mark = self.chance.mark();
         if let Some(service) = self.roll.get_mut(key) {
             service.mark.clone_from(&mark);
         }
@@ -48,19 +48,28 @@ impl Driver {
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
             Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.outputs = outputs;
+        let child = self.launch(key, &mark, gift)?;
+        let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
+        service.readying = readying;
+        service.says = None;
+        service.succession.forget_place();
+        service.last_pid = Some(child.pid());
+        log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());
+        Ok(child)
+    }
+
+    /// Starts the program of a service with a gift, and with what everyone is given.
+    pub(super) fn launch(&mut self, key: Key, mark: &str, mut gift: Gift) -> Result<Child, Unstartable> {
+        let service = self.roll.get(key).ok_or(Unstartable::Gone)?;
         if let Some(board) = &self.notices {
             gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));
+            gift.env.push(("MSF_UPGRADE_ASK".into(), board.path().into()));
         }
         gift.hears_heartbeats(service.entry.health.as_ref(), self.notices.as_ref()).map_err(Unstartable::Readiness)?;
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
-        gift.outputs = outputs;
-        let child = self.surroundings.start(&service.entry.launch, gift)?;
-        service.readying = readying;
-        service.says = None;
-        service.last_pid = Some(child.pid());
-        log!(Level::Info, MODULE, "{}: started, pid {}", service.name(), child.pid());
-        Ok(child)
+        self.surroundings.start(&service.entry.launch, gift)
     }
 
     /// Through its pidfd where the kernel has one; else SIGCHLD tells.

@@ -61,6 +61,25 @@ pub struct Record {
     pub stop: (String, u64),
     /// How it ended the last time: words, code, signal, when (monotonic milliseconds).
     pub last: Option<(String, Option<i32>, Option<i32>, u64)>,
+    /// Where a successor finds it.
+    pub from: Option<String>,
+    /// Who is to take its place, or is about to be made for that.
+    pub heir: Option<HeirRecord>,
+    /// Those that were replaced, and have not ended.
+    pub left: Vec<Birth>,
+}
+
+/// About one who is to take another's place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeirRecord {
+    /// The process; `None` as long as it is being made.
+    pub process: Option<Birth>,
+    /// Marks its environment.
+    pub mark: String,
+    /// The number of the pipe on which it says that it is ready.
+    pub pipe: u64,
+    /// Where its own successor finds it.
+    pub from: Option<String>,
 }
 
 impl Store {
@@ -159,13 +178,15 @@ fn document(line: &[u8]) -> Option<Value> {
 
 impl Record {
     fn document(&self) -> Value {
+        let birth = |birth: &Birth| json!([birth.pid, birth.ticks]);
+        let heir = |heir: &HeirRecord| json!([heir.process.as_ref().map(birth), heir.mark, heir.pipe, heir.from]);
         json!({
             "seq": self.seq,
             "name": self.name,
             "phase": self.phase,
             "again": self.again,
             "by_hand": self.by_hand,
-            "process": self.process.map(|birth| json!([birth.pid, birth.ticks])),
+            "process": self.process.as_ref().map(birth),
             "mark": self.mark,
             "up_since": self.up_since,
             "restarts": self.restarts,
@@ -173,6 +194,9 @@ impl Record {
             "launch": self.launch,
             "stop": [self.stop.0, self.stop.1],
             "last": self.last.as_ref().map(|(reason, code, signal, at)| json!([reason, code, signal, at])),
+            "from": self.from,
+            "heir": self.heir.as_ref().map(heir),
+            "left": self.left.iter().map(birth).collect::<Vec<_>>(),
         })
     }
 
@@ -180,7 +204,8 @@ impl Record {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let int = |value: &Value| i32::try_from(value.as_i64()?).ok();
         let count = |value: &Value| u32::try_from(value.as_u64()?).ok();
-        let process = &document["process"];
+        let birth = |value: &Value| Some(Birth { pid: int(&value[0])?, ticks: value[1].as_u64()? });
+        let (process, heir) = (&document["process"], &document["heir"]);
         let (tally, stop, last) = (&document["tally"], &document["stop"], &document["last"]);
         Some(Record {
             seq: document["seq"].as_u64().unwrap_or(0),
@@ -190,7 +215,7 @@ impl Record {
             by_hand: document["by_hand"].as_bool().unwrap_or(false),
             process: match process.is_null() {
                 true => None,
-                false => Some(Birth { pid: int(&process[0])?, ticks: process[1].as_u64()? }),
+                false => Some(birth(process)?),
             },
             mark: text(&document["mark"])?,
             up_since: document["up_since"].as_u64(),
@@ -202,6 +227,17 @@ impl Record {
                 true => None,
                 false => Some((text(&last[0])?, int(&last[1]), int(&last[2]), last[3].as_u64()?)),
             },
+            from: text(&document["from"]),
+            heir: match heir.is_null() {
+                true => None,
+                false => Some(HeirRecord {
+                    process: birth(&heir[0]),
+                    mark: text(&heir[1])?,
+                    pipe: heir[2].as_u64()?,
+                    from: text(&heir[3]),
+                }),
+            },
+            left: document["left"].as_array().into_iter().flatten().filter_map(birth).collect(),
         })
     }
 }
@@ -234,6 +270,14 @@ mod tests {
             launch: 77,
             stop: ("SIGINT".to_owned(), 300),
             last: Some(("SIGKILL".to_owned(), None, Some(9), 12)),
+            from: Some("/a".to_owned()),
+            heir: Some(HeirRecord {
+                process: Some(Birth { pid: 9, ticks: 8 }),
+                mark: "b".to_owned(),
+                pipe: 7,
+                from: None,
+            }),
+            left: vec![Birth { pid: 5, ticks: 6 }, Birth { pid: 7, ticks: 1 }],
             ..Record::default()
         }
     }

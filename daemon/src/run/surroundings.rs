@@ -177,6 +177,10 @@ const OURS: &[&str] = &[
     "MAINPID",
     "MSF_READY_FD",
     "MSF_CRASH_SOCKET",
+    "MSF_UPGRADE_FROM",
+    "MSF_UPGRADE_DRAIN",
+    "MSF_UPGRADE_ASK",
+    "MSF_UPGRADE_BY",
 ];
 const PLACES: &[&str] = &["MSF_RUN_DIR", "MSF_LOG_DIR", "MSF_AGENT_SOCK"];
 

@@ -36,9 +36,10 @@ impl Driver {
     }
 
     /// Something has happened: it gets its number, is written down, and told to those who listen.
-    fn publish(&mut self, reactor: &mut Reactor, happening: Happening) {
+    pub(super) fn publish(&mut self, reactor: &mut Reactor, happening: Happening) {
         let happening = self.audience.chronicle.add(happening);
         self.journal.write(&happening);
+        self.herald.tell(&happening);
         self.announce(reactor, &happening);
     }
 

@@ -139,16 +139,16 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Answered`]: that is no name, or there are too many; or whatever ended the connection.
-    pub fn subscribe(&mut self, name: &str, timeout: Duration) -> Result<(), ClientError> {
-        self.call(id::EVENT_SRV, cmd::SUBSCRIBE, name.as_bytes(), 0, Some(timeout)).map(drop)
+    pub fn subscribe(&mut self, name: &[u8], timeout: Duration) -> Result<(), ClientError> {
+        self.call(id::EVENT_SRV, cmd::SUBSCRIBE, name, 0, Some(timeout)).map(drop)
     }
 
     /// Publishes an event; comes back when the agent has it.
     ///
     /// # Errors
     /// [`ClientError::Answered`]: that is no name; [`ClientError::TooLong`], or whatever ended the connection.
-    pub fn publish(&mut self, name: &str, data: &[u8], timeout: Duration) -> Result<(), ClientError> {
-        let payload = Publication { name: name.as_bytes(), data }.encode();
+    pub fn publish(&mut self, name: &[u8], data: &[u8], timeout: Duration) -> Result<(), ClientError> {
+        let payload = Publication { name, data }.encode();
         self.call(id::EVENT_SRV, cmd::PUBLISH, &payload, 0, Some(timeout)).map(drop)
     }
 

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod bounds;
+mod broker;
 mod events;
 mod health;
 mod launch;
@@ -19,12 +20,14 @@ mod ready;
 mod restart;
 mod rights;
 mod share;
+mod upgrade;
 
 use crate::ConfError;
 use crate::json::{Doc, Object};
 use crate::tree::{Map, Value, json};
 pub use alarms::{Form, Secret, Target, To, Webhook};
 pub use bounds::{Bound, Bounds, Cpu, Growth};
+pub use broker::{Broker, BrokerPlace};
 pub use events::{CrashReports, Events};
 pub use health::{Act, Check, Health};
 pub use launch::Launch;
@@ -41,6 +44,7 @@ pub use share::{Class, Share};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+pub use upgrade::{Upgrade, Way};
 
 /// Everything the file says, defaults filled in, every range checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct Settings {
     pub metrics: Option<Metrics>,
     /// `events`: the file of events.
     pub events: Events,
+    /// `broker`: where events are published.
+    pub broker: Option<Broker>,
     /// `crash_reports`: how many are kept.
     pub crash_reports: CrashReports,
     /// `alarms`: who is told when something is wrong.
@@ -88,6 +94,8 @@ pub struct Process {
     pub health: Option<Health>,
     /// `limits`: how much it may use.
     pub bounds: Bounds,
+    /// `upgrade`: how another program takes its place.
+    pub upgrade: Upgrade,
 }
 
 impl Settings {
@@ -126,6 +134,7 @@ impl Settings {
         order::check(&processes, &entries)?;
         let metrics = Metrics::read(&top, &mut strangers)?;
         let events = Events::read(&top, &mut strangers)?;
+        let broker = Broker::read(&top, &mut strangers)?;
         let crash_reports = CrashReports::read(&top, &mut strangers)?;
         let alarms = Target::read_all(&top, &mut strangers)?;
         let main = main(&top, &processes)?;
@@ -140,6 +149,7 @@ impl Settings {
             processes,
             metrics,
             events,
+            broker,
             crash_reports,
             alarms,
             main,
@@ -159,6 +169,9 @@ impl Settings {
             "alarms": self.alarms.iter().map(Target::shown).collect::<Vec<_>>(),
             "msf_procs": self.processes.iter().map(Process::shown).collect::<Vec<_>>(),
         });
+        if let Some(broker) = &self.broker {
+            shown["broker"] = broker.shown();
+        }
         if let Some(metrics) = &self.metrics {
             shown["metrics"] = metrics.shown();
         }
@@ -214,6 +227,7 @@ impl Process {
             stop: Stop::read(layers)?,
             health: Health::read(layers, strangers)?,
             bounds: Bounds::read(layers, strangers)?,
+            upgrade: Upgrade::read(layers, strangers)?,
         })
     }
 
@@ -229,6 +243,7 @@ impl Process {
         shown.insert("stop_timeout_ms".to_owned(), json!(self.stop.timeout.as_millis() as u64));
         Health::show(self.health.as_ref(), &mut shown);
         self.bounds.show(&mut shown);
+        shown.insert("upgrade".to_owned(), self.upgrade.shown());
         Value::Object(shown)
     }
 }
@@ -243,8 +258,18 @@ impl fmt::Display for Settings {
 /// The original's, at the top.
 const TOP_KEYS: &[&str] = &["msf_author", "msf_version", "msf_desc", "msf_procs"];
 /// Ours, at the top.
-const OUR_TOP_KEYS: &[&str] =
-    &["version", "defaults", "restart", "stop_timeout_ms", "events", "crash_reports", "alarms", "metrics", "main"];
+const OUR_TOP_KEYS: &[&str] = &[
+    "version",
+    "defaults",
+    "restart",
+    "stop_timeout_ms",
+    "events",
+    "broker",
+    "crash_reports",
+    "alarms",
+    "metrics",
+    "main",
+];
 /// The original's, in a process.
 const PROCESS_KEYS: &[&str] = &["proc_idx", "proc_name", "proc_path", "proc_conf"];
 /// Ours, in a process and in `defaults`.
@@ -273,6 +298,7 @@ const OUR_KEYS: &[&str] = &[
     "stderr",
     "health",
     "limits",
+    "upgrade",
 ];
 /// Ours, in a process only: they name other processes.
 const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
@@ -390,6 +416,7 @@ mod tests {
             "restart": {"policy": "on-failure", "immediate": 1},
             "health": {"by": "http", "address": "127.0.0.1:8080", "path": "/a?b", "status": [200, 204], "interval_ms": 900,
                 "timeout_ms": 800, "failures": 4, "successes": 3, "start_after_ms": 70, "act": "stop"},
+            "upgrade": {"by": "restart", "timeout_ms": 7, "drain_ms": 0},
             "limits": {"rss_bytes": {"warn": 1, "act": 2, "do": "restart", "periods": 5}, "fds": {"warn": 7},
                 "rss_growth": {"act": 9, "window_ms": 24000, "warm_up_ms": 0}, "cpu_percent": {"warn": 80, "window_ms": 30}}"#;
         let processes = [
@@ -411,7 +438,7 @@ mod tests {
             {"to": "webhook", "url": "https://h/p?a=b", "form": "dingtalk", "secret": "s", "ca_file": "ca", "retries": 0}]"#;
         format!(
             r#"{{"msf_author": "a", "msf_version": "v", "msf_desc": "d", "defaults": {defaults}, "stop_timeout_ms": 9,
-                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "crash_reports": {{"files": 3}}, "alarms": {alarms},
+                "events": {{"path": "e", "max_bytes": 5000, "files": 2}}, "crash_reports": {{"files": 3}}, "broker": {{"tcp": "[::1]:9999", "id": 7}}, "alarms": {alarms},
                 "metrics": {{"listen": "[::1]:9083"}}, "main": "tcp",
                 "restart": {{"immediate": 2, "delay_ms": 5}}, "msf_procs": [{}]}}"#,
             processes.join(", ")
@@ -423,6 +450,29 @@ mod tests {
         for text in [ORIGINAL, &rich()] {
             let settings = parse(text).unwrap();
             assert_eq!(parse(&settings.to_string()).unwrap(), settings);
+        }
+    }
+
+    #[test]
+    fn a_broker_is_here_or_at_one_place() {
+        let read = |broker: &str| parse(&ORIGINAL.replacen('{', &format!("{{\"broker\": {broker}, "), 1));
+        let place = |broker| read(broker).unwrap().broker.map(|broker| (broker.place, broker.id));
+        assert_eq!(place("{}"), Some((BrokerPlace::Local, 16)));
+        assert_eq!(place(r#"{"unix": "/a", "id": 1}"#), Some((BrokerPlace::Unix("/a".to_owned()), 1)));
+        assert_eq!(place(r#"{"tcp": "[::1]:9"}"#), Some((BrokerPlace::Tcp("[::1]".to_owned(), 9), 16)));
+        assert_eq!(parse(ORIGINAL).unwrap().broker, None);
+        for (wrong, why) in [
+            ("true", "broker"),
+            (r#"{"unix": "/a", "tcp": "a:1"}"#, "either"),
+            (r#"{"tcp": "a"}"#, "such as 10.0.0.1:9999, found \"a\""),
+            (r#"{"tcp": "::1:9"}"#, "such as"),
+            (r#"{"tcp": "a:0"}"#, "such as"),
+            (r#"{"id": 0}"#, "id"),
+            (r#"{"id": 4294967281}"#, "id"),
+            (r#"{"udp": 1}"#, "udp"),
+        ] {
+            let said = read(wrong).unwrap_err().to_string();
+            assert!(said.contains(why), "{wrong}: {said}");
         }
     }
 

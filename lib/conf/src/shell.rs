@@ -4,11 +4,13 @@
 //! The five keys must be written, as the original demands. Keys it does not know are warnings, because it ignores them;
 //! in a file that says `"version": 1` they are errors.
 
+mod folder;
 mod order;
 mod sandbox;
 mod service;
 mod worker;
 
+pub use folder::{Source, Spoilt};
 pub use sandbox::{Landlock, PROFILE, Sandbox};
 pub use service::{Patience, Service};
 pub use worker::{Params, Worker};
@@ -33,10 +35,12 @@ const TOP: &[&str] = &[
     "start_timeout_ms",
     "stop_timeout_ms",
     "agent",
+    "services_dir",
 ];
 const SERVICE: &[&str] = &[
     "svc_name",
     "svc_libs",
+    "restart",
     "config",
     "loop",
     "requires",
@@ -46,7 +50,6 @@ const SERVICE: &[&str] = &[
     "stop_timeout_ms",
     "worker",
     "isolate",
-    "restart",
     "sandbox",
 ];
 
@@ -69,15 +72,28 @@ pub struct Shell {
     pub warnings: Vec<ConfError>,
     /// The whole document again, for a process that is to read the same.
     pub text: Arc<str>,
+    /// `services_dir`: where more services are named.
+    pub folder: Option<PathBuf>,
+    /// What is wrong there.
+    pub spoilt: Vec<Spoilt>,
+    /// The document without the folder.
+    own: Arc<str>,
+    patience: Patience,
+    agent: String,
 }
 
 impl Shell {
-    /// Reads and checks `file`.
+    /// Reads and checks `file`, and the folder it names.
     pub fn read(file: &Path) -> Result<Shell, ConfError> {
-        Shell::from_doc(file, &json::Doc::read(file)?)
+        Shell::from_doc(file, &json::Doc::read(file)?).map(Shell::with_folder)
     }
 
-    /// Checks `text`, which complaints will say came from `file`.
+    /// The file as it was, with the folder as it is now.
+    pub fn again(&self) -> Result<Shell, ConfError> {
+        Shell::parse(&self.file, &self.own).map(Shell::with_folder)
+    }
+
+    /// Checks `text`, which complaints will say came from `file`. The folder is not looked at.
     pub fn parse(file: &Path, text: &str) -> Result<Shell, ConfError> {
         Shell::from_doc(file, &json::Doc::parse(file, text)?)
     }
@@ -92,7 +108,8 @@ impl Shell {
         let Some(entries) = top.objects("proc_svcs")? else {
             return Err(top.error("proc_svcs", "missing; expected an array of objects"));
         };
-        if entries.is_empty() {
+        let folder = folder(file, &top)?;
+        if entries.is_empty() && folder.is_none() {
             return Err(top.error("proc_svcs", "empty; expected at least one service"));
         }
         let patience = Patience::of(&top, Patience::default())?;
@@ -109,10 +126,11 @@ impl Shell {
             strangers.extend(entry.unknown(SERVICE));
             services.push(service);
         }
-        let order = order::order(&services, &entries)?;
+        let order = order::order(&services, &|at, key, what| entries[at].error(key, what))?;
         if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
             return Err(strangers.remove(0));
         }
+        let own: Arc<str> = top.to_text().into();
         Ok(Shell {
             file: file.to_owned(),
             name: name.to_owned(),
@@ -121,7 +139,12 @@ impl Shell {
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
             warnings: strangers,
-            text: top.to_text().into(),
+            text: Arc::clone(&own),
+            folder,
+            spoilt: Vec::new(),
+            own,
+            patience,
+            agent,
         })
     }
 
@@ -154,6 +177,15 @@ fn text<'a>(object: &json::Object<'a>, key: &str, limit: usize) -> Result<&'a st
     match text.chars().find(|c| c.is_control()) {
         Some(stranger) => Err(object.error(key, format!("contains the control character {stranger:?}"))),
         None => Ok(text),
+    }
+}
+
+/// The folder with more services; a relative one lies beside `file`.
+fn folder(file: &Path, top: &json::Object<'_>) -> Result<Option<PathBuf>, ConfError> {
+    let Some(written) = top.string("services_dir")? else { return Ok(None) };
+    match text(top, "services_dir", PATH)? {
+        "" => Err(top.error("services_dir", "empty; expected a folder")),
+        _ => Ok(Some(file.parent().unwrap_or(Path::new("")).join(written))),
     }
 }
 
@@ -197,6 +229,23 @@ mod tests {
     fn complaint(from: &str, to: &str) -> String {
         assert!(SEED.contains(from), "{from}");
         parse(&SEED.replacen(from, to, 1)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_isolated_service_may_have_a_restart_law_of_its_own_and_no_other_may() {
+        let law = r#""restart": {"immediate": 3, "delay_ms": 5}"#;
+        let service = three("", &format!(r#", "isolate": true, {law}"#), "").unwrap().services.remove(1);
+        assert_eq!((service.restart.immediate, service.restart.delay.as_millis()), (3, 5));
+        assert_eq!(service.restart.reset, crate::daemon::Restart::default().reset);
+        assert!(service.to_string().contains("3 restarts at once and one in 10000 ms, then after 5 to 10000 ms"));
+        for (bad, said) in [
+            (format!(", {law}"), "restart: is about a process of its own"),
+            (r#", "isolate": true, "restart": {"imediate": 3}"#.to_owned(), "restart.imediate: unknown key"),
+            (r#", "isolate": true, "restart": {"policy": "no"}"#.to_owned(), "restart.policy: expected one of"),
+        ] {
+            let error = three("", &bad, "").unwrap_err().to_string();
+            assert!(error.contains("proc_svcs[1]") && error.contains(said), "{error}");
+        }
     }
 
     #[test]
@@ -327,8 +376,6 @@ mod tests {
             "landlock": {"read": ["/etc"], "write": []}, "no_new_privs": true, "required": true}"#;
         let service = three("", &format!(r#", "isolate": true, {sandbox}"#), "").unwrap().services.remove(1);
         let known = service.sandbox.clone().unwrap();
-        let calm = three("", r#", "isolate": true, "restart": {"immediate": 3}"#, "").unwrap().services.remove(1);
-        assert_eq!((calm.restart.immediate, service.restart.immediate), (3, 10));
         assert!(service.isolate && known.seccomp && known.no_new_privs && known.required);
         assert_eq!(known.limits[1], crate::daemon::Limit { name: "nofile".into(), soft: Some(64), hard: Some(128) });
         assert_eq!(known.landlock.unwrap(), Landlock { read: vec!["/etc".into()], ..Landlock::default() });
@@ -338,8 +385,6 @@ mod tests {
         assert!(shown.contains(words) && shown.contains("in a process of its own"), "{shown}");
         for (bad, said) in [
             (format!(", {sandbox}"), "sandbox: is about a process of its own"),
-            (r#", "restart": {}"#.to_owned(), "restart: is about a process of its own"),
-            (r#", "isolate": true, "restart": {"immediat": 1}"#.to_owned(), "restart.immediat: unknown key"),
             (isolated(r#"{"secomp": "service"}"#), "sandbox.secomp: unknown key; did you mean \"seccomp\"?"),
             (isolated(r#"{"seccomp": "strict"}"#), "sandbox.seccomp: there is no profile \"strict\""),
             (isolated(r#"{"rlimits": {"nofiles": 1}}"#), "sandbox.rlimits.nofiles: no limit is called"),

@@ -8,14 +8,13 @@
 
 use super::super::admin::{House, Wish};
 use super::super::answers;
-use super::{Control, Errands, LOG, Phase, Timer};
+use super::{Coming, Control, Errands, LOG, Phase, Timer};
 use crate::core::order::{Order, Report};
 use crate::upgrade::hold::{self, Said, Step};
 use crate::upgrade::passage::{self, Broken, Part, Word};
 use crate::upgrade::{VERSION, clock};
 use msf_core::event::{Reactor, Token};
 use msf_core::log::Level;
-use msf_core::process::Child;
 use msf_wire::snapshot::Writer;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -29,8 +28,8 @@ use std::time::{Duration, Instant};
 pub struct Change {
     /// The operator who waits for it.
     asker: Option<Token>,
-    /// The process that we have started for it.
-    child: Option<Child>,
+    /// Where the successor is to come from, if we have called for one.
+    coming: Option<Coming>,
     /// The connection of whoever wants to take our place.
     successor: Option<Token>,
     /// It reads another layout, and may have the sockets alone.
@@ -39,8 +38,8 @@ pub struct Change {
 }
 
 impl Change {
-    fn expected(asker: Option<Token>, child: Option<Child>) -> Change {
-        Change { asker, child, successor: None, only_sockets: false, until: Instant::now() + COMING }
+    fn expected(asker: Option<Token>, coming: Option<Coming>) -> Change {
+        Change { asker, coming, successor: None, only_sockets: false, until: Instant::now() + COMING }
     }
 }
 
@@ -62,9 +61,14 @@ impl<E: Errands> Control<E> {
 
     fn begin_upgrade(&mut self, reactor: &mut Reactor, asker: Token, drain: bool) -> Result<(), String> {
         self.may_change()?;
-        let child = self.errands.spawn_successor(drain)?;
-        msf_core::log!(Level::Info, LOG, "upgrade: process {} is to take over", child.pid());
-        self.expect(reactor, Change::expected(Some(asker), Some(child)));
+        let coming = self.errands.call_successor(drain)?;
+        match &coming {
+            Coming::Started(child) => {
+                msf_core::log!(Level::Info, LOG, "upgrade: process {} is to take over", child.pid());
+            }
+            _ => msf_core::log!(Level::Info, LOG, "upgrade: the supervisor is asked for a successor"),
+        }
+        self.expect(reactor, Change::expected(Some(asker), Some(coming)));
         Ok(())
     }
 
@@ -235,10 +239,13 @@ impl<E: Errands> Control<E> {
     /// Looks whether the successor is still coming.
     pub(super) fn look_after_upgrade(&mut self, reactor: &mut Reactor) {
         let Some(change) = &mut self.change else { return };
-        let ended = change.child.as_mut().and_then(|child| child.collect().ok().flatten());
-        let gone = change.successor.is_some_and(|token| !self.admin.as_mut().is_some_and(|admin| admin.has(token)));
-        let why = match ended {
-            Some(exit) => format!("the new msf_agent has ended before it was ready: {exit}; see its log"),
+        let none = change.coming.as_mut().and_then(Coming::none);
+        // Who has asked a supervisor hears from him what became of the one that has gone.
+        let is_asked = matches!(change.coming, Some(Coming::Asked(_)));
+        let gone = !is_asked
+            && change.successor.is_some_and(|token| !self.admin.as_mut().is_some_and(|admin| admin.has(token)));
+        let why = match none {
+            Some(why) => why,
             None if gone => "the new msf_agent has gone before it was ready".to_owned(),
             None if Instant::now() >= change.until => {
                 format!("the new msf_agent was not ready within {} s", COMING.as_secs())
@@ -255,7 +262,7 @@ impl<E: Errands> Control<E> {
     fn give_up(&mut self, reactor: &mut Reactor, why: &str) {
         let Some(mut change) = self.change.take() else { return };
         msf_core::log!(Level::Error, LOG, "upgrade: {why}; this process goes on");
-        if let Some(child) = &mut change.child {
+        if let Some(Coming::Started(child)) = &mut change.coming {
             let _ = child.kill();
             // It dies at once; what is not collected by then the next one will find.
             let _ = child.wait(Some(LOOK));

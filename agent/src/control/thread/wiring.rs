@@ -9,7 +9,9 @@ use msf_conf::agent::Lists;
 use msf_core::event::Signals;
 use msf_core::event::mailbox::{Receiver, Sender};
 use msf_core::process::Child;
+use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,15 +53,50 @@ pub trait Errands {
     fn alive(&mut self) {}
     /// SIGUSR1: opens the log file anew.
     fn rotate(&mut self);
-    /// Starts another process that is to take our place; if `drain`, even where the connections must stay here.
+    /// Has another process started that is to take our place; if `drain`, even where the connections must stay here.
     ///
     /// # Errors
     /// Why there is none, in a sentence.
-    fn spawn_successor(&mut self, drain: bool) -> Result<Child, String>;
+    fn call_successor(&mut self, drain: bool) -> Result<Coming, String>;
     /// The lock that says that nobody else is the agent.
     fn lock(&mut self) -> &mut Option<OwnedFd>;
     /// That process is the agent now.
     fn succeeded(&mut self, pid: i32);
+}
+
+/// Where a successor comes from.
+#[derive(Debug)]
+pub enum Coming {
+    /// We have started it.
+    Started(Child),
+    /// A supervisor was asked to; what can be read is why there is none.
+    Asked(UnixStream),
+    /// The supervisor has gone. What he has started may come all the same.
+    Orphaned,
+}
+
+impl Coming {
+    /// Why there will be none, if that is known.
+    pub fn none(&mut self) -> Option<String> {
+        match self {
+            Coming::Started(child) => {
+                let exit = child.collect().ok().flatten()?;
+                Some(format!("the new msf_agent has ended before it was ready: {exit}; see its log"))
+            }
+            Coming::Asked(answer) => {
+                let mut why = [0; 512];
+                match answer.read(&mut why) {
+                    Err(_) => None,
+                    Ok(0) => {
+                        *self = Coming::Orphaned;
+                        None
+                    }
+                    Ok(length) => Some(String::from_utf8_lossy(&why[..length]).trim_end().to_owned()),
+                }
+            }
+            Coming::Orphaned => None,
+        }
+    }
 }
 
 /// What a reload changes in the control thread and the reactors.

@@ -76,12 +76,12 @@ impl Restart {
         Ok(law)
     }
 
-    /// What `entry` writes under `restart`, over the defaults.
-    pub(crate) fn of(entry: &Object) -> Result<Restart, ConfError> {
-        let Some(object) = entry.object("restart")? else { return Ok(Restart::default()) };
+    /// The law of a service: what `object` says under `restart`, over the defaults.
+    pub(crate) fn of_service(object: &Object) -> Result<Option<Restart>, ConfError> {
+        let Some(object) = object.object("restart")? else { return Ok(None) };
         match object.unknown(KEYS).into_iter().next() {
             Some(stranger) => Err(stranger),
-            None => Restart::default().over(&object),
+            None => Restart::default().over(&object).map(Some),
         }
     }
 
@@ -102,16 +102,22 @@ impl Restart {
         Ok(law)
     }
 
-    pub(crate) fn shown(&self) -> Value {
-        let policy = POLICIES.iter().find(|(_, policy)| *policy == self.policy).map_or("always", |(word, _)| word);
+    pub(super) fn shown(&self) -> Value {
         json!({
-            "policy": policy,
+            "policy": self.policy.word(),
             "immediate": self.immediate,
             "refill_ms": self.refill.as_millis() as u64,
             "delay_ms": self.delay.as_millis() as u64,
             "delay_max_ms": self.delay_max.as_millis() as u64,
             "reset_ms": self.reset.as_millis() as u64,
         })
+    }
+}
+
+impl Policy {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        POLICIES.iter().find(|(_, policy)| *policy == self).map_or("always", |(word, _)| word)
     }
 }
 

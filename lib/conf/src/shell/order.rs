@@ -2,20 +2,22 @@
 
 use super::Service;
 use crate::ConfError;
-use crate::json::Object;
 use crate::nearest::nearest;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-/// The services' places in `services`, in the order they go up. `entries` are where complaints point.
-pub(super) fn order(services: &[Service], entries: &[Object<'_>]) -> Result<Vec<usize>, ConfError> {
+/// Complains about a key of a service's entry: which service, which key, what.
+type Complain<'a> = &'a dyn Fn(usize, &str, String) -> ConfError;
+
+/// The services' places in `services`, in the order they go up.
+pub(super) fn order(services: &[Service], complain: Complain<'_>) -> Result<Vec<usize>, ConfError> {
     let places: HashMap<&str, usize> = services.iter().enumerate().map(|(at, one)| (one.name.as_str(), at)).collect();
     let mut waits = vec![0usize; services.len()];
     let mut followers = vec![Vec::new(); services.len()];
-    for (at, (service, entry)) in services.iter().zip(entries).enumerate() {
+    for (at, service) in services.iter().enumerate() {
         for (key, named) in [("requires", &service.requires), ("after", &service.after)] {
             for name in named {
-                let first = places.get(name.as_str()).ok_or_else(|| entry.error(key, unknown(name, services)))?;
+                let first = places.get(name.as_str()).ok_or_else(|| complain(at, key, unknown(name, services)))?;
                 followers[*first].push(at);
                 waits[at] += 1;
             }
@@ -38,11 +40,8 @@ pub(super) fn order(services: &[Service], entries: &[Object<'_>]) -> Result<Vec<
     }
     let circle = circle(services, &waits, &places);
     let names: Vec<&str> = circle.iter().map(|at| services[*at].name.as_str()).collect();
-    let first = circle.first().and_then(|at| entries.get(*at)).or(entries.first());
-    match first {
-        Some(entry) => Err(entry.error("svc_name", format!("waits for itself: {}", names.join(" goes up after ")))),
-        None => Ok(order),
-    }
+    let first = circle.first().copied().unwrap_or_default();
+    Err(complain(first, "svc_name", format!("waits for itself: {}", names.join(" goes up after "))))
 }
 
 /// The members of a circle among those that still wait, the first of them at the end again.

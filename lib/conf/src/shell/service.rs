@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, Sandbox, Worker, text};
+use super::{PATH, Sandbox, Source, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -35,14 +35,16 @@ pub struct Service {
     pub optional: bool,
     /// `isolate`: it runs in a process of its own.
     pub isolate: bool,
-    /// `restart`: when it gets the next one.
-    pub restart: Restart,
     /// `sandbox`: what that may do; everything, if it is not written.
     pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `restart`: how it comes back when its own process has died.
+    pub restart: Restart,
     /// `worker`: its functions are offered to the agent.
     pub worker: Option<Worker>,
+    /// Where it was written, if not in the configuration itself.
+    pub source: Option<Source>,
 }
 
 /// How long a service's calls may take.
@@ -85,10 +87,11 @@ impl Service {
             after: Vec::new(),
             optional: false,
             isolate: false,
-            restart: Restart::default(),
             sandbox: None,
             patience: Patience::default(),
+            restart: Restart::default(),
             worker: None,
+            source: None,
         }
     }
 
@@ -117,10 +120,11 @@ impl Service {
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
             isolate,
-            restart: Restart::of(entry)?,
             sandbox: Sandbox::of(entry)?,
             patience: Patience::of(entry, patience)?,
+            restart: Restart::of_service(entry)?.unwrap_or_default(),
             worker: Worker::of(entry, agent)?,
+            source: None,
         })
     }
 
@@ -148,9 +152,6 @@ impl fmt::Display for Service {
         if self.isolate {
             write!(f, ", in a process of its own")?;
         }
-        if self.restart != Restart::default() {
-            write!(f, ", restart {}", self.restart.shown())?;
-        }
         if let Some(sandbox) = &self.sandbox {
             write!(f, ", {sandbox}")?;
         }
@@ -159,6 +160,17 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if self.restart != Restart::default() {
+            let Restart { policy, immediate, refill, delay, delay_max, reset } = self.restart;
+            write!(
+                f,
+                ", restarted {}, {immediate} restarts at once and one in {} ms, ",
+                policy.word(),
+                refill.as_millis()
+            )?;
+            let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
+            write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
+        }
         if let Some(worker) = &self.worker {
             write!(f, ", {worker}")?;
         }
