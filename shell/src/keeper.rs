@@ -9,6 +9,7 @@ use crate::generation::{Generation, House, Member, Stage, tell};
 use crate::grave::{Grave, Verdict};
 use crate::libraries;
 use crate::routes::Routes;
+use crate::ward::Ward;
 use crate::watch::Watch;
 use crate::workers::Workers;
 use msf_conf::shell::{Service, Shell};
@@ -46,6 +47,8 @@ pub struct Keeper {
     pub(crate) workers: Workers,
     /// Generations that were let go.
     pub(crate) unmapped: u64,
+    /// What is known of those with limits.
+    pub(crate) ward: Ward,
     roster: Arc<Mutex<Roster>>,
 }
 
@@ -67,6 +70,7 @@ impl Keeper {
             workers: Workers::new(Arc::clone(&routes)),
             routes,
             unmapped: 0,
+            ward: Ward::default(),
             roster: Arc::new(Mutex::new(roster)),
         }
     }

@@ -35,6 +35,7 @@ mod stats;
 mod tenant;
 mod text;
 mod upgrade;
+mod ward;
 mod warden;
 mod watch;
 mod word;

@@ -9,7 +9,9 @@ use msf_sys::rest::HostThread;
 use msf_sys::thread;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// What the keeper can be told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl AtWork {
             let orders = Orders(its);
             keeper.offer();
             keeper.watch(&orders);
-            while let Ok(Order::Do(what, answer)) = take.recv() {
+            while let Some(Order::Do(what, answer)) = next(&take, &mut keeper) {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
                     let _ = answer.send(carry_out(&mut keeper, what));
@@ -98,6 +100,19 @@ impl AtWork {
         let _ = self.orders.0.send(Order::Down);
         self.failures.recv().unwrap_or_else(|_| vec!["the keeper's thread is gone".to_owned()])
     }
+}
+
+/// The next order. While there is none, services are looked after.
+fn next(take: &mpsc::Receiver<Order>, keeper: &mut Keeper) -> Option<Order> {
+    while !keeper.house.hurry.load(Ordering::Acquire) {
+        let Some(due) = keeper.next_check() else { break };
+        match take.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(order) => return Some(order),
+            Err(RecvTimeoutError::Timeout) => keeper.check(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    take.recv().ok()
 }
 
 fn carry_out(keeper: &mut Keeper, what: What) -> Value {

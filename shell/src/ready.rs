@@ -71,6 +71,12 @@ pub fn stopping() -> Result<(), String> {
     notify("STOPPING=1")
 }
 
+/// What is wrong with services, in one line; nothing, if it is empty. For people, and for whoever started us.
+pub fn troubles(what: &str) -> Result<(), String> {
+    let what: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    notify(&format!("STATUS={what}\nMSF_TROUBLE={what}"))
+}
+
 fn notify(state: &str) -> Result<(), String> {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
     let sent = address(&path).and_then(|to| {
@@ -90,4 +96,6 @@ fn address(path: &OsString) -> io::Result<SocketAddr> {
     }
 }
 
+/// Characters of what is told.
+const LONGEST: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
 //! What each library and its services use, and how they are.
 //!
-//! Threads are those in whose program counter or on whose stack there is code of the library; one that is on a processor while it is
-//! looked at cannot be told. Events and timers are those of the services' loop, pools those that were made during
+//! Threads are those in whose program counter or on whose stack there is code of the library; of one that is on a processor
+//! while it is looked at that cannot be told, but it is known by its name, which is that of the library's thread until it
+//! gets another. Events and timers are those of the services' loop, pools those that were made during
 //! their calls, descriptors those that appeared during their slots and are still the same.
 
 use crate::annex::{Annex, Inside};
@@ -12,7 +13,7 @@ use crate::runner::Usage;
 use crate::show::object;
 use crate::work::{Outcome, Work, failure};
 use msf_conf::tree::Value;
-use msf_sys::rest::residents;
+use msf_sys::rest::{named_like, residents};
 use msf_sys::service::Answer;
 use msf_sys::usage::thread_time;
 use std::time::Duration;
@@ -26,7 +27,9 @@ impl Keeper {
             for (at, member) in generation.members.iter().enumerate().filter(|(_, member)| member.is_here()) {
                 let name = member.conf.name.as_str();
                 let mut row = vec![("name", name.into()), ("calls", self.routes.calls(name).into())];
-                row.push(("health", self.health((of, at)).into()));
+                // Who does not answer is not asked how it is.
+                let health = usage.as_ref().map_or_else(|e| Some(e.to_string()), |_| self.health((of, at)));
+                row.push(("health", health.into()));
                 let pid = generation.annex().and_then(Annex::pid);
                 row.extend(pid.map(|pid| ("pid", pid.into())));
                 match &usage {
@@ -49,7 +52,7 @@ impl Keeper {
                 Some(match failure("health", &outcome.answer) {
                     Ok(()) if words.is_empty() => "well".to_owned(),
                     Ok(()) => words,
-                    Err(why) if words.is_empty() => why,
+                    Err(why) if words.is_empty() => format!("ill: {why}"),
                     Err(_) => format!("ill: {words}"),
                 })
             }
@@ -78,8 +81,10 @@ fn used_apart(inside: &Inside, footprint: Option<&Footprint>) -> Vec<(&'static s
 /// Services of one library share what it uses.
 fn used(usage: &Usage) -> Vec<(&'static str, Value)> {
     let mut threads = residents(&usage.code);
-    threads.retain(|tid| *tid != usage.runner);
+    threads.extend(named_like(usage.runner));
     threads.push(usage.runner);
+    threads.sort_unstable();
+    threads.dedup();
     let time: Duration = threads.iter().filter_map(|tid| thread_time(*tid)).sum();
     vec![
         ("threads", threads.len().into()),

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +38,25 @@ peer, _ = door.accept(); peer.recv(1)
 if os.path.exists(f"{folder}/drain"):
     peer.send(b"y"); time.sleep(1000)
 peer.send(b"y"); os.unlink(place)
+"""
+
+
+#: Answers on what it finds open; the first time it has a socket of its own kept as well.
+KEPT = """
+import array, os, select, socket, sys
+own = sys.argv[1]
+count = int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
+names = os.environ.get("LISTEN_FDNAMES", "").split(":")[:count]
+doors = {name: socket.socket(fileno=3 + at) for at, name in enumerate(names)}
+if own not in doors:
+    doors[own] = socket.socket(socket.AF_UNIX); doors[own].bind(own); doors[own].listen(100)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.connect(os.environ["NOTIFY_SOCKET"])
+    s.sendmsg([f"FDSTORE=1\\nFDNAME={own}\\n".encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [doors[own].fileno()]))])
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+while True:
+    for door in select.select(list(doors.values()), [], [])[0]:
+        peer, _ = door.accept(); peer.send(f"{os.getpid()} {','.join(doors)}".encode()); peer.close()
 """
 
 
@@ -163,6 +184,60 @@ class Toys(Upgrade):
                 self.assertEqual(self.status("toy")["restarts"], 0)
                 self.ends(daemon)
                 self.assertTrue(gone(before) and gone(heir))
+
+
+class Sockets(Upgrade):
+    def ask(self, place):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            peer.connect(place)
+            pid, _, names = peer.recv(500).decode().partition(" ")
+        return int(pid), names
+
+    def test_nobody_who_connects_is_refused_whoever_dies(self):
+        ours, own = (str(self.house.folder / name) for name in ("ours", "own"))
+        self.configure(self.command("kept", sys.executable, "-c", KEPT, own, ready={"by": "notify"},
+                                    restart={"immediate": 100}, sockets=[{"name": "web", "unix": ours, "mode": "0640"}]))
+        daemon = self.start()
+        self.call("wait", "kept", "--ready")
+        self.assertEqual(Path(ours).stat().st_mode & 0o777, 0o640)
+        self.assertEqual(self.ask(ours)[1], f"web,{own}")
+        inode = Path(ours).stat().st_ino, Path(own).stat().st_ino
+        for word in ("child", "child", "daemon", "daemon", "child", "restart"):
+            before = self.status("kept")["pid"]
+            if word == "daemon":
+                daemon.kill()
+                daemon.wait()
+                daemon = self.start()
+            if word == "restart":
+                self.call("restart", "kept", "--no-wait")
+            else:
+                os.kill(before, signal.SIGKILL)
+            # At once: who comes while nobody is there waits.
+            wait_for("the end of the old one", lambda before=before: gone(before))
+            for place in (ours, own):
+                pid, names = self.ask(place)
+                self.assertEqual(names, f"web,{own}")
+                self.assertNotEqual(pid, before)
+        self.assertEqual((Path(ours).stat().st_ino, Path(own).stat().st_ino), inode)
+        self.assertEqual(self.call("stop", "kept").returncode, 0)
+        # Stopped for good: nobody listens any more.
+        with self.assertRaises(OSError):
+            self.ask(own)
+        self.assertFalse(Path(ours).exists())
+        self.ends(daemon)
+
+    def test_a_place_that_is_taken_is_named(self):
+        taken = self.house.folder / "taken"
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(taken))
+            other.listen()
+            self.configure(self.command("one", "sleep", "1000", sockets=[{"unix": str(taken)}]))
+            daemon = self.start()
+            wait_for("a reason", lambda: f"cannot listen on {taken}: Address already in use" in self.log())
+            other.close()
+            wait_for("a start", lambda: self.status("one")["state"] == "up")
+            self.ends(daemon)
 
 
 class Agents(Upgrade):

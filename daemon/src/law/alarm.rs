@@ -48,6 +48,8 @@ pub enum Kind {
     Files,
     /// It has too many threads.
     Threads,
+    /// Something inside of it is not well, as it says itself.
+    Inside,
 }
 
 /// How bad it is.
@@ -76,6 +78,7 @@ impl Kind {
             Kind::Cpu => "cpu",
             Kind::Files => "files",
             Kind::Threads => "threads",
+            Kind::Inside => "inside",
         }
     }
 }
@@ -115,7 +118,8 @@ pub fn is_ended_by(kind: Kind, from: Phase, to: Phase, event: Event) -> bool {
         (Kind::StopTimeout, _) => matches!((from, event), (Phase::Stopping(_), Event::Died { .. })),
         (Kind::CrashLoop, Phase::Up(_)) => false,
         // Its health is the business of whoever has found fault with it.
-        (Kind::NotStarted | Kind::Failed | Kind::Held | Kind::StartTimeout, Phase::Up(_)) => true,
+        // A new one has to say it anew.
+        (Kind::NotStarted | Kind::Failed | Kind::Held | Kind::StartTimeout | Kind::Inside, Phase::Up(_)) => true,
         (Kind::Held, _) => !matches!(to, Phase::Held(_)),
         // Who is down because somebody wants it so has nothing wrong with it any more.
         (_, Phase::Down) => raised_by(from, to, event).is_none(),
@@ -205,7 +209,7 @@ mod tests {
         let at = Instant::now();
         let died = Event::Died { at, clean: false, chance: 0 };
         let (up, starting, stopping) = (Phase::Up(at), Phase::Starting, Phase::Stopping(Next::Down));
-        for kind in [Kind::NotStarted, Kind::Failed, Kind::Held, Kind::StartTimeout] {
+        for kind in [Kind::NotStarted, Kind::Failed, Kind::Held, Kind::StartTimeout, Kind::Inside] {
             assert!(is_ended_by(kind, starting, up, Event::Ready(at)), "{kind:?}");
         }
         // It has only been started.

@@ -11,3 +11,4 @@ pub mod news;
 pub mod outbox;
 pub mod tally;
 pub mod trend;
+pub mod watch;

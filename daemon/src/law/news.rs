@@ -40,6 +40,8 @@ pub enum News {
     CrashAddress(String),
     /// `MSF_CRASH_TRACE=…`: called from there.
     CrashTrace(String),
+    /// `MSF_TROUBLE=…`: what is wrong inside of it; nothing, if that is empty.
+    Trouble(String),
     /// `MSF_UPGRADE=1`, `MSF_UPGRADE=drain`: it wants to be upgraded, and in the second case may keep its connections if
     /// they cannot pass.
     Upgrade {
@@ -79,6 +81,7 @@ fn line(line: &str) -> Option<News> {
         ("MSF_CRASH", signal) => News::Crash(signal.parse().ok().filter(|signal| (1..=64).contains(signal))?),
         ("MSF_CRASH_ADDRESS", text) => News::CrashAddress(text.chars().map(visible).take(LONGEST_STATUS).collect()),
         ("MSF_CRASH_TRACE", text) => News::CrashTrace(text.chars().map(visible).collect()),
+        ("MSF_TROUBLE", text) => News::Trouble(text.chars().map(visible).take(LONGEST_TROUBLE).collect()),
         ("MSF_UPGRADE", "1") => News::Upgrade { drain: false },
         ("MSF_UPGRADE", "drain") => News::Upgrade { drain: true },
         ("MSF_UPGRADE_FROM", path) if is_place(path) => News::UpgradeFrom(PathBuf::from(path)),
@@ -105,6 +108,7 @@ fn is_place(path: &str) -> bool {
 /// More than a socket's path can have.
 const LONGEST_PLACE: usize = 255;
 const LONGEST_STATUS: usize = 256;
+const LONGEST_TROUBLE: usize = 1000;
 const LONGEST_EXTENSION: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ impl Driver {
                 log!(Level::Info, MODULE, "{}: adopted, pid {}", service.name(), foster.pid());
                 service.life.phase = up;
                 self.watch_end(reactor, key, Kin::Foster(foster));
+                self.restore_kept(key, &record.kept);
                 self.adopt_output(reactor, key);
                 self.go_on(reactor, key, record, changed)
             }
@@ -168,7 +169,8 @@ impl Driver {
 
     fn record_of(&self, key: Key, service: &Service) -> Record {
         let left = self.leavers_of(key).filter_map(|(_, birth)| birth).collect();
-        Record { left, seq: self.audience.chronicle.count(), ..service.record() }
+        let kept = self.safe.noted(service.name());
+        Record { left, kept, seq: self.audience.chronicle.count(), ..service.record() }
     }
 
     fn remember_all(&mut self) {
@@ -206,6 +208,7 @@ impl Service {
             from: self.succession.from.as_deref().map(shown),
             heir: self.heir_record(),
             left: Vec::new(),
+            kept: Vec::new(),
         }
     }
 

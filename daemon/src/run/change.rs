@@ -63,6 +63,9 @@ impl Driver {
         if matches!(change.to, Phase::Up(_)) {
             self.watch_over(reactor, key);
         }
+        if change.to == Phase::Down {
+            self.empty_safe(key);
+        }
         if matches!(change.to, Phase::Stopping(_)) {
             self.end_leavers(reactor, Some(key));
         }

@@ -19,6 +19,7 @@ use super::outputs::Outputs;
 use super::probe::Attempt;
 use super::purpose::Purpose;
 use super::roll::Roll;
+use super::safe::Safe;
 use super::signals;
 use super::state::Store;
 use super::superior::Superior;
@@ -74,6 +75,8 @@ pub struct Driver {
     pub(super) corpses: Vec<Corpse>,
     /// Those who are no service's any more, and have not ended.
     pub(super) leavers: Vec<Leaver>,
+    /// What is kept for processes.
+    pub(super) safe: Safe,
     /// The alarms that are open.
     pub(super) alarms: Book,
     /// Services that may have left a crash loop.
@@ -233,6 +236,7 @@ impl Driver {
             morgue: setting.morgue,
             corpses: Vec::new(),
             leavers: Vec::new(),
+            safe: Safe::default(),
             alarms: Book::default(),
             calming: HashMap::new(),
             tellers: Tellers::default(),

@@ -9,6 +9,7 @@ use super::change::Change;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
 use super::ready::Readying;
+use super::safe::FIRST;
 use super::service::{End, Running, Service};
 use crate::face::event::{Happening, Turn, What};
 use crate::face::json::{Value, json};
@@ -181,9 +182,11 @@ impl Driver {
     fn start_heir(&mut self, reactor: &mut Reactor, key: Key) -> Result<i32, super::surroundings::Unstartable> {
         use super::surroundings::Unstartable;
         let mark = self.chance.mark();
+        self.open_sockets(key)?;
+        let free = FIRST + self.count_kept(key);
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (mut readying, pipe, mut gift) =
-            Readying::of_heir(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+            Readying::of_heir(&service.entry.ready, self.notices.as_ref(), free).map_err(Unstartable::Readiness)?;
         let from = service.succession.from.clone().unwrap_or_default();
         gift.env.push(("MSF_UPGRADE_FROM".into(), from.into()));
         if service.succession.under_way.as_ref().is_some_and(|handover| handover.drain) {

@@ -36,6 +36,7 @@ mod reload;
 mod remedy;
 mod roll;
 mod rotation;
+pub mod safe;
 mod service;
 mod signals;
 mod spool;

@@ -5,6 +5,8 @@
 
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::ready::Readying;
+use super::remedy::Trouble;
+use crate::law::alarm::Kind;
 use crate::law::life::Phase;
 use crate::law::news::{News, news};
 use msf_core::event::{Interest, Reactor, Token};
@@ -89,6 +91,18 @@ impl Driver {
         of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
     }
 
+    /// What a process says of what it is made of.
+    fn troubled(&mut self, reactor: &mut Reactor, key: Key, text: String) {
+        let kind = Kind::Inside;
+        match text.is_empty() {
+            false => self.warn(reactor, key, &Trouble { kind, text }),
+            true if self.alarms.has(key, kind) => {
+                self.recovered(reactor, key, Trouble { kind, text: "all in it is well again".to_owned() });
+            }
+            true => {}
+        }
+    }
+
     /// What a process tells that is to take the place of another.
     fn heir_noticed(&mut self, reactor: &mut Reactor, key: Key, notice: &Notice) {
         let Some(pid) = self.roll.get(key).and_then(super::service::Service::heir_pid) else { return };
@@ -124,6 +138,7 @@ impl Driver {
                 all.into_iter().find_map(|news| if let News::CrashAddress(text) = news { Some(text) } else { None });
             return self.crash_begun(reactor, key, notice.pid, signal, address.unwrap_or_default());
         }
+        let name = all.iter().find_map(|news| if let News::FdName(name) = news { Some(name.clone()) } else { None });
         for news in all {
             let Some(service) = self.roll.get_mut(key) else { return };
             let phase = service.life.phase;
@@ -132,11 +147,17 @@ impl Driver {
                 News::Ready if matches!(service.readying, Some(Readying::Notice | Readying::Pipe { .. })) => {
                     self.is_ready(reactor, key);
                 }
+                News::Store => {
+                    let name = name.clone();
+                    self.store(key, name.as_deref(), std::mem::take(&mut notice.fds));
+                }
+                News::Unstore => name.iter().for_each(|name| self.unstore(key, name)),
                 News::UpgradeFrom(path) => self.can_hand_over(key, notice.pid, &path),
                 News::Upgrade { drain } => self.asks_for_upgrade(reactor, key, drain, notice.fds.pop()),
-                News::Status(text) => service.says = Some(text),
+                News::Status(text) => service.says = Some(text).filter(|text| !text.is_empty()),
                 News::Alive => self.beaten(key),
                 News::AliveEvery(every) => self.beats_every(reactor, key, every),
+                News::Trouble(text) => self.troubled(reactor, key, text),
                 News::Ill => self.called_in_sick(reactor, key),
                 News::Extend(longer) if matches!(phase, Phase::Starting | Phase::Stopping(_)) => {
                     self.arm_phase(reactor, key, longer);

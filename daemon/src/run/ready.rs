@@ -74,15 +74,15 @@ fn no_board() -> io::Error {
 }
 
 impl Readying {
-    /// For one start of a process that becomes ready like this.
-    pub fn prepare(ready: &Ready, notices: Option<&Noticeboard>) -> io::Result<(Option<Readying>, Gift)> {
+    /// For one start of a process that becomes ready like this; `free` is a descriptor's number that it has no other use for.
+    pub fn prepare(ready: &Ready, notices: Option<&Noticeboard>, free: i32) -> io::Result<(Option<Readying>, Gift)> {
         let mut gift = Gift::default();
         let readying = match ready {
             Ready::AtOnce => return Ok((None, gift)),
             Ready::Told { by: Told::Fd { number }, .. } => {
                 let (pipe, theirs) = io::pipe()?;
                 fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-                let number = number.unwrap_or(READY_FD);
+                let number = number.unwrap_or(free);
                 gift.env.push(("MSF_READY_FD".into(), number.to_string().into()));
                 gift.fds.push((theirs.into(), number));
                 Readying::Pipe { pipe, token: None, is_closed: false }
@@ -100,13 +100,13 @@ impl Readying {
     /// For one start of a process that is to take another's place, the number of its pipe in the file system of pipes, and
     /// what it is given. A pipe is there in any case: it shows a daemon that comes after us whether something was said
     /// while nobody listened. A probe would be answered by the other one.
-    pub fn of_heir(ready: &Ready, notices: Option<&Noticeboard>) -> io::Result<(Readying, u64, Gift)> {
+    pub fn of_heir(ready: &Ready, notices: Option<&Noticeboard>, free: i32) -> io::Result<(Readying, u64, Gift)> {
         let by = match ready {
             Ready::Told { by: by @ Told::Fd { .. }, .. } => *by,
             _ => Told::Fd { number: None },
         };
         let told = Ready::Told { by, timeout: Duration::ZERO };
-        let (Some(readying), mut gift) = Readying::prepare(&told, notices)? else {
+        let (Some(readying), mut gift) = Readying::prepare(&told, notices, free)? else {
             return Err(io::Error::other("there is no pipe"));
         };
         if let Some(board) = notices {
@@ -230,6 +230,4 @@ impl Driver {
     }
 }
 
-/// The number of the pipe where the configuration names none.
-const READY_FD: i32 = 3;
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";

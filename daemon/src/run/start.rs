@@ -4,6 +4,7 @@ use super::adopt::MARK;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
 use super::ready::{Gift, Readying};
+use super::safe::FIRST;
 use super::service::{End, Running};
 use super::surroundings::Unstartable;
 use crate::law::life::Event;
@@ -45,9 +46,11 @@ impl Driver {
         self.remember(key);
         let outputs = self.capture(reactor, key);
         // The phase that asked for it belongs to a service that is there.
+        self.open_sockets(key)?;
+        let free = FIRST + self.count_kept(key);
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
         let (readying, mut gift) =
-            Readying::prepare(&service.entry.ready, self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+            Readying::prepare(&service.entry.ready, self.notices.as_ref(), free).map_err(Unstartable::Readiness)?;
         gift.outputs = outputs;
         let child = self.launch(key, &mark, gift)?;
         let service = self.roll.get_mut(key).ok_or(Unstartable::Gone)?;
@@ -61,6 +64,7 @@ impl Driver {
 
     /// Starts the program of a service with a gift, and with what everyone is given.
     pub(super) fn launch(&mut self, key: Key, mark: &str, mut gift: Gift) -> Result<Child, Unstartable> {
+        self.give_kept(key, &mut gift).map_err(Unstartable::Readiness)?;
         let service = self.roll.get(key).ok_or(Unstartable::Gone)?;
         if let Some(board) = &self.notices {
             gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));

@@ -110,9 +110,13 @@ impl Surroundings {
         words.extend(launch.args.iter().map(OsString::from));
         let inherited = self.environment.iter().filter(|(key, _)| !launch.env.keys().any(|own| key == own.as_str()));
         let own = launch.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+        let listens = gift.env.iter().any(|(key, _)| key == "LISTEN_FDS");
         let mut plan = Plan::new(program, words, inherited.cloned().chain(own).chain(gift.env))?;
         if let Some(input) = gift.input {
             plan = plan.input(Stdio::Fd(input));
+        }
+        if listens {
+            plan = plan.pid_in("LISTEN_PID")?;
         }
         for (fd, number) in gift.fds {
             plan = plan.descriptor(fd, number)?;

@@ -6,13 +6,14 @@ use super::health::{after, shared};
 use super::remedy::Trouble;
 use crate::face::status::span;
 use crate::law::alarm::Kind;
-use crate::law::limit::{Ladder, Level as Rung, Turn, step};
-use crate::law::trend::{Growth as Grown, Trend};
-use msf_conf::daemon::{Bound, Bounds, Cpu, Growth};
+use crate::law::limit::Turn;
+use crate::law::trend::Growth as Grown;
+use crate::law::watch::{Finding, Seen, Thing, Watch};
+use msf_conf::daemon::{Bounds, Growth};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::sysinfo::gauge::{Gauge, Reading};
+use msf_core::sysinfo::gauge::Gauge;
 use std::time::{Duration, Instant};
 
 /// How one process is looked at.
@@ -20,50 +21,17 @@ use std::time::{Duration, Instant};
 pub struct Usage {
     gauge: Option<Gauge>,
     next: Option<Timer>,
-    /// How far each thing has come; outlives the process.
-    ladders: [Ladder; THINGS],
-    /// Processor time when its window began.
-    busy: Option<(Instant, Duration)>,
-    growing: Option<Growing>,
+    watch: Watch,
+    /// Bytes of memory at the last look.
+    resident: u64,
     /// Its descriptors cannot be counted, and that was said.
     is_closed: bool,
-}
-
-/// How its memory grows.
-#[derive(Debug)]
-struct Growing {
-    trend: Trend,
-    /// The lowest of this part, and when it is over.
-    low: u64,
-    ends: Instant,
-    /// Before this nothing counts.
-    warm: Instant,
-}
-
-/// What is looked at; also its place among the ladders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Thing {
-    Rss,
-    Growth,
-    Cpu,
-    Fds,
-    Threads,
-}
-
-/// One thing as it is now, and what is to be said of it.
-struct Look {
-    thing: Thing,
-    bound: Bound,
-    value: u64,
-    more: String,
 }
 
 impl Usage {
     /// What is above its limits.
     pub fn shown(&self) -> Vec<&'static str> {
-        let things = [Thing::Rss, Thing::Growth, Thing::Cpu, Thing::Fds, Thing::Threads];
-        let above = things.into_iter().filter(|thing| self.ladders[*thing as usize].level > Rung::Calm);
-        above.map(Thing::key).collect()
+        self.watch.above().map(Thing::key).collect()
     }
 }
 
@@ -114,20 +82,21 @@ impl Driver {
         let now = Instant::now();
         let Some(service) = self.roll.get_mut(key) else { return };
         let bounds = service.entry.bounds.clone();
-        let ladders = service.usage.ladders.map(Ladder::of_successor);
-        service.usage = Usage::default();
-        let Some(pid) = service.pid().filter(|_| !bounds.is_empty()) else { return };
+        let before = std::mem::take(&mut service.usage).watch;
+        if bounds.is_empty() {
+            return;
+        }
+        // What was said of the one before holds until this one has been looked at.
+        service.usage.watch = before.of_successor(&bounds, None, now);
+        let Some(pid) = service.pid() else { return };
         let gauge = match Gauge::open(pid) {
             Ok(gauge) => gauge,
             // It has ended; that will be dealt with in a moment.
             Err(e) => return log!(Level::Debug, MODULE, "{}: cannot be looked at: {e}", service.name()),
         };
-        let growing = bounds.growth.map(|Growth { window, warm_up, .. }| {
-            let (warm, part) = (now + warm_up, window / Growth::PARTS);
-            Growing { trend: Trend::new(), low: u64::MAX, ends: now + part, warm }
-        });
-        let busy = bounds.cpu.and_then(|_| Some((now, gauge.look().ok()?.busy)));
-        service.usage = Usage { gauge: Some(gauge), ladders, growing, busy, ..Usage::default() };
+        let busy = gauge.look().ok().map(|seen| seen.busy);
+        let watch = before.of_successor(&bounds, busy, now);
+        service.usage = Usage { gauge: Some(gauge), watch, ..Usage::default() };
         self.look_at(reactor, key, now + bounds.sample / 2, bounds.sample);
     }
 
@@ -151,37 +120,34 @@ impl Driver {
         let now = Instant::now();
         let Some(service) = self.roll.get_mut(key) else { return };
         let bounds = service.entry.bounds.clone();
-        let looks = match service.usage.look(&bounds, now) {
-            Ok(looks) => looks,
+        let found = match service.usage.look(&bounds, now) {
+            Ok(found) => found,
             Err(why) => {
                 log!(Level::Warn, MODULE, "{}: its descriptors cannot be counted: {why}", service.name());
                 Vec::new()
             }
         };
         self.look_at(reactor, key, after(now, bounds.sample), bounds.sample);
-        for look in looks {
-            self.weigh(reactor, key, &look);
+        for finding in found {
+            self.found(reactor, key, &bounds, &finding);
         }
     }
 
-    fn weigh(&mut self, reactor: &mut Reactor, key: Key, look: &Look) {
-        let Look { thing, bound, value, more } = look;
-        let Some(service) = self.roll.get_mut(key) else { return };
-        let Some(ladder) = service.usage.ladders.get_mut(*thing as usize) else { return };
-        let (next, turn) = step(bound, *ladder, *value);
-        *ladder = next;
+    fn found(&mut self, reactor: &mut Reactor, key: Key, bounds: &Bounds, finding: &Finding) {
+        let Finding { thing, turn, bound, value, over, grown } = finding;
+        let resident = self.roll.get(key).map_or(0, |service| service.usage.resident);
         let trouble = |limit: Option<u64>| {
             let limit = thing.limit(limit.unwrap_or_default());
-            Trouble {
-                kind: thing.alarm(),
-                text: format!("{}, the limit is {limit} ({}){more}", thing.of(*value), thing.key()),
-            }
+            let over = over.map_or_else(String::new, |over| format!(", over {}", span(over)));
+            let grown = grown.zip(bounds.growth);
+            let grown = grown.map_or_else(String::new, |(grown, growth)| forecast(bounds, &growth, &grown, resident));
+            let text = format!("{}, the limit is {limit} ({}){over}{grown}", thing.of(*value), thing.key());
+            Trouble { kind: thing.alarm(), text }
         };
         match turn {
-            None => {}
-            Some(Turn::Warn) => self.warn(reactor, key, &trouble(bound.warn)),
-            Some(Turn::Act) => self.remedy(reactor, key, &trouble(bound.act), bound.deed),
-            Some(Turn::Calm) => {
+            Turn::Warn => self.warn(reactor, key, &trouble(bound.warn)),
+            Turn::Act => self.remedy(reactor, key, &trouble(bound.act), bound.deed),
+            Turn::Calm => {
                 let text = format!("{} again, which is below its limit ({})", thing.of(*value), thing.key());
                 self.recovered(reactor, key, Trouble { kind: thing.alarm(), text });
             }
@@ -190,64 +156,26 @@ impl Driver {
 }
 
 impl Usage {
-    /// Everything that is due. An error is said once.
-    fn look(&mut self, bounds: &Bounds, now: Instant) -> Result<Vec<Look>, String> {
-        let mut looks = Vec::new();
-        let Some(gauge) = &mut self.gauge else { return Ok(looks) };
+    /// Everything that is due. An error is said once, and what cannot be counted is not looked at any more.
+    fn look(&mut self, bounds: &Bounds, now: Instant) -> Result<Vec<Finding>, String> {
+        let Some(gauge) = &mut self.gauge else { return Ok(Vec::new()) };
         // One that has ended, and is about to be collected, has nothing to be looked at.
-        let Ok(seen) = gauge.look() else { return Ok(looks) };
-        let mut add = |thing, bound, value, more| looks.push(Look { thing, bound, value, more });
-        if let Some(bound) = bounds.rss {
-            add(Thing::Rss, bound, seen.resident, String::new());
-        }
-        if let Some(bound) = bounds.threads {
-            add(Thing::Threads, bound, seen.threads, String::new());
-        }
-        if let (Some(Cpu { bound, window }), Some((since, before))) = (bounds.cpu, self.busy)
-            // Looks are not quite on time, and a window must not become longer for it.
-            && now.saturating_duration_since(since) + bounds.sample / 2 >= window
-        {
-            let (used, passed) = (seen.busy.saturating_sub(before), now.saturating_duration_since(since));
-            let percent = used.as_nanos() * 100 / passed.as_nanos().max(1);
-            add(Thing::Cpu, bound, u64::try_from(percent).unwrap_or(u64::MAX), format!(", over {}", span(passed)));
-            self.busy = Some((now, seen.busy));
-        }
-        if let (Some(growth), Some(growing)) = (bounds.growth, &mut self.growing)
-            && let Some(grown) = growing.see(&growth, &seen, now)
-        {
-            let by = grown.map_or(0, |grown| grown.by);
-            let more = grown.map_or_else(String::new, |grown| forecast(bounds, &growth, &grown, seen.resident));
-            add(Thing::Growth, growth.bound, by, more);
-        }
-        if let Some(bound) = bounds.fds.filter(|_| !self.is_closed) {
-            match gauge.descriptors() {
-                Ok(count) => add(Thing::Fds, bound, count, String::new()),
-                Err(_) if gauge.look().is_err() => {}
-                Err(e) => {
-                    self.is_closed = true;
-                    return Err(e.to_string());
-                }
+        let Ok(seen) = gauge.look() else { return Ok(Vec::new()) };
+        self.resident = seen.resident;
+        let counted = match bounds.fds.filter(|_| !self.is_closed) {
+            Some(_) => gauge.descriptors().map(Some),
+            None => Ok(None),
+        };
+        let fds = match counted {
+            Ok(fds) => fds,
+            Err(_) if gauge.look().is_err() => None,
+            Err(e) => {
+                self.is_closed = true;
+                return Err(e.to_string());
             }
-        }
-        Ok(looks)
-    }
-}
-
-impl Growing {
-    /// Once a part: the growth, if there is any.
-    fn see(&mut self, growth: &Growth, seen: &Reading, now: Instant) -> Option<Option<Grown>> {
-        self.low = self.low.min(seen.resident);
-        if now < self.ends {
-            return None;
-        }
-        if now >= self.warm {
-            self.trend.push(self.low);
-        }
-        self.low = u64::MAX;
-        // From now on, if looking was not possible for longer than a part.
-        let part = growth.window / Growth::PARTS;
-        self.ends = if now < self.ends + part { self.ends + part } else { now + part };
-        Some(self.trend.growth())
+        };
+        let seen = Seen { resident: seen.resident, busy: seen.busy, threads: seen.threads, fds };
+        Ok(self.watch.see(bounds, &seen, now))
     }
 }
 
@@ -271,5 +199,3 @@ fn bytes(count: u64) -> String {
         _ => format!("{} MiB", count >> 20),
     }
 }
-
-const THINGS: usize = 5;

@@ -20,6 +20,7 @@ mod ready;
 mod restart;
 mod rights;
 mod share;
+mod sockets;
 mod upgrade;
 
 use crate::ConfError;
@@ -41,6 +42,7 @@ pub use ready::{Ready, Told};
 pub use restart::{Policy, Restart, Stop};
 pub use rights::Rights;
 pub use share::{Class, Share};
+pub use sockets::{Place, Socket};
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
@@ -301,7 +303,7 @@ const OUR_KEYS: &[&str] = &[
     "upgrade",
 ];
 /// Ours, in a process only: they name other processes.
-const OUR_OWN_KEYS: &[&str] = &["after", "requires"];
+const OUR_OWN_KEYS: &[&str] = &["after", "requires", "sockets"];
 const INDEX: std::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 
 #[cfg(test)]
@@ -416,6 +418,7 @@ mod tests {
             "restart": {"policy": "on-failure", "immediate": 1},
             "health": {"by": "http", "address": "127.0.0.1:8080", "path": "/a?b", "status": [200, 204], "interval_ms": 900,
                 "timeout_ms": 800, "failures": 4, "successes": 3, "start_after_ms": 70, "act": "stop"},
+            "sockets": [{"listen": "127.0.0.1:80"}, {"name": "b", "unix": "/b", "mode": "0660"}],
             "upgrade": {"by": "restart", "timeout_ms": 7, "drain_ms": 0},
             "limits": {"rss_bytes": {"warn": 1, "act": 2, "do": "restart", "periods": 5}, "fds": {"warn": 7},
                 "rss_growth": {"act": 9, "window_ms": 24000, "warm_up_ms": 0}, "cpu_percent": {"warn": 80, "window_ms": 30}}"#;

@@ -5,12 +5,14 @@
 //! in a file that says `"version": 1` they are errors.
 
 mod folder;
+mod limits;
 mod order;
 mod sandbox;
 mod service;
 mod worker;
 
 pub use folder::{Source, Spoilt};
+pub use limits::{Deed, Limits};
 pub use sandbox::{Landlock, PROFILE, Sandbox};
 pub use service::{Patience, Service};
 pub use worker::{Params, Worker};
@@ -19,9 +21,11 @@ use crate::{ConfError, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of a `proc_*` text; the C struct keeps one more for the NUL.
 const PROC_TEXT: usize = 31;
+const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Bytes of a path, as the system limits it.
 const PATH: usize = 4095;
 
@@ -34,6 +38,7 @@ const TOP: &[&str] = &[
     "version",
     "start_timeout_ms",
     "stop_timeout_ms",
+    "check_ms",
     "agent",
     "services_dir",
 ];
@@ -51,6 +56,7 @@ const SERVICE: &[&str] = &[
     "worker",
     "isolate",
     "sandbox",
+    "limits",
 ];
 
 /// One shell process: who it is and what it hosts.
@@ -68,6 +74,8 @@ pub struct Shell {
     pub desc: String,
     /// In the order they are loaded, initialised and started: the file's, but none before those it goes up after.
     pub services: Vec<Service>,
+    /// `check_ms`: how often services with limits are looked at.
+    pub check: Duration,
     /// What was read over; one sentence each.
     pub warnings: Vec<ConfError>,
     /// The whole document again, for a process that is to read the same.
@@ -126,6 +134,7 @@ impl Shell {
             strangers.extend(entry.unknown(SERVICE));
             services.push(service);
         }
+        let check = top.integer("check_ms", 10..=DAY_MS)?.map_or(1000, i64::unsigned_abs);
         let order = order::order(&services, &|at, key, what| entries[at].error(key, what))?;
         if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
             return Err(strangers.remove(0));
@@ -138,6 +147,7 @@ impl Shell {
             version: version.to_owned(),
             desc: desc.to_owned(),
             services: order.into_iter().map(|at| services[at].clone()).collect(),
+            check: Duration::from_millis(check),
             warnings: strangers,
             text: Arc::clone(&own),
             folder,

@@ -175,6 +175,14 @@ pub fn residents(code: &[Range<usize>]) -> Vec<i32> {
     threads().into_iter().filter(|tid| !hosts.contains(tid) && inside(*tid, code) == Some(true)).collect()
 }
 
+/// Threads that have the name of thread `tid` and are no older. A thread is called as whoever began it until somebody calls
+/// it otherwise, so these are `tid`'s, and they are known while they run, too.
+pub fn named_like(tid: i32) -> Vec<i32> {
+    let (name, since) = (comm(tid), began(tid));
+    let alike = |other: &i32| *other == tid || comm(*other) == name && began(*other) >= since;
+    if since.is_some() { threads().into_iter().filter(alike).collect() } else { Vec::new() }
+}
+
 /// The numbers of this process' threads.
 pub fn threads() -> Vec<i32> {
     let entries = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();

@@ -2,9 +2,10 @@
 
 use super::limits::{Cgroup, Limit};
 use super::output::Output;
-use super::read::{Layers, optional_path, path, whole, words};
+use super::read::{Layers, octal, optional_path, path, whole, words};
 use super::rights::Rights;
 use super::share::Share;
+use super::sockets::Socket;
 use crate::ConfError;
 use crate::json::Object;
 use crate::tree::{Map, Value, json};
@@ -34,6 +35,8 @@ pub struct Launch {
     pub cgroup: Cgroup,
     /// How much of the processors it gets, and which.
     pub share: Share,
+    /// `sockets`: what is opened for it.
+    pub sockets: Vec<Socket>,
     /// `stdout`.
     pub stdout: Output,
     /// `stderr`.
@@ -48,11 +51,12 @@ impl Launch {
             args: words(&layers.of("args"), "args")?,
             env: environment(layers)?,
             working_directory: optional_path(&layers.of("working_directory"), "working_directory")?,
-            umask: umask(&layers.of("umask"))?,
+            umask: octal(&layers.of("umask"), "umask")?,
             rights: Rights::read(layers)?,
             limits: Limit::read_all(layers)?,
             cgroup: Cgroup::read(layers, strangers)?,
             share: Share::read(layers, strangers)?,
+            sockets: Socket::read_all(entry, strangers)?,
             stdout: Output::read(layers, "stdout", strangers)?,
             stderr: Output::read(layers, "stderr", strangers)?,
         })
@@ -76,6 +80,9 @@ impl Launch {
         Limit::show_all(&self.limits, into);
         self.cgroup.show(into);
         self.share.show(into);
+        if !self.sockets.is_empty() {
+            into.insert("sockets".to_owned(), self.sockets.iter().map(Socket::shown).collect());
+        }
         self.stdout.show("stdout", into);
         self.stderr.show("stderr", into);
     }
@@ -111,13 +118,4 @@ fn environment(layers: &Layers) -> Result<BTreeMap<String, String>, ConfError> {
         }
     }
     Ok(env)
-}
-
-fn umask(object: &Object) -> Result<Option<u32>, ConfError> {
-    let Some(written) = object.string("umask")? else { return Ok(None) };
-    let octal = written.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    match u32::from_str_radix(written, 8) {
-        Ok(umask) if octal && umask <= 0o777 => Ok(Some(umask)),
-        _ => Err(object.error("umask", format!("expected octal digits up to 0777, found {written:?}"))),
-    }
 }

@@ -60,6 +60,16 @@ pub(super) fn one_of<T: Copy>(object: &Object, key: &str, words: &[(&str, T)]) -
     }
 }
 
+/// Rights of a file, or what is taken from them.
+pub(super) fn octal(object: &Object, key: &str) -> Result<Option<u32>, ConfError> {
+    let Some(written) = object.string(key)? else { return Ok(None) };
+    let octal = written.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    match u32::from_str_radix(written, 8) {
+        Ok(bits) if octal && bits <= 0o777 => Ok(Some(bits)),
+        _ => Err(object.error(key, format!("expected octal digits up to 0777, found {written:?}"))),
+    }
+}
+
 /// A path that must be written. The kernel would take a line break, the table of processes would not.
 pub(super) fn path(object: &Object, key: &str) -> Result<String, ConfError> {
     let path = object.required(key)?;

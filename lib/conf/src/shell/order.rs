@@ -64,7 +64,7 @@ fn circle(services: &[Service], waits: &[usize], places: &HashMap<&str, usize>) 
 
 fn unknown(name: &str, services: &[Service]) -> String {
     match nearest(name, services.iter().map(|service| service.name.as_str())) {
-        Some(near) => format!("there is no service \"{name}\"; did you mean \"{near}\"?"),
-        None => format!("there is no service \"{name}\""),
+        Some(near) => format!("there is no service {name:?}; did you mean {near:?}?"),
+        None => format!("there is no service {name:?}"),
     }
 }

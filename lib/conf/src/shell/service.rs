@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{PATH, Sandbox, Source, Worker, text};
+use super::{DAY_MS, Limits, PATH, Sandbox, Source, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -12,7 +12,6 @@ const SVC_NAME: usize = 63;
 /// How long a service may take unless somebody says otherwise.
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(10);
-const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// One service and the library it lives in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +38,8 @@ pub struct Service {
     pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
     pub patience: Patience,
+    /// `limits`: how much it may use, if it is looked after.
+    pub limits: Option<Limits>,
     /// `restart`: how it comes back when its own process has died.
     pub restart: Restart,
     /// `worker`: its functions are offered to the agent.
@@ -89,6 +90,7 @@ impl Service {
             isolate: false,
             sandbox: None,
             patience: Patience::default(),
+            limits: None,
             restart: Restart::default(),
             worker: None,
             source: None,
@@ -122,6 +124,7 @@ impl Service {
             isolate,
             sandbox: Sandbox::of(entry)?,
             patience: Patience::of(entry, patience)?,
+            limits: Limits::of(entry)?,
             restart: Restart::of_service(entry)?.unwrap_or_default(),
             worker: Worker::of(entry, agent)?,
             source: None,
@@ -160,6 +163,9 @@ impl fmt::Display for Service {
             None => write!(f, ", start without limit")?,
         }
         write!(f, ", stop within {} ms", self.patience.stop.as_millis())?;
+        if let Some(limits) = &self.limits {
+            write!(f, ", {limits}")?;
+        }
         if self.restart != Restart::default() {
             let Restart { policy, immediate, refill, delay, delay_max, reset } = self.restart;
             write!(

@@ -6,7 +6,7 @@
 use super::identity::Identity;
 use libc::{c_char, c_int, c_long, c_void};
 use std::io;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 /// What the child is lent. It outlives the child's use of it: the parent sleeps until exec or exit.
 pub(super) struct Image<'a> {
@@ -29,6 +29,8 @@ pub(super) struct Image<'a> {
     /// A bit for the NUMA node that memory is to come from; empty for any.
     pub nodes: &'a [usize],
     pub umask: Option<u32>,
+    /// Where the program's number is written to in its environment; empty for nowhere.
+    pub own_pid: &'a [AtomicU8],
     /// -1, or where a process says that it belongs to the control group.
     pub cgroup: c_int,
     pub identity: Option<&'a Identity>,
@@ -151,8 +153,28 @@ impl Image<'_> {
             // SAFETY: `folder` is a C string of the plan.
             unsafe { call(libc::SYS_chdir, [address(self.folder), 0, 0, 0]) }.map_err(|errno| (What::Folder, errno))?;
         }
+        self.tell_pid();
         unblock_all();
         Ok(())
+    }
+
+    /// As decimal digits; what is left of the room stays zero.
+    fn tell_pid(&self) {
+        if self.own_pid.is_empty() {
+            return;
+        }
+        // SAFETY: getpid takes nothing and cannot fail.
+        let pid = unsafe { call(libc::SYS_getpid, [0; 4]) }.unwrap_or(0);
+        let (mut rest, mut digits) = (pid, 1);
+        while rest >= 10 {
+            (rest, digits) = (rest / 10, digits + 1);
+        }
+        rest = pid;
+        for byte in self.own_pid.iter().take(digits).rev() {
+            byte.store(b'0' + (rest % 10) as u8, Ordering::Relaxed);
+            rest /= 10;
+        }
+        self.own_pid.iter().skip(digits).for_each(|byte| byte.store(0, Ordering::Relaxed));
     }
 
     fn take_place(&self) -> Result<(), c_int> {

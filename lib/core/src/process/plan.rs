@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicI32, AtomicU8};
 
 /// Everything exec needs, in the form the kernel takes it.
 ///
@@ -46,6 +46,8 @@ pub struct Plan {
     cpus: Vec<usize>,
     nodes: Vec<usize>,
     umask: Option<u32>,
+    /// A variable with room for the program's number, or nothing.
+    own_pid: Vec<AtomicU8>,
     cgroup: Option<OwnedFd>,
     pub(super) identity: Option<Identity>,
     pub(super) capabilities: Option<u64>,
@@ -94,6 +96,7 @@ impl Plan {
             cpus: Vec::new(),
             nodes: Vec::new(),
             umask: None,
+            own_pid: Vec::new(),
             cgroup: None,
             identity: None,
             capabilities: None,
@@ -174,6 +177,19 @@ impl Plan {
         self
     }
 
+    /// The program finds its own process id in this variable, as `LISTEN_PID` wants it: nobody knows it before.
+    ///
+    /// # Errors
+    /// No variable can be called that.
+    pub fn pid_in(mut self, variable: &str) -> io::Result<Plan> {
+        if variable.is_empty() || variable.contains(['=', '\0']) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let room = [b'='].into_iter().chain([0; PID_ROOM]);
+        self.own_pid = variable.bytes().chain(room).map(AtomicU8::new).collect();
+        Ok(self)
+    }
+
     /// The program is born into a control group. `procs` is its file `cgroup.procs`, open for writing.
     pub fn in_cgroup(mut self, procs: OwnedFd) -> Plan {
         self.cgroup = Some(procs);
@@ -229,6 +245,15 @@ impl Plan {
         stdio.chain(self.descriptors.iter().map(|(fd, to)| hand(fd, *to))).collect()
     }
 
+    /// The environment's addresses, ended by a null. They hold as long as the plan.
+    pub(super) fn environment(&self) -> Vec<*const c_char> {
+        let mut envp = pointers(&self.envp);
+        if let Some(first) = self.own_pid.first() {
+            envp.insert(0, first.as_ptr().cast_const().cast());
+        }
+        envp
+    }
+
     pub(super) fn image<'a>(
         &'a self,
         argv: &[*const c_char],
@@ -250,6 +275,7 @@ impl Plan {
             cpus: &self.cpus,
             nodes: &self.nodes,
             umask: self.umask,
+            own_pid: self.own_pid.get(self.own_pid.len().saturating_sub(PID_ROOM)..).unwrap_or_default(),
             cgroup: self.cgroup.as_ref().map_or(-1, |procs| procs.as_raw_fd()),
             identity: self.identity.as_ref(),
             capabilities: self.capabilities,
@@ -274,5 +300,7 @@ pub(super) fn pointers(words: &[CString]) -> Vec<*const c_char> {
     words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// The digits of a process id, and the end of the string.
+const PID_ROOM: usize = 11;
 const MOST_PROCESSORS: usize = 8192;
 const MOST_NODES: u32 = 1024;

@@ -41,7 +41,7 @@ impl Plan {
     /// Runs it as nobody's child: who waits for orphans (usually process 1) will collect it, nobody else has to.
     /// Its number; exec has succeeded.
     pub fn spawn_detached(&self) -> Result<i32, SpawnError> {
-        let (argv, envp, handed) = (pointers(&self.argv), pointers(&self.envp), self.handed());
+        let (argv, envp, handed) = (pointers(&self.argv), self.environment(), self.handed());
         let (between, report) = fork(Image { detached: true, ..self.image(&argv, &envp, &handed) })?;
         bury(between);
         match report {
@@ -53,7 +53,7 @@ impl Plan {
     }
 
     fn spawn_by(&self, way: Way) -> Result<Child, SpawnError> {
-        let (argv, envp, handed) = (pointers(&self.argv), pointers(&self.envp), self.handed());
+        let (argv, envp, handed) = (pointers(&self.argv), self.environment(), self.handed());
         let image = self.image(&argv, &envp, &handed);
         match way {
             Way::Borrow => borrow(&image),
@@ -302,10 +302,20 @@ mod tests {
         // SAFETY: the descriptor is open; F_SETFD takes numbers only.
         assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
         let plan = shell(&format!("[ ! -e /proc/$$/fd/{} ]", file.as_raw_fd()));
-        let (argv, envp) = (pointers(&plan.argv), pointers(&plan.envp));
+        let (argv, envp) = (pointers(&plan.argv), plan.environment());
         let image = Image { highest_fd: file.as_raw_fd(), ..plan.image(&argv, &envp, &[]) };
         let mut child = borrow(&image).unwrap();
         assert_eq!(end_of(&mut child), Exit::Code(0));
+    }
+
+    #[test]
+    fn a_program_finds_its_own_number_in_its_environment_every_time() {
+        let plan = shell("[ \"$LISTEN_PID\" = $$ ]").pid_in("LISTEN_PID").unwrap();
+        for way in WAYS {
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+            assert_eq!(exit(&plan, way), Exit::Code(0), "{way:?}");
+        }
+        assert!(shell("").pid_in("A=B").is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use inotify::{Change, Watcher};
 pub use machine::Machine;
 pub use map::Map;
 pub use signal::Catch;
-pub use socket::{Received, receive, unsent};
+pub use socket::{Received, descriptor_of, receive, unsent};
 pub use topology::{Cpu, Topology};
 
 pub(crate) mod environment;

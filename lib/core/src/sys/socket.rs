@@ -14,6 +14,15 @@ pub fn unsent(socket: &impl AsFd) -> io::Result<usize> {
     }
 }
 
+/// A copy of a descriptor of another process, the same open file. `process` is a pidfd. Linux 5.6; only for who may trace it.
+pub fn descriptor_of(process: BorrowedFd<'_>, number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_getfd takes numbers only; one that is no pidfd or no descriptor is an error.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) };
+    let fd = i32::try_from(Errno::result(fd)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made it for us, and nobody else knows it. It is closed on exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Sets an option whose value is these bytes. A wrong level, name or length is an error of the kernel's.
 pub(crate) fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
