@@ -17,7 +17,7 @@ use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Ready, Starter, claim, daemonize, title};
+use msf_core::process::{Bequest, Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
 use run::courier::refused;
 use run::crash::Morgue;
@@ -188,8 +188,9 @@ fn parse(file: &Path) -> Result<(), Failure> {
 fn run(file: &Path, background: bool) -> Result<u8, Failure> {
     // Before anything is opened, which might get a number that the environment names.
     let starter = Starter::from_environment();
+    let bequests = Bequest::claim();
     let superior = starter.for_later();
-    begin(file, background, starter).inspect_err(|failure| {
+    begin(file, background, starter, bequests).inspect_err(|failure| {
         let source = failure.what.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         let errno = source.unwrap_or(if failure.code == WRONG { libc::EINVAL } else { libc::EIO });
         // Who does not listen has its exit status.
@@ -198,7 +199,8 @@ fn run(file: &Path, background: bool) -> Result<u8, Failure> {
 }
 
 /// Everything that can be refused is tried while there still is a terminal to say so.
-fn begin(file: &Path, background: bool, starter: Starter) -> Result<u8, Failure> {
+fn begin(file: &Path, background: bool, starter: Starter, bequests: io::Result<Vec<Bequest>>) -> Result<u8, Failure> {
+    let bequests = bequests?;
     let settings = Settings::read(file).map_err(wrong)?;
     if let Some(why) = refused(&settings.alarms) {
         return Err(wrong(format!("{}: {why}", file.display())));
@@ -218,7 +220,8 @@ fn begin(file: &Path, background: bool, starter: Starter) -> Result<u8, Failure>
     let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
     let morgue = Morgue::new(&log_dir()?, settings.crash_reports);
     let config = file.to_owned();
-    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter };
+    let setting =
+        Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter, bequests };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

@@ -17,16 +17,19 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// One process.
 #[derive(Debug)]
 pub struct Child {
-    process: std::process::Child,
+    number: u32,
+    /// Until it has ended.
+    process: Option<std::process::Child>,
     socket: UnixStream,
     /// Readable when it has ended; kernels before 5.3 have none.
     end: Option<OwnedFd>,
-    /// How it has ended; it is waited for then.
+    /// How it has ended.
     status: Option<ExitStatus>,
     unsent: Vec<u8>,
     sent: usize,
@@ -62,9 +65,12 @@ impl Child {
         let process = command.spawn()?;
         // Its end of the socket, else a hang-up would never come.
         drop(command);
-        let end = relative::end_of(process.id()).ok();
+        let number = process.id();
+        let end = relative::end_of(number).ok();
         let (began, unsent) = (Instant::now(), Vec::new());
-        let child = Child { process, socket: ours, end, status: None, unsent, sent: 0, unread: Vec::new(), began };
+        let process = Some(process);
+        let child =
+            Child { number, process, socket: ours, end, status: None, unsent, sent: 0, unread: Vec::new(), began };
         let numbers: Vec<i32> = library.iter().map(|file| file.as_raw_fd()).collect();
         let rights: Vec<ControlMessage<'_>> =
             if numbers.is_empty() { Vec::new() } else { vec![ControlMessage::ScmRights(&numbers)] };
@@ -76,7 +82,7 @@ impl Child {
 
     /// Its number.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.number
     }
 
     /// Has it told something, as soon as it listens.
@@ -155,12 +161,27 @@ impl Child {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
             match waitid(Id::Pid(self.number()), flags) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => return None,
-                // Not waited for yet, so that the number of its group is nobody else's.
-                _ => drop(killpg(self.number(), Signal::SIGKILL)),
+                found => {
+                    // Not waited for yet, so that the number of its group is nobody else's.
+                    let _ = killpg(self.number(), Signal::SIGKILL);
+                    self.status = Some(found.map_or_else(|_| ExitStatus::default(), status_of));
+                }
             }
-            self.status = self.process.wait().ok().or(Some(ExitStatus::default()));
+            self.bury();
         }
         self.status
+    }
+
+    /// Waits for the dead one, elsewhere: on a machine with much to do the kernel may take a second to put away what it
+    /// knew of a process with many threads, and nobody's answer and no successor is to wait for that.
+    fn bury(&mut self) {
+        let Some(mut dead) = self.process.take() else { return };
+        let number = self.number();
+        let digger = thread::Builder::new().name("burial".to_owned()).spawn(move || drop(dead.wait()));
+        if digger.is_err() {
+            // It went with the thread that could not be made.
+            let _ = waitid(Id::Pid(number), WaitPidFlag::WEXITED);
+        }
     }
 
     /// Waits a little for its end.
@@ -173,7 +194,7 @@ impl Child {
             if Instant::now() >= until {
                 return None;
             }
-            std::thread::sleep(MOMENT);
+            thread::sleep(MOMENT);
         }
     }
 
@@ -207,6 +228,16 @@ impl Drop for Child {
     }
 }
 
+fn status_of(found: WaitStatus) -> ExitStatus {
+    match found {
+        WaitStatus::Exited(_, code) => ExitStatus::from_raw((code & 0xff) << 8),
+        WaitStatus::Signaled(_, signal, has_core) => {
+            ExitStatus::from_raw(signal as i32 | if has_core { 0x80 } else { 0 })
+        }
+        _ => ExitStatus::default(),
+    }
+}
+
 /// An end in words.
 pub fn told(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
@@ -237,3 +268,17 @@ const LEFT_BEHIND: usize = 1 << 20;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Nobody who was killed needs longer, unless the kernel holds him.
 const LONGEST_END: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_as_it_was() {
+        let of = |found| told(status_of(found));
+        let pid = Pid::from_raw(1);
+        assert_eq!(of(WaitStatus::Exited(pid, 3)), "has ended by itself, with status 3");
+        assert_eq!(of(WaitStatus::Signaled(pid, Signal::SIGKILL, false)), "was ended by SIGKILL");
+        assert_eq!(of(WaitStatus::Signaled(pid, Signal::SIGSEGV, true)), "was ended by SIGSEGV, with a core dump");
+    }
+}

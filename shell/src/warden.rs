@@ -620,8 +620,8 @@ fn outcome_of(done: Result<Opened, String>) -> Outcome {
     }
 }
 
-/// How long a call waits for the next process.
-const HELD: Duration = Duration::from_millis(100);
+/// How long a call waits for the next process: an answer or an error has to have reached the caller within 100 ms.
+const HELD: Duration = Duration::from_millis(80);
 /// How long an end may take to be told, once its callers could have it.
 const AFTERMATH: Duration = Duration::from_millis(30);
 /// How long one that was killed may take.

@@ -92,7 +92,7 @@ class Director:
         house = self.house
         words = [house.programs.matrix, "--caller", house.programs.caller, "--nmid", f"127.0.0.1:{matrix_house.NMID}",
                  "--http", f"127.0.0.1:{matrix_house.HTTP}", "--services", ",".join(house.services), "--functions",
-                 matrix_house.FUNCTION, "--callers", self.options.clients, *self.demands()]
+                 ",".join((matrix_house.FUNCTION, matrix_house.INSIDE_FUNCTION, matrix_house.APART_FUNCTION)), "--callers", self.options.clients, *self.demands()]
         self.load = subprocess.Popen([str(word) for word in words], env=house.env, cwd=house.folder, text=True,
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -118,7 +118,8 @@ class Director:
             return ["all"]
         if name in matrix_house.WORKERS:
             return [matrix_house.FUNCTION]
-        return [matrix_house.APART] if name == "apart" else [matrix_house.INSIDE, matrix_house.APART]
+        apart = [matrix_house.APART, matrix_house.APART_FUNCTION]
+        return apart if name == "apart" else [*apart, matrix_house.INSIDE, matrix_house.INSIDE_FUNCTION]
 
     def kill_one(self, victim):
         names = [victim]
@@ -170,13 +171,15 @@ class Director:
                                      f"{is_now[0]} and {is_now[1]} after: {threads_of(pid)}, {files_of(pid)}")
 
     def look_for_leftovers(self):
-        # Who kept the daemon where process 1 does not has ended with it.
-        ours = {1, os.getpid()}
-        wait_for(lambda: not [pid for pid in processes() if pid not in ours and state_of(pid) not in "ZX"], 5, "everybody's end")
-        for pid in processes():
-            # Orphans of a process 1 that does not reap stay; a zombie of anybody else is one that he has forgotten.
-            if pid not in ours and (self.options.pid1 == "reaps" or parent_of(pid) != 1):
-                self.troubles.append(f"process {pid} ({name_of(pid)}, {state_of(pid)}) is left, of {parent_of(pid)}")
+        def left():
+            """Orphans of a process 1 that does not reap stay; a zombie of anybody else is one that he has forgotten."""
+            others = [pid for pid in processes() if pid not in (1, os.getpid())]
+            return [pid for pid in others if state_of(pid) != "Z" or self.options.pid1 == "reaps" or parent_of(pid) != 1]
+
+        try:
+            wait_for(lambda: not left(), 5, "everybody's end")
+        except RuntimeError:
+            self.troubles += [f"process {pid} ({name_of(pid)}, {state_of(pid)}) is left, of {parent_of(pid)}" for pid in left()]
         bound = [line.split()[7] for line in Path("/proc/net/unix").read_text().splitlines()[1:] if len(line.split()) > 7]
         left = [path for path in self.house.run.rglob("*") if path.is_socket() or path.suffix in (".pid", ".lock")]
         left += [*Path("/dev/shm").iterdir(), *Path("/proc/sysvipc/shm").read_text().splitlines()[1:], *bound]

@@ -24,7 +24,7 @@ metrics_enable=true
 metrics_port={METRICS}
 """
 SERVICES = ("101", "102")
-FUNCTION = "ToUpper"
+FUNCTION, INSIDE_FUNCTION, APART_FUNCTION = "ToUpper", "Inside", "Apart"
 WORKERS = ("worker_c", "worker_rust")
 INSIDE, APART = "201", "202"
 # It is the restart that is looked at here, not when there is none.
@@ -90,9 +90,10 @@ class House:
         (self.folder / "daemon.json").write_text(json.dumps(self.processes()))
 
     def shell(self):
-        services = [{"svc_name": "soak_inside", "svc_libs": str(self.programs.plugin), "config": {"id": int(INSIDE)}},
+        services = [{"svc_name": "soak_inside", "svc_libs": str(self.programs.plugin), "config": {"id": int(INSIDE)},
+                     "worker": True},
                     {"svc_name": "soak_apart", "svc_libs": str(self.programs.plugin), "config": {"id": int(APART)},
-                     "isolate": True, "restart": EAGER}]
+                     "isolate": True, "restart": EAGER, "worker": True}]
         return {"version": 1, "proc_name": "soak_shell", "proc_author": "libmsf", "proc_version": "1",
                 "proc_desc": "kill matrix", "proc_svcs": services}
 

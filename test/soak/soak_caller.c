@@ -26,6 +26,8 @@
 /* Nobody has to wait for so long, whatever dies: who does hangs. */
 #define HUNG_MS 5000
 #define LOGIN_MS 10000
+/* What msf_shell answers for a service that is down, or went down before it had answered. */
+#define SERVICE_DOWN 503
 
 static atomic_int stop;
 static unsigned long pause_us;
@@ -122,6 +124,8 @@ static struct outcome call_function(struct caller *me, const char *target)
     if (error != 0)
         return failed(error);
     outcome.why = (int)ret->code;
+    if (ret->code == SERVICE_DOWN)
+        outcome.letter = 'f';
     if (ret->is_struct && ret->code == 0 && ret->data_len == strlen(upper) && memcmp(ret->data, upper, ret->data_len) == 0)
         outcome.letter = 'r';
     nmid_ret_free(ret);
@@ -201,11 +205,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "soak_caller: %s %s: no such broker, or not 1 to %d threads\n", argv[2], argv[3], MAX_THREADS);
         return 2;
     }
+    /* The log's thread is there from here on, and not only when something goes wrong. */
+    msf_log_init_default("soak_caller");
+    msf_log_write(DBG_WARN, "CALLER", MSF_FUNC_FILE_LINE, "%lu threads", threads);
     if (!nmid && log_in(argv[2]) < 0) {
         fprintf(stderr, "soak_caller: cannot log in: %s\n", strerror(errno));
         return 1;
     }
-    /* A warning, so that the log and its thread are there from here on, and not only when something goes wrong. */
-    msf_log_write(DBG_WARN, "CALLER", MSF_FUNC_FILE_LINE, "%lu threads call", threads);
     return run((unsigned)threads, nmid);
 }

@@ -144,6 +144,196 @@ class Processes(DaemonCase):
         wait_for("all up", lambda: {one["state"] for one in self.status()["processes"]} == {"up"})
         self.ends(daemon)
 
+class Standstill(DaemonCase):
+    """Whoever is stopped and goes on later has missed something."""
+
+    def heart(self, name="heart"):
+        text = ("import os, socket, time\nnotify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                "notify.connect(os.environ['NOTIFY_SOCKET'])\nwhile True:\n  notify.send(b'WATCHDOG=1')\n  time.sleep(0.05)\n")
+        return self.command(name, "python3", "-c", text, health={"by": "heartbeat", "interval_ms": 500})
+
+    def test_one_with_a_heart_that_is_stopped_is_replaced(self):
+        self.configure(self.heart(), stop_timeout_ms=100)
+        daemon = self.start()
+        pid = self.status("heart")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        wait_for("its successor", lambda: self.status("heart")["pid"] not in (None, pid))
+        self.assertTrue(gone(pid))
+        self.assertIn("no heartbeat for 500 ms", self.log())
+        self.ends(daemon)
+
+    def test_a_daemon_that_was_stopped_sees_what_has_happened_and_takes_nobody_for_ill(self):
+        self.configure(self.heart(), self.sleeper(), self.command("asked", "sleep", "1000", health={
+            "by": "exec", "command": ["true"], "interval_ms": 100, "failures": 1}))
+        daemon = self.start()
+        pids = {name: self.status(name)["pid"] for name in ("heart", "one", "asked")}
+        daemon.send_signal(signal.SIGSTOP)
+        os.kill(pids["one"], signal.SIGKILL)
+        # Four intervals of the heart, which goes on beating.
+        time.sleep(2)
+        daemon.send_signal(signal.SIGCONT)
+        wait_for("the successor", lambda: self.status("one")["pid"] not in (None, pids["one"]))
+        time.sleep(1)
+        self.assertEqual({name: self.status(name)["pid"] for name in ("heart", "asked")}, {name: pids[name] for name in ("heart", "asked")},
+                         self.log())
+        self.assertEqual({self.status(name)["health"] for name in ("heart", "asked")}, {"well"})
+        self.ends(daemon)
+
+
+SHIFTED_CLOCK = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The time of day is that of the machine and as many seconds as the file says. */
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    char text[32] = "0";
+    int status = (int)syscall(SYS_clock_gettime, clock, time), file;
+
+    if (clock == CLOCK_REALTIME && (file = open(getenv("SHIFT"), O_RDONLY | O_CLOEXEC)) >= 0) {
+        if (read(file, text, sizeof(text) - 1) > 0)
+            time->tv_sec += atol(text);
+        close(file);
+    }
+    return status;
+}
+"""
+DAY = 86400
+
+
+class Clock(DaemonCase):
+    def test_the_time_of_day_may_jump_by_days(self):
+        source, library, shift = (self.house.folder / name for name in ("clock.c", "clock.so", "shift"))
+        source.write_text(SHIFTED_CLOCK)
+        self.house.compile(source, library, "-shared", "-fPIC")
+        shift.write_text("0")
+        self.configure(self.sleeper(), self.script("dies", "sleep 0.3", restart={**QUICK, "refill_ms": 3600000}),
+                       self.command("asked", "sleep", "1000", health={"by": "exec", "command": ["true"], "interval_ms": 50}))
+        daemon = self.start(env={**self.house.env, "LD_PRELOAD": str(library), "SHIFT": str(shift)})
+        pids = [self.status(name)["pid"] for name in ("one", "asked")]
+        for seconds in (DAY, -DAY, 0):
+            restarts = self.status("dies")["restarts"]
+            shift.write_text(str(seconds))
+            wait_for("two more restarts", lambda: self.status("dies")["restarts"] >= restarts + 2)
+            self.assertEqual([self.status(name)["pid"] for name in ("one", "asked")], pids, self.log())
+            self.assertLess(self.status()["uptime_ms"], 60_000)
+            self.assertLess(self.status("dies")["last_exit"]["ago_ms"], 60_000)
+        # It was really shifted, and the log says what the clock said.
+        years = {line[:11] for line in self.log().splitlines() if line.startswith("[20")}
+        self.assertGreaterEqual(len(years), 2)
+        self.ends(daemon)
+
+
+@AS_ROOT
+class Disks(DaemonCase):
+    def mount(self, folder, *options):
+        if self.house.call(["mount", "-t", "tmpfs", "-o", ",".join(("mode=700", *options)), "none", folder]).returncode:
+            self.skipTest("no file system can be mounted here")
+        self.addCleanup(self.house.call, ["umount", "--lazy", folder])
+
+    def fill(self, folder):
+        with (folder / "filler").open("wb", buffering=0) as filler:
+            try:
+                while filler.write(bytes(4096)):
+                    pass
+            except OSError:
+                pass
+
+    def die_and_come_back(self, times=5):
+        for _ in range(times):
+            pid = self.status("one")["pid"]
+            os.kill(pid, signal.SIGKILL)
+            wait_for("its successor", lambda pid=pid: self.status("one")["pid"] not in (None, pid))
+
+    def adopted(self, daemon):
+        """Whether a successor of the daemon, killed, adopts who runs."""
+        pid = self.status("one")["pid"]
+        daemon.kill()
+        daemon.wait()
+        daemon = self.start()
+        self.assertEqual(self.status("one")["pid"], pid, self.log())
+        return daemon
+
+    def test_a_full_disk_under_log_and_events_holds_up_nobody_and_what_is_missing_is_told(self):
+        self.mount(self.house.log, "size=256k")
+        self.configure(self.sleeper(), restart={**QUICK, "immediate": 1000})
+        daemon = self.start()
+        self.fill(self.house.log)
+        self.die_and_come_back(20)
+        (self.house.log / "filler").unlink()
+        self.die_and_come_back(2)
+        lines = (self.house.log / "msf_daemon.events.jsonl").read_text().splitlines()
+        # Of what the disk took half a line is of one that counts as lost.
+        events = [json.loads(line) for line in lines if line.endswith("}")]
+        numbers = [event["seq"] for event in events]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        lost = sum(event.get("lost", 0) for event in events)
+        self.assertEqual(numbers[-1] - numbers[0] + 1, len(numbers) + lost)
+        self.assertGreater(lost, 0)
+        self.ends(self.adopted(daemon))
+
+    def test_regress_in_a_full_run_directory_it_is_still_written_down_who_runs(self):
+        self.mount(self.house.run, "size=1m")
+        self.configure(self.sleeper(), restart={**QUICK, "immediate": 1000})
+        daemon = self.start()
+        self.fill(self.house.run)
+        self.die_and_come_back(30)
+        # Room for what happens was taken while there was some.
+        self.assertNotIn("will not know", self.log())
+        daemon.kill()
+        daemon.wait()
+        (self.house.run / "filler").unlink()
+        daemon = self.start()
+        self.assertEqual(len(self.sleepers()), 1, self.log())
+        self.assertEqual(self.sleepers(), [self.status("one")["pid"]])
+        self.die_and_come_back(2)
+        self.ends(self.adopted(daemon))
+
+    def sleepers(self):
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and f"MSF_RUN_DIR={self.house.run}".encode() in (entry / "environ").read_bytes() and (
+                        entry / "comm").read_text() == "sleep\n" and not gone(entry.name):
+                    found.append(int(entry.name))
+            except OSError:
+                pass
+        return found
+
+
+@AS_ROOT
+@unittest.skipUnless(shutil.which("perl"), "there is no perl")
+class Bombs(DaemonCase):
+    def test_one_that_forks_without_end_meets_its_limit_and_ends_with_all_it_has(self):
+        # Whoever cannot fork tries again a little later, so that the machine can do something else meanwhile.
+        self.configure(self.command("bomb", "perl", "-e", "while (1) { sleep 1 unless defined fork }", user=54322, group=54322,
+                                    rlimits={"nproc": 60}), self.sleeper())
+        # Whatever has happened: one by one they cannot be ended.
+        self.addCleanup(subprocess.run, ["kill", "-9", "-1"], user=54322, check=False, stderr=subprocess.DEVNULL)
+        daemon = self.start()
+
+        def bombs():
+            return [pid for pid in os.listdir("/proc") if pid.isdigit() and owner(pid) == 54322]
+
+        wait_for("the limit", lambda: len(bombs()) >= 60)
+        began = time.monotonic()
+        self.assertEqual(self.status("one")["state"], "up")
+        self.assertEqual(self.call("stop", "bomb").returncode, 0)
+        wait_for("the end of all", lambda: not [pid for pid in bombs() if not gone(pid)])
+        self.assertLess(time.monotonic() - began, 5)
+        self.ends(daemon)
+
+
+def owner(pid):
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+
 
 class Signals(DaemonCase):
     def test_a_storm_of_reloads_changes_nothing_and_loses_nobody(self):

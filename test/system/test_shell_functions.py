@@ -45,8 +45,8 @@ class FunctionCase(PluginCase):
         self.host, self.port = self.broker.nmid
         self.http = self.broker.place("HTTP")
 
-    def start_broker(self, port=0):
-        return Broker(self.house, f"http_enable=true\nhttp_port=0\nnmid_port={port}\n")
+    def start_broker(self, port=0, settings=""):
+        return Broker(self.house, f"http_enable=true\nhttp_port=0\nnmid_port={port}\n{settings}")
 
     def functions(self, service, *defines, **worker):
         """lib<service>.so with functions, and its entry."""
@@ -165,6 +165,26 @@ class Limits(FunctionCase):
         code, said, _ = self.native("Who", b"\x80")[1]
         self.assertEqual((code, said), (429, "service a: it has 2 calls that it has not ended"))
         wait_for("the service to have rested", lambda: self.native("Who", b"\x80")[1][0] == 0)
+        self.ends(child)
+
+    def test_several_calls_are_on_their_way_at_a_time_if_agent_and_entry_allow_it(self):
+        self.broker.child.kill()
+        self.broker.child.wait()
+        self.broker = self.start_broker(self.port, "in_flight=3\n")
+        child, _ = self.up(self.functions("a", concurrency=2, queue_limit=1))
+        naps = []
+
+        def nap():
+            # The calls that look whether it has begun may be in its way.
+            while (ended := self.native("Nap", b"600", JSON))[1][0] == 429:
+                pass
+            naps.append(ended)
+        thread = threading.Thread(target=nap)
+        thread.start()
+        wait_for("the nap to begin", lambda: self.native("Who", b"\x80")[1][0] == 429)
+        self.assertEqual(naps, [], "the second call did not wait for the first")
+        thread.join()
+        self.assertEqual(naps, [(RESULT, (0, "ok", b"rested"))])
         self.ends(child)
 
     def test_a_service_without_functions_says_so_and_runs(self):

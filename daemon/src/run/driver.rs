@@ -10,6 +10,7 @@ use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
 use super::crash::{Corpse, Morgue};
+use super::deposit::Deposits;
 use super::herald::Herald;
 use super::journal::Journal;
 use super::leaver::Leaver;
@@ -34,7 +35,7 @@ use msf_conf::daemon::{Process, Settings};
 use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Claim, Starter};
+use msf_core::process::{Bequest, Claim, Starter};
 use msf_core::timer::TimerId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -86,6 +87,7 @@ pub struct Driver {
     pub(super) host: String,
     pub(super) chance: Chance,
     pub(super) superior: Superior,
+    pub(super) deposits: Deposits,
     pub(super) since: Instant,
     pub(super) stopping: bool,
     /// Somebody has become something else.
@@ -143,6 +145,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// More children may have ended.
     Collect,
+    /// The page of metrics goes on.
+    Page,
     /// Whoever waits in this conversation has waited long enough.
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
@@ -200,6 +204,8 @@ pub struct Setting {
     pub journal: Journal,
     /// Whom to tell that we are ready.
     pub starter: Starter,
+    /// Descriptors that were left to us.
+    pub bequests: Vec<Bequest>,
 }
 
 impl Driver {
@@ -243,6 +249,7 @@ impl Driver {
             host: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             chance: Chance::new(),
             superior: Superior::new(setting.starter),
+            deposits: Deposits::new(setting.bequests),
             since: Instant::now(),
             stopping: false,
             has_changed: false,
@@ -264,11 +271,14 @@ impl Driver {
         self.purpose.name = settings.main;
         // What is wrong with it is in the log.
         let _ = self.show_metrics(reactor, settings.metrics.as_ref());
+        self.take_back(&settings.processes);
         let new = self.take_over(reactor, settings.processes);
         for key in self.roll.graph.order().to_vec().into_iter().filter(|key| new.contains(key)) {
             self.feed(reactor, key, Event::WantUp);
         }
         self.look_whether_it_is_over(reactor);
+        self.complain_of_the_rest();
+        self.deposit();
         // Whoever is told may look into the log at once.
         let _ = msf_core::log::flush();
         self.tell_ready(reactor);
@@ -425,7 +435,7 @@ impl Turn for Driver {
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
             Some(Watched::Outputs) => self.written(reactor),
             Some(Watched::Stall) => self.receive_scrapers(reactor),
-            Some(Watched::Scraper(_)) => self.scrape(token),
+            Some(Watched::Scraper(_)) => self.scrape(reactor, token),
             None => {}
         }
         self.settle(reactor);
@@ -443,6 +453,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Collect) => self.collect_all(reactor),
+            Some(Due::Page) => return self.go_on_with_page(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
             // Many at a time, and nobody may stop or be forgotten because of them: settling would look at all services

@@ -13,6 +13,7 @@ mod change;
 mod collect;
 pub mod courier;
 pub mod crash;
+mod deposit;
 mod desk;
 pub mod driver;
 mod fit;

@@ -116,6 +116,7 @@ impl Driver {
             keys.iter().for_each(|key| self.release(*key));
             self.roll.forget(&keys);
         }
+        self.deposit();
         self.settle_waiters(reactor);
     }
 

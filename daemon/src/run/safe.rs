@@ -45,21 +45,23 @@ pub struct Kept {
 
 impl Kept {
     /// Names it beyond this process: at most 255 visible ASCII characters without a colon, if the service's name is such.
-    #[allow(dead_code, reason = "the seam for a service manager's store of descriptors")]
     pub fn label(&self) -> String {
         format!("{}/{}", self.service, self.name)
     }
 
     /// The descriptor.
-    #[allow(dead_code, reason = "the seam for a service manager's store of descriptors")]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// By which the same open socket is known in another process.
+    pub fn inode(&self) -> u64 {
+        self.inode
     }
 }
 
 impl Safe {
     /// All there are.
-    #[allow(dead_code, reason = "the seam for a service manager's store of descriptors")]
     pub fn all(&self) -> impl Iterator<Item = &Kept> {
         self.kept.iter()
     }
@@ -68,11 +70,9 @@ impl Safe {
         self.kept.iter().filter(move |kept| kept.service == service)
     }
 
-    /// Keeps one under a label, as [`Kept::label`] has it; for who has kept it elsewhere.
-    #[allow(dead_code, reason = "the seam for a service manager's store of descriptors")]
-    pub fn refill(&mut self, label: &str, fd: OwnedFd) -> io::Result<()> {
-        let (service, name) = label.split_once('/').ok_or_else(|| io::Error::other("expected SERVICE/NAME"))?;
-        self.keep(service, name, None, fd).map(drop)
+    /// Keeps one that has been kept elsewhere meanwhile; `place` as it is configured now.
+    pub fn refill(&mut self, service: &str, name: &str, place: Option<Place>, fd: OwnedFd) -> io::Result<bool> {
+        self.keep(service, name, place, fd)
     }
 
     /// Keeps one. Whether it is news: the same open file is kept once.
@@ -121,10 +121,16 @@ impl Driver {
     /// It is down for good: what it gave us is nobody's. Its sockets are closed, and their files taken away.
     pub(super) fn empty_safe(&mut self, key: Key) {
         let Some(name) = self.roll.get(key).map(|service| service.name().to_owned()) else { return };
-        for Kept { place, .. } in self.safe.kept.extract_if(.., |kept| kept.service == name) {
-            if let Some(Place::Unix { path, .. }) = place {
-                let _ = fs::remove_file(path);
-            }
+        let gone: Vec<Kept> = self.safe.kept.extract_if(.., |kept| kept.service == name).collect();
+        gone.into_iter().for_each(|kept| self.close(kept));
+    }
+
+    /// With its file, unless that is a socket unit's.
+    fn close(&self, kept: Kept) {
+        if let Some(Place::Unix { path, .. }) = &kept.place
+            && self.is_ours(&kept)
+        {
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -134,14 +140,19 @@ impl Driver {
         let (service, sockets) = (entry.name.clone(), entry.launch.sockets.clone());
         // One that has gone from the configuration is closed.
         let stays = |place: &Place| sockets.iter().any(|socket| socket.at == *place);
-        self.safe.kept.retain(|kept| kept.service != service || kept.place.as_ref().is_none_or(stays));
+        let goes = |kept: &mut Kept| kept.service == service && !kept.place.as_ref().is_none_or(stays);
+        let gone: Vec<Kept> = self.safe.kept.extract_if(.., goes).collect();
+        gone.into_iter().for_each(|kept| self.close(kept));
         for Socket { name, at } in sockets {
             if self.safe.of(&service).any(|kept| kept.place.as_ref() == Some(&at)) {
                 continue;
             }
             let failed =
                 |e: io::Error| Unstartable::Readiness(io::Error::new(e.kind(), format!("cannot listen on {at}: {e}")));
-            let fd = open(&at).map_err(failed)?;
+            let fd = match self.left_for(&name, &at) {
+                Some(fd) => fd,
+                None => open(&at).map_err(failed)?,
+            };
             log!(Level::Info, MODULE, "{service}: listening on {at} for it");
             self.safe.keep(&service, &name, Some(at.clone()), fd).map_err(failed)?;
         }
@@ -219,6 +230,7 @@ fn numbered(fd: OwnedFd) -> io::Result<(OwnedFd, u64)> {
 
 fn open(place: &Place) -> io::Result<OwnedFd> {
     match place {
+        Place::Given => Err(io::Error::other("whoever started us has left us no descriptor of that name")),
         Place::Tcp(address) => {
             let listener = TcpListener::bind(address)?;
             listen(&listener, Backlog::MAXCONN)?;
@@ -254,10 +266,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert!(safe.keep("a", "x", None, listener.try_clone().unwrap().into()).unwrap());
         assert!(!safe.keep("a", "y", None, listener.try_clone().unwrap().into()).unwrap());
-        safe.refill("b/x", listener.into()).unwrap();
+        safe.refill("b", "x", None, listener.into()).unwrap();
         let labels: Vec<String> = safe.all().map(Kept::label).collect();
         assert_eq!(labels, ["a/x", "b/x"]);
-        assert!(safe.refill("x", TcpListener::bind("127.0.0.1:0").unwrap().into()).is_err());
         let most = (0..MOST + 3).filter(|_| {
             let other = TcpListener::bind("127.0.0.1:0").unwrap();
             safe.keep("a", "z", None, other.into()).is_ok()

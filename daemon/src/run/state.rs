@@ -4,6 +4,7 @@
 //! One line for each thing that happens, appended in one write: a checksum, and a JSON object that says all there is to
 //! know of one service. The last line of a service counts. A line that is broken is passed over; a file of another run of
 //! the machine is nobody's. When much of the file is history it is written anew, aside, and takes the old one's place.
+//! Room for that history is taken beforehand: a disk that becomes full makes nobody unknown for a while.
 
 use super::driver::MODULE;
 use crate::face::json::{Value, json, parse};
@@ -11,6 +12,7 @@ use msf_core::crypto::crc32;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Birth, boot};
+use nix::fcntl::{FallocateFlags, fallocate};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,8 +30,8 @@ pub struct Store {
     length: usize,
     /// Bytes in it when it was last written anew.
     fresh: usize,
-    /// Whether the log knows that it cannot be written.
-    told: bool,
+    /// Something could not be written, and the log knows.
+    lacks: bool,
 }
 
 /// Everything about one service.
@@ -88,7 +90,7 @@ impl Store {
     /// The one in `run_dir`. Nothing is written yet.
     pub fn new(run_dir: &Path) -> Store {
         let boot = boot().unwrap_or_default();
-        Store { path: run_dir.join(FILE), boot, file: None, length: 0, fresh: 0, told: false }
+        Store { path: run_dir.join(FILE), boot, file: None, length: 0, fresh: 0, lacks: false }
     }
 
     /// What a daemon before us has left, by name.
@@ -103,16 +105,28 @@ impl Store {
         }
     }
 
-    /// Adds what is to be known of one service now. Whether the file has become long, and should be written anew.
+    /// Adds what is to be known of one service now. Whether the file should be written anew: it has become long, or lacks
+    /// something.
     pub fn append(&mut self, record: &Record) -> bool {
-        let line = line(&record.document());
+        let mut line = line(&record.document());
+        if self.lacks {
+            // Half of a line may be there.
+            line.insert(0, b'\n');
+        }
         let written = match &mut self.file {
             Some(file) => file.write_all(&line),
             None => Ok(()),
         };
         self.length += line.len();
-        self.check(written);
-        self.length > 4 * self.fresh + ROOM
+        if let Err(e) = written {
+            self.complain(&e);
+        }
+        self.lacks || self.length > self.most()
+    }
+
+    /// Bytes of a file that has become long.
+    fn most(&self) -> usize {
+        4 * self.fresh + ROOM
     }
 
     /// Writes all of it anew.
@@ -125,11 +139,32 @@ impl Store {
         let written = options.open(&aside).and_then(|mut file| {
             file.write_all(&bytes)?;
             fs::rename(&aside, &self.path)?;
-            self.file = Some(file);
-            Ok(())
+            Ok(file)
         });
-        (self.length, self.fresh) = (bytes.len(), bytes.len());
-        self.check(written);
+        match written {
+            Ok(file) => {
+                self.file = Some(file);
+                (self.length, self.fresh) = (bytes.len(), bytes.len());
+                self.lacks = false;
+                self.reserve();
+            }
+            Err(e) => {
+                // It would take the room that the one in use needs, which is long, but lacks nothing more than before.
+                let _ = fs::remove_file(&aside);
+                self.fresh = self.length;
+                if self.file.is_none() {
+                    self.complain(&e);
+                }
+            }
+        }
+    }
+
+    /// Where that cannot be, there is as much room as there is.
+    fn reserve(&self) {
+        let most = libc::off_t::try_from(self.most()).unwrap_or(libc::off_t::MAX);
+        if let Some(file) = &self.file {
+            let _ = fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, most);
+        }
     }
 
     /// Everything is stopped: there is nothing to be found again.
@@ -144,16 +179,12 @@ impl Store {
         self.path.with_extension("state.new")
     }
 
-    fn check(&mut self, written: io::Result<()>) {
-        match written {
-            Ok(()) => self.told = false,
-            Err(e) if !self.told => {
-                self.told = true;
-                let path = self.path.display();
-                log!(Level::Error, MODULE, "{path}: a daemon after this one will not know what runs: {e}");
-            }
-            Err(_) => {}
+    fn complain(&mut self, error: &io::Error) {
+        if !self.lacks {
+            let path = self.path.display();
+            log!(Level::Error, MODULE, "{path}: a daemon after this one will not know what runs: {error}");
         }
+        self.lacks = true;
     }
 }
 
@@ -340,6 +371,40 @@ mod tests {
         assert!(records(&bytes, "another").is_empty());
         assert!(records(&bytes, "").is_empty());
         gone(&store);
+    }
+
+    #[test]
+    fn regress_after_a_line_that_is_half_there_the_next_one_counts_and_all_is_written_anew() {
+        let mut store = store("half");
+        store.renew([record("a", 1)].into_iter());
+        store.file.as_mut().unwrap().write_all(b"00000000 {\"half").unwrap();
+        store.complain(&io::ErrorKind::StorageFull.into());
+        assert!(store.append(&record("a", 2)));
+        assert_eq!(store.read()["a"], record("a", 2));
+        store.renew([record("a", 2)].into_iter());
+        assert!(!store.append(&record("a", 3)));
+        gone(&store);
+    }
+
+    #[test]
+    fn what_cannot_be_written_anew_goes_on_as_it_was() {
+        let mut store = store("stays");
+        store.renew([record("a", 1)].into_iter());
+        let room = file_room(&store);
+        assert!(room >= ROOM as u64 || room == 0, "{room}");
+        fs::create_dir(store.aside()).unwrap();
+        store.renew([record("a", 2)].into_iter());
+        assert_eq!(store.read()["a"], record("a", 1));
+        store.append(&record("a", 3));
+        assert_eq!(store.read()["a"], record("a", 3));
+        gone(&store);
+    }
+
+    /// What the file has on the disk, beyond what is in it.
+    fn file_room(store: &Store) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let about = fs::metadata(&store.path).unwrap();
+        (about.blocks() * 512).saturating_sub(about.len().next_multiple_of(4096))
     }
 
     #[test]

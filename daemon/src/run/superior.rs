@@ -10,6 +10,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::Starter;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// See the module.
@@ -57,9 +58,13 @@ impl Driver {
     }
 
     /// It has been, or has been found wrong.
-    pub(super) fn tell_reloaded(&mut self, outcome: &Result<String, String>) {
+    pub(super) fn tell_reloaded(&mut self, reactor: &mut Reactor, outcome: &Result<String, String>) {
+        // What was on its way would hide the reason.
+        if let Some(timer) = self.superior.line.take() {
+            self.disarm(reactor, timer);
+        }
         match outcome {
-            Ok(_) => self.tell_line(),
+            Ok(_) => self.line_is_old(reactor),
             Err(why) => self.say(why.trim_end().to_owned()),
         }
         self.tell(Starter::ready);
@@ -86,6 +91,21 @@ impl Driver {
         let asked = needed + MARGIN;
         self.superior.patient_until = Some(now + asked);
         self.tell(|starter| starter.extend(asked));
+    }
+
+    /// Whether anybody wants to hear more than that we are ready.
+    pub(super) fn listens(&self) -> bool {
+        self.superior.starter.listens()
+    }
+
+    /// Whoever started us keeps a copy, for the next daemon.
+    pub(super) fn keep_for_the_next(&mut self, name: &str, fd: BorrowedFd<'_>) {
+        self.tell(|starter| starter.keep(name, fd));
+    }
+
+    /// He is to keep those of that name no longer.
+    pub(super) fn withdraw(&mut self, name: &str) {
+        self.tell(|starter| starter.forget(name));
     }
 
     /// A phase has changed. Many do at a time, and one line tells of all.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     ended(matrix::run(&plan, io::stdin().lock()).and_then(|report| {
         println!("{report}");
-        report.complaints().iter().for_each(|what| eprintln!("msf_matrix: {what}"));
+        report.complaints().for_each(|what| eprintln!("msf_matrix: {what}"));
         if report.passed(share) { Ok(()) } else { Err("FAILED".to_owned()) }
     }))
 }

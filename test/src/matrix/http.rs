@@ -33,6 +33,8 @@ impl HttpCaller {
         let ended = now();
         let (outcome, why) = match answer {
             Ok((200, body)) if body.contains(&format!("\"{}\"", text.to_ascii_uppercase())) => (Outcome::Right, 200),
+            // A service of msf_shell is down, or went down before it had answered.
+            Ok((200, body)) if body.starts_with("{\"code\":503,") => (Outcome::Failed, 503),
             // Nobody offers it, its worker died, the agent is about to end.
             Ok((status @ (404 | 429 | 502 | 503), _)) => (Outcome::Failed, status),
             Ok((504, _)) => (Outcome::Hung, 504),

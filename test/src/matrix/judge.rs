@@ -38,8 +38,8 @@ pub struct Verdict {
     pub calm_right: usize,
     /// One for each kind of victim.
     pub victims: Vec<Victim>,
-    /// What was wrong, in words.
-    pub complaints: Vec<String>,
+    /// What was wrong, in words, and how late it was; in the end the worst of it.
+    pub complaints: Vec<(u64, String)>,
 }
 
 /// What the deaths of one kind of victim did.
@@ -68,6 +68,7 @@ pub fn judge(mut calls: Vec<Call>, deaths: &[Death], noise: &Noise, names: &Name
         verdict.count(call);
         verdict.hold_against(call, deaths, noise, names);
     }
+    verdict.keep_worst();
     for (index, death) in deaths.iter().enumerate() {
         // Only until it dies again: a later life's answer says nothing of this one.
         let next = deaths[index + 1..].iter().find(|next| next.victim == death.victim).map_or(u64::MAX, |next| next.at);
@@ -118,9 +119,6 @@ impl Verdict {
     }
 
     fn complain(&mut self, call: &Call, death: Option<&Death>, took: u64, names: &Names) {
-        if self.complaints.len() >= COMPLAINTS {
-            return;
-        }
         let mut what = format!("a call of {}: {:?} ({})", names.of(call.target), call.outcome, call.why);
         let millis = |nanos: u64| nanos as f64 / 1e6;
         // Into a String: this cannot fail.
@@ -128,9 +126,19 @@ impl Verdict {
             write!(what, " after {:.1} ms, {:.1} ms late to be told", millis(call.ended - call.begun), millis(took));
         if let Some(death) = death {
             let since = (call.begun as f64 - death.at as f64) / 1e6;
-            let _ = write!(what, "; begun {since:.1} ms after the death of {}", death.victim);
+            let _ = write!(what, "; begun {since:.1} ms after the death of {} at {}", death.victim, death.at);
         }
-        self.complaints.push(what);
+        // What is wrong or hangs is worse than anything late.
+        let is_late = matches!(call.outcome, Outcome::Right | Outcome::Failed);
+        self.complaints.push((if is_late { took } else { u64::MAX }, what));
+        if self.complaints.len() > 50 * COMPLAINTS {
+            self.keep_worst();
+        }
+    }
+
+    fn keep_worst(&mut self) {
+        self.complaints.sort_by_key(|(took, _)| std::cmp::Reverse(*took));
+        self.complaints.truncate(COMPLAINTS);
     }
 
     fn victim(&mut self, name: &str) -> &mut Victim {

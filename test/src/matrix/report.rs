@@ -19,8 +19,8 @@ impl Report {
     }
 
     /// What was wrong in words, some of it.
-    pub fn complaints(&self) -> &[String] {
-        &self.verdict.complaints
+    pub fn complaints(&self) -> impl Iterator<Item = &str> {
+        self.verdict.complaints.iter().map(|(_, what)| what.as_str())
     }
 
     /// Whether nothing was wrong, hung or late, and at least `share` per cent of the calm calls right.

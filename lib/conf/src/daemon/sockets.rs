@@ -28,6 +28,8 @@ pub enum Place {
         /// `mode`: its rights.
         mode: u32,
     },
+    /// Neither: where a socket unit of that name does.
+    Given,
 }
 
 impl Socket {
@@ -62,6 +64,7 @@ impl Socket {
                 })?)
             }
             (None, true) => Place::Unix { path: path(object, "unix")?, mode: octal(object, "mode")?.unwrap_or(0o600) },
+            (None, false) if object.has("name") => Place::Given,
             _ => return Err(object.error("listen", "expected either \"listen\" or \"unix\"")),
         };
         Ok(Socket { name: name.to_owned(), at })
@@ -71,6 +74,7 @@ impl Socket {
         match &self.at {
             Place::Tcp(address) => json!({"name": self.name, "listen": address.to_string()}),
             Place::Unix { path, mode } => json!({"name": self.name, "unix": path, "mode": format!("{mode:04o}")}),
+            Place::Given => json!({"name": self.name}),
         }
     }
 }
@@ -80,6 +84,7 @@ impl fmt::Display for Place {
         match self {
             Place::Tcp(address) => address.fmt(f),
             Place::Unix { path, .. } => f.write_str(path),
+            Place::Given => f.write_str("a socket unit's place"),
         }
     }
 }
