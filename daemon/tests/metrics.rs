@@ -118,3 +118,32 @@ fn a_reload_opens_moves_and_closes_it_and_a_place_that_is_taken_is_a_warning() {
     assert!(daemon.place.run(&["reload"]).status.success());
     assert_eq!(value(&page(TcpStream::connect(port).unwrap()), r#"msf_process_up{name="one"}"#), 1.0);
 }
+
+#[test]
+fn many_processes_are_looked_at_a_few_at_a_time_and_all_who_ask_get_all_of_them() {
+    let place = Place::new();
+    let socket = place.file("m.sock");
+    let many: Vec<Value> = (0..50).map(|number| sleeper(number, &format!("s{number}"))).collect();
+    place.configure(json!(many));
+    let mut document: Value = serde_json::from_slice(&fs::read(place.config()).unwrap()).unwrap();
+    document["metrics"] = json!({"unix": socket});
+    fs::write(place.config(), document.to_string()).unwrap();
+    let daemon = place.start();
+    until("all are up", || {
+        let status = daemon.place.status();
+        status["processes"].as_array().unwrap().iter().all(|process| process["state"] == "up")
+    });
+    let ask = |_| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(REQUEST).unwrap();
+        stream
+    };
+    let mut asking: Vec<UnixStream> = (0..5).map(ask).collect();
+    // One of them does not wait for it.
+    asking.pop();
+    for mut stream in asking {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer.matches("\nmsf_process_rss_bytes{").count(), 50, "{answer}");
+    }
+}

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|matrix]
+usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|conf|matrix]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
 with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the
 ring in shared memory: 10^8 messages, its sides killed at random (shm_torture.c), and a process that logs, killed at random
 500 times (lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not
-complain (daemon/tests/limits.rs). Then the kill matrix: everybody in a house is killed 200 times under load
+complain (daemon/tests/limits.rs). Then a million broken configurations of each kind
+(lib/conf/tests/mutation.rs), of which some that were accepted are given to the programs. Then the kill matrix: everybody in a house is killed 200 times under load
 (kill_matrix.py), which takes an hour and wants namespaces. With --seconds N only a few of those, each for N seconds, and two
 kills of each. Ends with a line `N passed, N failed`.
 """
@@ -15,6 +16,7 @@ kills of each. Ends with a line `N passed, N failed`.
 import argparse
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -99,6 +101,33 @@ def health_pass(options):
     return subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_SOAK_SECONDS": seconds}).returncode == 0
 
 
+def conf_pass(stage, options):
+    """Whether no broken configuration breaks a reader, and what a reader accepts the program accepts, but for what is wrong
+    with it on this machine, of which it names file and key."""
+    many = "2000" if options.seconds else "1000000"
+    print(f"soak conf, {many} of each kind", flush=True)
+    command = ["cargo", "test", "--quiet", "--package", "msf-conf", "--test", "mutation", "_breaks_", "--", "--nocapture"]
+    with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
+        env = {**os.environ, "MSF_MUTATIONS": many, "MSF_SAMPLES": folder}
+        if subprocess.run(command, cwd=ROOT, check=False, env=env).returncode != 0:
+            return False
+        samples = sorted(pathlib.Path(folder).iterdir())
+        refused, wrong = 0, 0
+        for sample in samples:
+            program = f"msf_{sample.stem.rpartition('-')[2]}"
+            done = subprocess.run([str(stage / "bin" / program), "-k", "parse", "-c", str(sample)], check=False,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=10)
+            if done.returncode == 0:
+                continue
+            refused += 1
+            is_clear = re.fullmatch(rf"{program}: {re.escape(str(sample))}: [^ ]+: .*\n", done.stderr)
+            if done.returncode != 1 or not is_clear:
+                wrong += 1
+                print(f"{program} -k parse: {done.returncode}: {done.stderr.strip()}", flush=True)
+        print(f"soak conf: of {len(samples)} accepted files the programs refuse {refused}, {wrong} of them badly", flush=True)
+        return wrong == 0 and len(samples) > 100 and refused < len(samples) / 20
+
+
 def matrix_passes(stage, options):
     """Yields whether each pass was in order."""
     if options.seconds:
@@ -112,11 +141,11 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health", "matrix"))
+    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health", "conf", "matrix"))
     options = parser.parse_args()
     stage = options.stage.resolve()
     results = []
-    if options.only not in ("shm", "log", "health", "matrix"):
+    if options.only not in ("shm", "log", "health", "conf", "matrix"):
         load, nmid_load = build_load_generators()
         if options.only in (None, "librpc"):
             results += librpc_passes(load, stage, options)
@@ -130,6 +159,8 @@ def main():
         results += log_passes(options)
     if options.only in (None, "health"):
         results.append(health_pass(options))
+    if options.only in (None, "conf"):
+        results.append(conf_pass(stage, options))
     if options.only in (None, "matrix"):
         results += matrix_passes(stage, options)
     passed = sum(results)

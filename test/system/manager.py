@@ -14,6 +14,8 @@ import socket
 import struct
 import time
 
+from house import gone
+
 PATIENCE = 15.0
 
 
@@ -29,7 +31,8 @@ class Manager:
         self.store = []                 # (name, fd)
         self.refused = []               # what others than the main process said
         self.ends = []                  # wait statuses
-        self.pid = None
+        self.pid = None                 # the main process, and the one that we have started
+        self.child = None
         self.forget()
         test.addCleanup(self.tear_down)
 
@@ -42,9 +45,12 @@ class Manager:
         self.killed_by_us = None
 
     def tear_down(self):
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        for pid in {self.pid, self.child} - {None}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
         for _, fd in self.store:
             os.close(fd)
         for _, one in self.listening:
@@ -62,6 +68,7 @@ class Manager:
                 self.become(handed, {**env, **changes})
             finally:
                 os._exit(203)
+        self.child = self.pid
 
     def become(self, handed, env):
         os.setsid()
@@ -119,6 +126,8 @@ class Manager:
         if news.get("WATCHDOG") == "1":
             self.beats.append(now)
             self.abort_at = now + self.watchdog if self.watchdog else None
+        if "MAINPID" in news:
+            self.pid = int(news["MAINPID"])
         if "EXTEND_TIMEOUT_USEC" in news and self.deadline is not None:
             self.deadline = max(self.deadline, now + int(news["EXTEND_TIMEOUT_USEC"]) / 1e6)
         if news.get("FDSTOREREMOVE") == "1":
@@ -156,11 +165,17 @@ class Manager:
             self.kill("watchdog")
         elif self.deadline is not None and now > self.deadline:
             self.kill("timeout")
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        self.notice_ends()
+
+    def notice_ends(self):
+        """How one ended that is not our child, nobody says."""
+        pid, status = os.waitpid(self.child, os.WNOHANG) if self.child else (0, 0)
         if pid:
             self.hear()
+            self.child = None
+        if pid == self.pid or (pid == 0 and self.child != self.pid and gone(self.pid)):
             self.pid = None
-            self.ends.append(os.waitstatus_to_exitcode(status))
+            self.ends.append(os.waitstatus_to_exitcode(status) if pid else None)
 
     def kill(self, why):
         self.killed_by_us, self.abort_at, self.deadline = why, None, None

@@ -1,17 +1,20 @@
 """The units as they are installed, under a real systemd where one can run; see test/system/real_systemd.py."""
 
+import functools
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 import real_systemd
-from house import ROOT, STAGE, wait_for
+from house import HERE, ROOT, STAGE, wait_for
 
 WHY_NOT = real_systemd.why_not()
+PYTHON = shutil.which("python3", path="/usr/bin")
 UNITS = ROOT / "script/systemd"
 SLOW = "trap 'sleep 2.5; exit 0' TERM; echo > {up}; while :; do sleep 1000 & wait; done"
 
@@ -58,7 +61,7 @@ class Real(unittest.TestCase):
         cls.conf = conf
 
     def tearDown(self):
-        self.systemd.inside("systemctl", "stop", "msf_daemon.service")
+        self.systemd.inside("systemctl", "stop", "msf_daemon.service", "msf_agent.service")
 
     def configure(self, *processes, **changes):
         document = {"msf_author": "a", "msf_version": "v", "msf_desc": "d", "stop_timeout_ms": 8000,
@@ -148,6 +151,47 @@ class Real(unittest.TestCase):
         self.assertEqual((self.show("ActiveState"), self.show("ExecMainStatus"), self.show("NRestarts")), ("failed", "2", "0"))
         self.assertIn("msf_procs", self.show("StatusText"))
         self.assertEqual(self.show("StatusErrno"), "22")
+
+
+    @unittest.skipUnless(PYTHON, "there is no python3 in /usr/bin")
+    def test_listening_sockets_survive_the_death_of_everybody(self):
+        shutil.copy(HERE / "activated_server.py", self.conf)
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            address = one.getsockname()
+        server = self.sleeper("web", proc_path=PYTHON, args=["-SE", str(self.conf / "activated_server.py")],
+                              ready={"by": "fd"}, sockets=[{"name": "web", "listen": "%s:%d" % address}])
+        self.configure(server)
+        self.start()
+        first = self.ask(address)
+        wait_for("the store", lambda: self.show("NFileDescriptorStore") == "1")
+        web, daemon = self.pids()["web"], self.kill(signal.SIGSTOP)
+        self.systemd.inside("kill", "-9", str(web), daemon)
+        # Nobody is there, or somebody else is already; in either case nobody is refused.
+        last = self.ask(address)
+        self.assertEqual(last["inodes"], first["inodes"])
+        self.assertNotEqual(last["pid"], first["pid"])
+        self.assertEqual(self.show("NFileDescriptorStore"), "1")
+
+    def ask(self, address):
+        with socket.create_connection(address, 20) as caller:
+            return json.loads(caller.makefile().readline())
+
+    def test_a_broker_that_is_upgraded_stays_the_main_process_and_goes_on_beating(self):
+        (self.conf / "msf_agent.conf").write_text("net_enable=false\nnmid_enable=false\nhttp_enable=false\n")
+        self.systemd.unit("msf_agent.service", unit("msf_agent.service", self.conf), WatchdogSec=1,
+                          PrivateTmp="no", ProtectHome="no")
+        self.assertEqual(self.systemd.inside("systemctl", "start", "msf_agent.service").returncode, 0, self.said())
+        show = functools.partial(self.systemd.show, "msf_agent.service")
+        before = show("MainPID")
+        done = self.systemd.inside("env", "MSF_RUN_DIR=/run/msf", STAGE / "bin/msf_agent", "-k", "upgrade",
+                                   "-c", self.conf / "msf_agent.conf")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_for("the successor", lambda: show("MainPID") != before)
+        told = show("WatchdogTimestampMonotonic")
+        wait_for("its heart", lambda: int(show("WatchdogTimestampMonotonic")) > int(told) + 1500000)
+        self.assertEqual((show("ActiveState"), show("NRestarts")), ("active", "0"))
+        self.assertEqual(self.systemd.inside("systemctl", "stop", "msf_agent.service").returncode, 0)
+        self.assertEqual(show("Result"), "success")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ mod events;
 mod invocation;
 #[cfg(test)]
 mod layout;
+mod left;
 mod list;
 mod operator;
 mod sockets;
@@ -26,6 +27,7 @@ use crate::control::admin::SOCKET;
 use crate::control::thread::End;
 use errands::Program;
 use invocation::Invocation;
+use left::Left;
 use msf_conf::agent::Settings;
 use msf_conf::args::{Accepts, Args};
 use msf_core::log::{self, Level};
@@ -83,6 +85,13 @@ fn files(args: &Args) -> Vec<PathBuf> {
 fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
     // Before the claim opens a file, which might get the number that the environment names.
     let starter = Starter::from_environment();
+    let left = match Left::claim() {
+        Ok(left) => left,
+        Err(error) => {
+            eprintln!("msf_agent: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let invocation = Invocation::now();
     let settings = match check::read(&configs) {
         Ok(settings) => settings,
@@ -91,7 +100,7 @@ fn serve(args: &Args, configs: Vec<PathBuf>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let begun = Begun { configs, settings, starter, invocation };
+    let begun = Begun { configs, settings, starter, invocation, left };
     let healthy = match invocation::predecessor().map(|place| Predecessor::find(&place)) {
         Some(Ok(Some(predecessor))) => take_over(begun, predecessor).inspect_err(|failure| {
             // Whoever has started us has nothing else to tell who asked.
@@ -128,6 +137,7 @@ struct Begun {
     settings: Settings,
     starter: Starter,
     invocation: Invocation,
+    left: Left,
 }
 
 impl Begun {
@@ -149,6 +159,15 @@ impl Begun {
             msf_core::log!(Level::Warn, LOG, "{warning}");
         }
         Ok(log)
+    }
+
+    /// Says that this process goes on, and not the one that was started: before that one ends.
+    fn tell_main_process(&self) {
+        let told = self.starter.main_process(std::process::id() as i32);
+        let supervisor = Supervisor::from_environment().map_or(Ok(()), |supervisor| supervisor.follow());
+        if let Err(error) = told.and(supervisor) {
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told which process goes on: {error}");
+        }
     }
 
     /// Says that it serves, and before that where a successor finds it.
@@ -174,10 +193,11 @@ fn run(args: &Args, mut begun: Begun, mut claim: Claim) -> Result<bool, Failure>
     let caller = detaches.then(|| background::begin(&mut claim, keeps_files)).transpose()?;
     let log = begun.open_log()?;
     let pid_file = PidFile::write(&begun.settings)?;
-    let running = threads::start(&begun.settings, begun.program(Some(claim.lock()?)))?;
+    let running = threads::start(&begun.settings, begun.program(Some(claim.lock()?)), std::mem::take(&mut begun.left))?;
     msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
     if let Some(caller) = caller {
         let _ = log::flush();
+        begun.tell_main_process();
         caller.leave()?;
     }
     begun.tell_starter();

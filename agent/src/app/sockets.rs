@@ -1,5 +1,6 @@
 //! Where the agent listens.
 
+use super::left::Left;
 use super::{Failure, NAME, access};
 use crate::control::admin;
 use crate::control::listener::{Listener, Rights};
@@ -12,21 +13,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// All listeners the settings ask for.
-pub fn open(settings: &Settings) -> Result<Vec<(Listener, Door)>, Failure> {
+pub fn open(settings: &Settings, left: &mut Left) -> Result<Vec<(Listener, Door)>, Failure> {
     let mut listeners = Vec::new();
     if settings.unix_enable {
         let rights = access::rights(settings)?;
         for path in unix_paths(settings)? {
-            listeners.push((Listener::unix(&path, rights, settings.backlog)?, Door::Librpc));
+            listeners.push((left.unix(&path, rights, settings.backlog)?, Door::Librpc));
         }
     }
     if settings.net_enable {
-        listeners.extend(tcp(settings)?.map(|listener| (listener, Door::Librpc)));
+        listeners.extend(tcp(settings, left)?.map(|listener| (listener, Door::Librpc)));
     }
     for (name, what, place, door) in
         [("nmid", "nmid", &settings.nmid.listen, Door::Nmid), ("http", "HTTP", &settings.http.listen, Door::Http)]
     {
-        listeners.extend(endpoint(settings, name, what, place)?.map(|listener| (listener, door)));
+        listeners.extend(endpoint(settings, left, name, what, place)?.map(|listener| (listener, door)));
     }
     if listeners.is_empty() {
         // Both switched off has been refused before.
@@ -52,9 +53,9 @@ fn unix_paths(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The TCP listener. Somebody else on the default port is no reason not to serve the machine itself.
-fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
+fn tcp(settings: &Settings, left: &mut Left) -> Result<Option<Listener>, Failure> {
     let address = SocketAddr::new(settings.node_ip, settings.tcp_port);
-    match Listener::tcp("TCP", address, settings.backlog) {
+    match left.tcp("TCP", address, settings) {
         Ok(listener) => {
             if listener.is_public() {
                 msf_core::log!(Level::Warn, "AGENT", "{listener}: peers on the network are not authenticated");
@@ -65,7 +66,7 @@ fn tcp(settings: &Settings) -> Result<Option<Listener>, Failure> {
             msf_core::log!(Level::Warn, "AGENT", "{error}; going on without TCP (net_enable=false says so for good)");
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -77,11 +78,17 @@ pub fn admin(settings: &Settings) -> Result<Listener, Failure> {
 
 /// The listener of one of the other TCP ports, called `name` in the settings; `what` is what is spoken there. Somebody
 /// else on a default port is no reason not to serve.
-pub fn endpoint(settings: &Settings, name: &str, what: &str, endpoint: &Endpoint) -> Result<Option<Listener>, Failure> {
+pub fn endpoint(
+    settings: &Settings,
+    left: &mut Left,
+    name: &str,
+    what: &str,
+    endpoint: &Endpoint,
+) -> Result<Option<Listener>, Failure> {
     if !endpoint.enable {
         return Ok(None);
     }
-    match Listener::tcp(what, endpoint.address(), settings.backlog) {
+    match left.tcp(what, endpoint.address(), settings) {
         Ok(listener) => {
             if listener.is_public() {
                 msf_core::log!(Level::Warn, "AGENT", "{listener}: peers on the network are not authenticated");
@@ -92,6 +99,6 @@ pub fn endpoint(settings: &Settings, name: &str, what: &str, endpoint: &Endpoint
             msf_core::log!(Level::Warn, "AGENT", "{error}; going on without it ({name}_enable=false says so for good)");
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! The threads: one for control, one per reactor, and what connects them.
 
 use super::errands::Program;
+use super::left::Left;
 use super::{Failure, LOG, access, sockets};
 use crate::control::admin::Admin;
 use crate::control::metrics::Metrics;
@@ -40,9 +41,10 @@ pub struct Running {
 }
 
 /// Opens the sockets and starts the reactors' threads.
-pub fn start(settings: &Settings, program: Program) -> Result<Running, Failure> {
-    let listeners = sockets::open(settings)?;
-    let metrics = sockets::endpoint(settings, "metrics", "metrics", &settings.metrics.listen)?;
+pub fn start(settings: &Settings, program: Program, mut left: Left) -> Result<Running, Failure> {
+    let listeners = sockets::open(settings, &mut left)?;
+    let metrics = sockets::endpoint(settings, &mut left, "metrics", "metrics", &settings.metrics.listen)?;
+    drop(left);
     let admin = Some(sockets::admin(settings)?);
     start_at(settings, program, Sockets { pid: 0, lock: None, listeners, metrics, admin })
 }
@@ -105,6 +107,7 @@ fn build(
         access: access::access(settings),
         max_conns: settings.max_conns,
         drain: settings.drain,
+        retirement: settings.retirement,
         rulebook: rulebook(settings),
         lists: settings.lists.clone(),
     };

@@ -104,6 +104,22 @@ impl Listener {
         Ok(listener)
     }
 
+    /// A socket that listens at `path` already. Its file is whoever's who has made it, and stays.
+    pub fn given_unix(path: &Path, socket: UnixListener) -> Result<Listener, CannotListen> {
+        let name = path.display().to_string();
+        socket.set_nonblocking(true).map_err(|source| CannotListen { place: name.clone(), source })?;
+        // No file has this number.
+        Ok(Listener { socket: Socket::Unix { socket, path: path.to_owned(), inode: 0, ours: false }, name })
+    }
+
+    /// A socket that listens on TCP already; `what` is what is spoken there.
+    pub fn given_tcp(what: &str, socket: TcpListener) -> Result<Listener, CannotListen> {
+        let failed = |source| CannotListen { place: what.to_owned(), source };
+        socket.set_nonblocking(true).map_err(failed)?;
+        let name = format!("{what} {}", socket.local_addr().map_err(failed)?);
+        Ok(Listener { socket: Socket::Tcp(socket), name })
+    }
+
     fn begin(&self, backlog: i32) -> io::Result<()> {
         let backlog = Backlog::new(backlog.min(MOST_BACKLOG)).unwrap_or(Backlog::MAXCONN);
         match &self.socket {

@@ -82,14 +82,14 @@ fn open_root() -> io::Result<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup")?;
     let root = place(&mounts, &own).ok_or_else(|| io::Error::other("no control groups of version 2 are mounted"))?;
     let controllers = fs::read_to_string(root.join("cgroup.controllers"))?;
-    if controllers.trim().is_empty() {
-        return Err(io::Error::other(format!("{} has no controllers", root.display())));
-    }
     let wanted: Vec<_> = ["cpu", "memory", "pids"]
         .iter()
         .filter(|wanted| controllers.split_whitespace().any(|one| one == **wanted))
         .map(|one| format!("+{one}"))
         .collect();
+    if wanted.is_empty() {
+        return Err(io::Error::other(format!("{} has none of the controllers cpu, memory and pids", root.display())));
+    }
     let control = root.join("cgroup.subtree_control");
     if fs::write(&control, wanted.join(" ")).is_err() {
         let leaf = root.join(LEAF);

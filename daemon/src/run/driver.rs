@@ -145,6 +145,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// More children may have ended.
     Collect,
+    /// The page of metrics goes on.
+    Page,
     /// Whoever waits in this conversation has waited long enough.
     Patience(Token),
     /// It is to be looked again at a file that somebody has written to.
@@ -433,7 +435,7 @@ impl Turn for Driver {
             Some(Watched::Attempt(_)) => self.attempted(reactor, token),
             Some(Watched::Outputs) => self.written(reactor),
             Some(Watched::Stall) => self.receive_scrapers(reactor),
-            Some(Watched::Scraper(_)) => self.scrape(token),
+            Some(Watched::Scraper(_)) => self.scrape(reactor, token),
             None => {}
         }
         self.settle(reactor);
@@ -451,6 +453,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Collect) => self.collect_all(reactor),
+            Some(Due::Page) => return self.go_on_with_page(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),
             // Many at a time, and nobody may stop or be forgotten because of them: settling would look at all services

@@ -1,9 +1,10 @@
 //! The numbers for Prometheus: asked for now and then, and made only when somebody asks.
 //!
-//! What the kernel knows of a thousand processes takes a moment to ask, in which nobody is started. So the page is used
-//! again until ten times that moment has passed: however many ask, they get a tenth of the daemon's time.
+//! What the kernel knows of a thousand processes takes a moment to ask. So it is asked of a few at a time, and in between
+//! others have their turn; and the page is used again until ten times that moment has passed: however many ask for it,
+//! they get a tenth of the daemon's time.
 
-use super::driver::{Driver, MODULE, Watched};
+use super::driver::{Driver, Due, MODULE, Watched};
 use crate::face::metrics::{Subject, page};
 use crate::face::scrape::{Need, Stall};
 use msf_conf::daemon::Metrics;
@@ -11,6 +12,7 @@ use msf_core::event::{Reactor, Token};
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::sysinfo::process;
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,17 @@ pub struct Show {
     page: String,
     written: Option<Instant>,
     took: Duration,
+    /// The next page, while it is being made.
+    round: Option<Round>,
+}
+
+/// What has been asked of the kernel for a page, and for whom it is.
+#[derive(Debug)]
+struct Round {
+    pids: Vec<i32>,
+    usage: HashMap<i32, process::Process>,
+    took: Duration,
+    waiting: Vec<Token>,
 }
 
 impl Driver {
@@ -90,13 +103,18 @@ impl Driver {
     }
 
     /// Somebody asks, or can read more.
-    pub(super) fn scrape(&mut self, token: Token) {
+    pub(super) fn scrape(&mut self, reactor: &mut Reactor, token: Token) {
         let Some(Watched::Scraper(scraper)) = self.watched.get_mut(token) else { return };
         let ended = match scraper.go_on() {
             Ok(Need::Nothing) => false,
             Ok(Need::Page) => {
-                self.renew_page();
-                let Some(Watched::Scraper(scraper)) = self.watched.get_mut(token) else { return };
+                let Show { written, took, round, .. } = &mut self.show;
+                match round {
+                    Some(round) if round.waiting.contains(&token) => return,
+                    Some(round) => return round.waiting.push(token),
+                    None if written.is_some_and(|written| Instant::now() < written + *took * REST) => {}
+                    None => return self.begin_page(reactor, token),
+                }
                 scraper.serve(&self.show.page).is_err()
             }
             Ok(Need::End) | Err(_) => true,
@@ -106,20 +124,37 @@ impl Driver {
         }
     }
 
-    fn renew_page(&mut self) {
+    fn begin_page(&mut self, reactor: &mut Reactor, token: Token) {
+        let own = i32::try_from(std::process::id()).ok();
+        let pids = self.roll.iter().filter_map(|service| service.pid()).chain(own).collect();
+        let usage = HashMap::new();
+        self.show.round = Some(Round { pids, usage, took: Duration::ZERO, waiting: vec![token] });
+        self.go_on_with_page(reactor);
+    }
+
+    /// Some more of the processes; behind the last one the page is written.
+    pub(super) fn go_on_with_page(&mut self, reactor: &mut Reactor) {
         let began = Instant::now();
-        if self.show.written.is_some_and(|written| began < written + self.show.took * REST) {
+        let Some(round) = &mut self.show.round else { return };
+        for pid in round.pids.drain(round.pids.len().saturating_sub(AT_ONCE)..) {
+            round.usage.extend(process::of(pid).ok().map(|process| (pid, process)));
+        }
+        round.took += began.elapsed();
+        if !round.pids.is_empty() && self.arm(reactor, Duration::ZERO, Due::Page).is_some() {
             return;
         }
-        let status = self.status();
-        let own = i32::try_from(status.pid).ok();
-        let pids = status.processes.iter().filter_map(|row| row.pid).chain(own);
-        let usage = pids.filter_map(|pid| Some((pid, process::of(pid).ok()?))).collect();
-        let events = self.audience.chronicle.count();
-        self.show.page = page(&Subject { status: &status, usage: &usage, events });
+        let Some(round) = self.show.round.take() else { return };
+        let (status, events) = (self.status(), self.audience.chronicle.count());
+        self.show.page = page(&Subject { status: &status, usage: &round.usage, events });
         let now = Instant::now();
-        self.show.took = now - began;
-        self.show.written = Some(now);
+        (self.show.took, self.show.written) = (round.took + began.elapsed(), Some(now));
+        for token in round.waiting {
+            if let Some(Watched::Scraper(scraper)) = self.watched.get_mut(token)
+                && scraper.serve(&self.show.page).is_err()
+            {
+                self.watched.remove(token);
+            }
+        }
     }
 }
 
@@ -127,3 +162,5 @@ impl Driver {
 const MOST_SCRAPERS: usize = 16;
 /// So many times as long as writing the page took it is used again.
 const REST: u32 = 10;
+/// So many processes are looked at before others have their turn.
+const AT_ONCE: usize = 16;

@@ -18,7 +18,7 @@ impl Driver {
         }
         self.tell_reloading();
         let outcome = self.read_again(reactor);
-        self.tell_reloaded(&outcome);
+        self.tell_reloaded(reactor, &outcome);
         outcome
     }
 

@@ -4,10 +4,9 @@
 //! and then cut off: by the file system itself where it can (ext4, XFS, F2FS), which loses nothing; else the file is
 //! emptied as soon as all of it is copied, which loses what is written at that very moment.
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use msf_core::sys::hole;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -85,9 +84,7 @@ impl Rotation {
     fn cut_head(&mut self) -> io::Result<bool> {
         // The last block of a file cannot be cut off in this way.
         let whole = self.at.min(self.from.metadata()?.len().saturating_sub(1)) / BLOCK * BLOCK;
-        let (start, length) = (0, whole.cast_signed());
-        if whole == 0 || fallocate(self.from.as_fd(), FallocateFlags::FALLOC_FL_COLLAPSE_RANGE, start, length).is_err()
-        {
+        if whole == 0 || hole::cut_head(&self.from, whole).is_err() {
             return Ok(false);
         }
         // What is left in the file is not in its predecessor as well.

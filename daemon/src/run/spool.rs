@@ -5,13 +5,12 @@
 //! system as a hole at the file's start, so nothing is lost and the file takes no room; where there are no holes
 //! it is emptied when all of it has been read, and what is written at that very moment is lost.
 
+use msf_core::sys::hole;
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::{Whence, lseek64};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 /// See the module.
@@ -46,7 +45,7 @@ impl Spool {
     pub fn new(file: File) -> Spool {
         let mut spool = Spool { file, at: 0, hole: 0, rest: Vec::new(), last: VecDeque::new(), last_bytes: 0 };
         // Where the hole ends; of a file that is all hole, its end.
-        let start = match lseek(&spool.file, 0, Whence::SeekData) {
+        let start = match lseek64(&spool.file, 0, Whence::SeekData) {
             Ok(at) => u64::try_from(at).unwrap_or(0),
             Err(Errno::ENXIO) => spool.length(),
             Err(_) => 0,
@@ -146,9 +145,7 @@ impl Spool {
         if read == self.hole {
             return Ok(());
         }
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let (from, length) = (self.hole.cast_signed(), (read - self.hole).cast_signed());
-        match fallocate(self.file.as_fd(), flags, from, length) {
+        match hole::punch(&self.file, self.hole, read - self.hole) {
             Ok(()) => self.hole = read,
             Err(_) if self.at == self.length() => self.empty()?,
             Err(_) => {}

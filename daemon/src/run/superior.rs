@@ -58,9 +58,13 @@ impl Driver {
     }
 
     /// It has been, or has been found wrong.
-    pub(super) fn tell_reloaded(&mut self, outcome: &Result<String, String>) {
+    pub(super) fn tell_reloaded(&mut self, reactor: &mut Reactor, outcome: &Result<String, String>) {
+        // What was on its way would hide the reason.
+        if let Some(timer) = self.superior.line.take() {
+            self.disarm(reactor, timer);
+        }
         match outcome {
-            Ok(_) => self.tell_line(),
+            Ok(_) => self.line_is_old(reactor),
             Err(why) => self.say(why.trim_end().to_owned()),
         }
         self.tell(Starter::ready);

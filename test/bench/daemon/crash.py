@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""How soon a crash that writes a core of 256 MiB is noticed, and how soon the successor runs, in a service that calls
+msf_crash_notify(): the medians of many rounds. Exits with 1 when a goal is missed, and says so when cores do not go to a
+process's folder here.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from rounds import Verdicts  # noqa: E402
+
+SERVICE = """
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <msf_process.h>
+int main(void)
+{
+    memset(malloc(256 << 20), 0x5a, 256 << 20);
+    if (msf_crash_notify() != 0 || write(atoi(getenv("MSF_READY_FD")), "\\n", 1) != 1)
+        return 1;
+    for (;;)
+        pause();
+}
+"""
+
+
+class Ward:
+    """msf_daemon with the one service."""
+
+    def __init__(self, stage):
+        self.folder = Path(tempfile.mkdtemp(prefix="msf_bench_"))
+        self.daemon = stage / "bin" / "msf_daemon"
+        self.env = {**os.environ, "MSF_RUN_DIR": str(self.folder), "MSF_LOG_DIR": str(self.folder)}
+        self.cores = self.folder / "cores"
+        self.cores.mkdir()
+        source, program = self.folder / "large.c", self.folder / "large"
+        source.write_text(SERVICE)
+        subprocess.run([os.environ.get("CC", "gcc"), "-O1", f"-I{stage}/include", source, "-o", program, f"-L{stage}/lib",
+                        "-lmsf", f"-Wl,-rpath,{stage}/lib"], check=True)
+        entry = {"proc_idx": 0, "proc_name": "large", "proc_path": str(program), "ready": {"by": "fd"},
+                 "working_directory": str(self.cores), "rlimits": {"core": "unlimited"}, "restart": {"immediate": 1000}}
+        (self.folder / "d.json").write_text(json.dumps(
+            {"msf_author": "a", "msf_version": "v", "msf_desc": "d", "msf_procs": [entry]}))
+        self.child = subprocess.Popen([self.daemon, "-c", self.folder / "d.json"], env=self.env, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL)
+
+    def events(self, to):
+        file = self.folder / "msf_daemon.events.jsonl"
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if event.get("to") == to]
+
+    def wait(self, what, so, patience=60):
+        deadline = time.monotonic() + patience
+        while not (value := so()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"in vain: {what}")
+            time.sleep(0.001)
+        return value
+
+    def round(self, number):
+        """Milliseconds until it is noticed, until the successor is up, and until the core is written."""
+        pid = self.wait("readiness", lambda: self.events("up")[number:])[0]["pid"]
+        began = time.time()
+        os.kill(pid, signal.SIGSEGV)
+        died, up = (self.wait("news", lambda to=to: self.events(to)[number + 1:])[0] for to in ("starting", "up"))
+        self.wait("the core", lambda: not Path(f"/proc/{pid}").exists())
+        dumped = time.time() - began
+        for core in self.cores.iterdir():
+            core.unlink()
+        return [1000 * (datetime.fromisoformat(event["time"]).timestamp() - began) for event in (died, up)] + [1000 * dumped]
+
+    def end(self):
+        self.child.terminate()
+        self.child.wait(60)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stage", type=Path, default=os.environ.get("MSF_STAGE"), required="MSF_STAGE" not in os.environ)
+    parser.add_argument("--rounds", type=int, default=20)
+    arguments = parser.parse_args()
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text()
+    if pattern.startswith(("|", "/")):
+        print(f"skipped: core_pattern is {pattern.strip()}, cores do not go to a process's folder")
+        return 0
+    ward = Ward(arguments.stage.resolve())
+    try:
+        rounds = [ward.round(number) for number in range(arguments.rounds)]
+    finally:
+        ward.end()
+    verdicts = Verdicts()
+    noticed, up, dumped = (statistics.median(values) for values in zip(*rounds))
+    verdicts.note("crash, 256 MiB", "noticed after ms, median", f"{noticed:.1f}", "<= 5", noticed <= 5)
+    verdicts.note("crash, 256 MiB", "successor ready after ms, median", f"{up:.1f}", "before the core", up < dumped)
+    print(f"core written after {dumped:.0f} ms; noticed in each round after {[round(one[0], 1) for one in rounds]} ms")
+    return verdicts.print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
