@@ -348,6 +348,24 @@ fn where_layouts_differ_the_sockets_pass_and_the_old_one_ends_with_its_last_call
 }
 
 #[test]
+fn one_that_was_replaced_does_not_wait_for_ever_and_who_still_waits_is_told() {
+    let mut agent = Agent::start("replace_ms=200\ndrain_ms=100");
+    let (mut service, mut caller) = (agent.member(UPNP), agent.member(DLNA));
+    caller.send(&frame(call(DLNA, UPNP, 1, 60_000), b"never answered"));
+    service.get();
+    let (mut fake, _) = Fake::meets_and(&agent, layout() + 1, true);
+    let (_, descriptors, _) = fake.take_all();
+    fake.word(READY);
+    fake.hears(GO);
+    let got = caller.get();
+    assert_eq!(got.head.seq, 1);
+    assert_ne!(got.head.errcode, errcode::EXEC_SUCC);
+    assert!(agent.wait().success(), "{}", agent.log());
+    assert!(agent.log().contains("connections are not idle after 200ms"), "{}", agent.log());
+    drop(descriptors);
+}
+
+#[test]
 fn a_replacement_that_understands_everything_is_an_upgrade() {
     let agent = Agent::start("");
     let witness = Witness::of(&agent);

@@ -301,6 +301,34 @@ class Agents(Upgrade):
         self.upgrade("broker")
         self.ends(daemon)
 
+    def test_an_agent_in_the_background_is_followed_and_upgraded(self):
+        agent = self.agent()
+        self.configure({**agent, "args": ["-d"], "ready": {"by": "notify"}})
+        daemon = self.start()
+        self.call("wait", "broker", "--ready")
+        # Its first process ends as soon as the one in the background serves.
+        one = wait_for("the one in the background", lambda: (one := self.status("broker"))["replaced"] == [] and one)
+        self.assertEqual((one["state"], one["restarts"]), ("up", 0), self.log())
+        self.assertIn(f"its main process is pid {one['pid']} from now on", self.log())
+        self.upgrade("broker")
+        now = self.status("broker")
+        self.assertEqual((now["state"], now["restarts"]), ("up", 0))
+        wait_for("the end of the old one", lambda: gone(one["pid"]))
+        # Its end is a death like any other.
+        os.kill(now["pid"], signal.SIGKILL)
+        wait_for("a restart", lambda: (again := self.status("broker"))["restarts"] == 1 and again["state"] == "up")
+        self.ends(daemon)
+
+    def test_a_stranger_is_not_followed(self):
+        tell = ("import os,socket,sys,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);"
+                "s.sendto(f'MAINPID={sys.argv[1]}\\nREADY=1'.encode(),os.environ['NOTIFY_SOCKET']); time.sleep(1000)")
+        self.configure(self.command("one", sys.executable, "-c", tell, str(os.getpid()), ready={"by": "notify"}))
+        daemon = self.start()
+        self.call("wait", "one", "--ready")
+        wait_for("a refusal", lambda: f"MAINPID={os.getpid()} is refused: it is neither" in self.log())
+        self.assertNotEqual(self.status("one")["pid"], os.getpid())
+        self.ends(daemon)
+
     def test_an_agent_that_is_none_changes_nothing_and_says_why(self):
         daemon, place = self.begin()
         (self.house.folder / "agent.conf").write_text("tcp_port=nonsense\n")

@@ -161,6 +161,15 @@ impl Begun {
         Ok(log)
     }
 
+    /// Says that this process goes on, and not the one that was started: before that one ends.
+    fn tell_main_process(&self) {
+        let told = self.starter.main_process(std::process::id() as i32);
+        let supervisor = Supervisor::from_environment().map_or(Ok(()), |supervisor| supervisor.follow());
+        if let Err(error) = told.and(supervisor) {
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told which process goes on: {error}");
+        }
+    }
+
     /// Says that it serves, and before that where a successor finds it.
     fn tell_starter(&mut self) {
         let offered = Supervisor::from_environment().map(|supervisor| supervisor.offer(SOCKET));
@@ -188,6 +197,7 @@ fn run(args: &Args, mut begun: Begun, mut claim: Claim) -> Result<bool, Failure>
     msf_core::log!(Level::Info, LOG, "msf_agent {} is ready: {}", env!("CARGO_PKG_VERSION"), running.describe());
     if let Some(caller) = caller {
         let _ = log::flush();
+        begun.tell_main_process();
         caller.leave()?;
     }
     begun.tell_starter();

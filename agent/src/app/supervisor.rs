@@ -34,6 +34,14 @@ impl Supervisor {
         self.tell(&offer(socket)?, &[])
     }
 
+    /// This process is the agent, and not the one that it has started.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn follow(&self) -> io::Result<()> {
+        self.tell(&format!("MAINPID={}\n", std::process::id()), &[])
+    }
+
     /// Asks for a successor. What can be read from the stream, if anything ever can, is why there will be none.
     ///
     /// # Errors

@@ -107,6 +107,7 @@ fn build(
         access: access::access(settings),
         max_conns: settings.max_conns,
         drain: settings.drain,
+        retirement: settings.retirement,
         rulebook: rulebook(settings),
         lists: settings.lists.clone(),
     };

@@ -57,6 +57,7 @@ pub struct Control<E> {
     /// Holds the one place that the signals' token needs beside the listeners'.
     signal_token: Option<Token>,
     drain: Duration,
+    retirement: Duration,
     next_reactor: usize,
     /// The timer that tries again is armed.
     accepting_later: bool,
@@ -120,6 +121,7 @@ impl<E: Errands> Control<E> {
             signals: wiring.signals,
             signal_token: None,
             drain: wiring.drain,
+            retirement: wiring.retirement,
             next_reactor: 0,
             accepting_later: false,
             phase: Phase::Serving,
@@ -356,7 +358,7 @@ impl<E: Errands> Control<E> {
             Ok(Signal::SIGHUP) => {
                 if let Some(reloaded) = self.errands.reload() {
                     self.acceptor.limit(reloaded.max_conns, reloaded.lists);
-                    self.drain = reloaded.drain;
+                    (self.drain, self.retirement) = (reloaded.drain, reloaded.retirement);
                     self.rulebook = reloaded.rulebook;
                     self.offers.renew();
                     self.order_all(|| Order::Limits(reloaded.limits));
@@ -391,6 +393,9 @@ impl<E: Errands> Control<E> {
                     self.acceptor.open(),
                     self.drain
                 );
+                if self.phase == Phase::Serving {
+                    self.errands.ending(self.drain);
+                }
                 self.acceptor.close();
                 self.order_all(|| Order::Drain);
                 self.phase = Phase::Draining;
@@ -451,6 +456,7 @@ impl<E: Errands> Turn for Control<E> {
                 self.accept(reactor, None);
             }
             key if key == Timer::Drain as u64 && phase == Phase::Draining => self.next_phase(reactor),
+            key if key == Timer::Retirement as u64 && phase == Phase::Retiring => self.retire_at_once(reactor),
             key if key == Timer::LastWords as u64 && phase == Phase::Failing => self.next_phase(reactor),
             key if key == Timer::Stop as u64 && phase == Phase::Stopping => {
                 msf_core::log!(Level::Error, LOG, "{} reactors did not end in time", self.awaited);
@@ -477,6 +483,7 @@ enum Timer {
     Stop,
     Upgrade,
     Heartbeat,
+    Retirement,
 }
 
 const LOG: &str = "AGENT";
@@ -524,6 +531,7 @@ mod tests {
             access: Access::FileMode,
             max_conns: 1,
             drain: Duration::from_secs(60),
+            retirement: Duration::from_secs(60),
             rulebook: Arc::default(),
             lists: Lists::default(),
         };

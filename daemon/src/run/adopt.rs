@@ -278,6 +278,14 @@ fn environments() -> impl Iterator<Item = (i32, Vec<u8>)> {
     leaders.filter_map(|pid| Some((pid, fs::read(format!("/proc/{pid}/environ")).ok()?)))
 }
 
+/// The mark of a process that we have started, or that descends from one.
+pub(super) fn mark_of(pid: i32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let name = format!("{MARK}=");
+    let mark = environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name.as_bytes()))?;
+    String::from_utf8(mark.to_vec()).ok().filter(|mark| !mark.is_empty())
+}
+
 fn has(environment: &[u8], mark: &str) -> bool {
     let wanted = format!("{MARK}={mark}");
     environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())

@@ -2,7 +2,7 @@
 
 use super::crash::used;
 use super::driver::{Driver, Due, Key, MODULE, Watched};
-use super::service::End;
+use super::service::{End, Service};
 use crate::face::report::Report;
 use crate::law::life::{Event, Phase};
 use msf_core::event::Reactor;
@@ -29,6 +29,14 @@ impl Driver {
     /// Looks whether a process has ended, and if so lets its life go on from there.
     pub(super) fn collect(&mut self, reactor: &mut Reactor, key: Key) -> bool {
         let at = Instant::now();
+        let before = self.roll.get(key).and_then(Service::pid);
+        // It may have said just before who goes on for it, or that it crashes.
+        self.heard(reactor);
+        match before {
+            Some(pid) if self.is_corpse(pid) => return self.bury(reactor, pid),
+            Some(pid) if self.is_leaver(pid) => return self.farewell(reactor, pid),
+            _ => {}
+        }
         let Some(service) = self.roll.get(key) else { return false };
         // Known only until it is collected.
         let asked = self.stopping || service.leaving;

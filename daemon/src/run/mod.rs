@@ -17,6 +17,7 @@ mod deposit;
 mod desk;
 pub mod driver;
 mod fit;
+mod follow;
 mod hand;
 mod health;
 mod heir;

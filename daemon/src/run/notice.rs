@@ -3,6 +3,7 @@
 //! One socket for all; who has sent a datagram is what the kernel says. It belongs to a service when the sender is its
 //! process, or one of its process group.
 
+use super::adopt::mark_of;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::ready::Readying;
 use super::remedy::Trouble;
@@ -88,7 +89,13 @@ impl Driver {
             Some((key, if is_heir { Role::Heir } else { Role::Process }))
         };
         // Services lead process groups of their own.
-        of(pid).or_else(|| of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw()))
+        let by_group = || of(getpgid(Some(Pid::from_raw(pid))).ok()?.as_raw());
+        // One that has put itself into the background is in a group of its own.
+        let by_mark = || {
+            let mark = mark_of(pid)?;
+            Some((self.roll.find(|service| service.mark == mark && service.running.is_some())?, Role::Process))
+        };
+        of(pid).or_else(by_group).or_else(by_mark)
     }
 
     /// What a process says of what it is made of.
@@ -152,6 +159,7 @@ impl Driver {
                     self.store(key, name.as_deref(), std::mem::take(&mut notice.fds));
                 }
                 News::Unstore => name.iter().for_each(|name| self.unstore(key, name)),
+                News::MainPid(pid) => self.follow_main(reactor, key, pid),
                 News::UpgradeFrom(path) => self.can_hand_over(key, notice.pid, &path),
                 News::Upgrade { drain } => self.asks_for_upgrade(reactor, key, drain, notice.fds.pop()),
                 News::Status(text) => service.says = Some(text).filter(|text| !text.is_empty()),

@@ -79,6 +79,8 @@ pub struct Settings {
     pub login: Duration,
     /// `drain_ms`: how long a shutdown waits for unanswered requests.
     pub drain: Duration,
+    /// `replace_ms`: how long an agent that was replaced keeps connections that are not idle; then it is shut down.
+    pub retirement: Duration,
     /// `outbox_soft`: a service with this many bytes waiting for it gets no new requests.
     pub outbox_soft: usize,
     /// `outbox_hard`: a peer with more than this many bytes waiting for it is cut.
@@ -132,6 +134,7 @@ impl Default for Settings {
             payload_limit: 1 << 20,
             login: Duration::from_millis(10_000),
             drain: Duration::from_millis(5000),
+            retirement: Duration::from_millis(60_000),
             outbox_soft: 4 << 20,
             outbox_hard: 16 << 20,
             memory_limit: 64 << 20,

@@ -3,7 +3,7 @@
 
 use super::super::acceptor::Acceptor;
 use super::handover::Failed;
-use super::{Control, Door, Errands, LOG, Listener, Phase};
+use super::{Control, Door, Errands, LOG, Listener, Phase, Timer};
 use crate::core::order::Order;
 use crate::upgrade::SOCKETS;
 use crate::upgrade::passage::{self, Word};
@@ -49,7 +49,7 @@ impl<E: Errands> Control<E> {
     }
 
     /// The other one takes new connections; ours end when they are idle, and we with the last of them.
-    pub(super) fn retire(&mut self, reactor: &Reactor) {
+    pub(super) fn retire(&mut self, reactor: &mut Reactor) {
         msf_core::log!(Level::Info, LOG, "replaced: {} connections end when they are idle", self.acceptor.open());
         self.acceptor.let_go(reactor);
         if let Some(metrics) = self.metrics.take() {
@@ -62,6 +62,19 @@ impl<E: Errands> Control<E> {
         self.phase = Phase::Retiring;
         self.awaited = self.lines.len();
         self.order_all(|| Order::Retire);
+        reactor.arm(self.retirement, Timer::Retirement as u64);
+    }
+
+    /// What is not idle by now is ended as in any shutdown: answers are waited for once more, and who gets none is told.
+    pub(super) fn retire_at_once(&mut self, reactor: &mut Reactor) {
+        msf_core::log!(
+            Level::Warn,
+            LOG,
+            "replaced: {} connections are not idle after {:?}",
+            self.acceptor.open(),
+            self.retirement
+        );
+        self.next_phase(reactor);
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Wiring {
     pub max_conns: usize,
     /// How long unanswered requests are waited for at the end.
     pub drain: Duration,
+    /// How long one that was replaced keeps its connections.
+    pub retirement: Duration,
     /// How functions and workers are treated.
     pub rulebook: Arc<Rulebook>,
     /// From where nmid's peers may connect.
@@ -51,6 +53,8 @@ pub trait Errands {
     }
     /// Tells him.
     fn alive(&mut self) {}
+    /// The way down has begun, and may take so long.
+    fn ending(&mut self, _drain: Duration) {}
     /// SIGUSR1: opens the log file anew.
     fn rotate(&mut self);
     /// Has another process started that is to take our place; if `drain`, even where the connections must stay here.
@@ -112,4 +116,6 @@ pub struct Reloaded {
     pub max_conns: usize,
     /// How long the end takes.
     pub drain: Duration,
+    /// How long one that was replaced keeps its connections.
+    pub retirement: Duration,
 }

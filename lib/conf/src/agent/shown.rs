@@ -33,6 +33,7 @@ impl fmt::Display for Settings {
         writeln!(f, "log_level={}\nlog_size={}\nlog_files={}", self.log_level, self.log_size, self.log_files)?;
         writeln!(f, "payload_limit={}\nlogin_ms={}", self.payload_limit, self.login.as_millis())?;
         writeln!(f, "drain_ms={}", self.drain.as_millis())?;
+        writeln!(f, "replace_ms={}", self.retirement.as_millis())?;
         writeln!(f, "outbox_soft={}\noutbox_hard={}", self.outbox_soft, self.outbox_hard)?;
         writeln!(f, "memory_limit={}\npending_limit={}", self.memory_limit, self.pending_limit)?;
         write!(f, "{}{}{}{}", self.nmid, self.http, self.metrics, self.lists)?;
