@@ -130,6 +130,7 @@ impl Eye {
         match (watched, now) {
             (Ok(watch), Some(inode)) => {
                 msf_sys::log!(Level::Info, MODULE, "services_dir: {} is watched", folder.display());
+                warn_of_strangers(&folder);
                 self.at = Some((folder, watch, inode));
                 self.told = false;
             }
@@ -203,6 +204,14 @@ impl Eye {
     }
 }
 
+/// What lies in the folder is code of ours.
+fn warn_of_strangers(folder: &Path) {
+    if fs::metadata(folder).is_ok_and(|about| about.mode() & ANYBODY_WRITES != 0) {
+        let folder = folder.display();
+        msf_sys::log!(Level::Warn, MODULE, "services_dir: anybody may write into {folder}, and so have code run here");
+    }
+}
+
 fn inode(folder: &Path) -> Option<Inode> {
     fs::metadata(folder).ok().filter(fs::Metadata::is_dir).map(|about| (about.dev(), about.ino()))
 }
@@ -218,6 +227,7 @@ fn events() -> AddWatchFlags {
         | AddWatchFlags::IN_ONLYDIR
 }
 
+const ANYBODY_WRITES: u32 = 0o002;
 /// So long nothing happens before the folder is read: files that come together are read together.
 const QUIET: Duration = Duration::from_millis(30);
 /// But it is read so long after the first of them.

@@ -63,6 +63,16 @@ class Agent(unittest.TestCase):
         self.assertEqual(manager.stop(), 0)
         self.assertTrue((self.house.run / "msf_agent.sock").exists())
 
+    def test_a_reload_and_the_end_are_told(self):
+        manager = self.manage("net_enable=false\nnmid_enable=false\nhttp_enable=false\nmetrics_enable=false\n")
+        manager.start()
+        manager.until_ready()
+        manager.reload()
+        self.conf.write_text("nonsense=1\ntcp_port=x\n")
+        manager.reload()
+        self.assertEqual(manager.stop(), 0)
+        self.assertIn("STOPPING=1", manager.told)
+
     def test_it_beats_when_asked_and_an_upgrade_keeps_beating(self):
         manager = self.manage("net_enable=false\nnmid_enable=false\nhttp_enable=false\nmetrics_enable=false\n", watchdog=1)
         manager.start()

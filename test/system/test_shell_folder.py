@@ -233,6 +233,17 @@ class Folder(FolderCase):
         self.gone(config, "a")
         self.ends(child)
 
+    def test_a_folder_that_anybody_may_write_into_is_warned_of(self):
+        child, config = self.watching()
+        self.assertNotIn("anybody may write", self.log_text())
+        there = self.house.folder / "open"
+        there.mkdir()
+        there.chmod(0o777)
+        self.dir.rename(self.house.folder / "closed")
+        there.rename(self.dir)
+        self.logged(f"anybody may write into {self.dir}")
+        self.ends(child)
+
     def test_many_files_at_once_are_all_taken_up_and_all_taken_down(self):
         child, config = self.watching()
         names = [f"s{number}" for number in range(40)]

@@ -9,6 +9,7 @@ use crate::observe::counter::Counters;
 use msf_conf::agent::{Http, Nmid, Settings};
 use msf_core::log::{self, Level};
 use msf_core::process::Starter;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,50 @@ pub struct Program {
 
 impl Errands for Program {
     fn reload(&mut self) -> Option<Reloaded> {
+        self.tell("we reload", |starter| starter.reloading());
+        let reloaded = self.read_again();
+        self.tell("we have reloaded", Starter::ready);
+        reloaded
+    }
+
+    fn ending(&mut self, drain: Duration) {
+        self.tell("we end", |starter| starter.stopping());
+        self.tell("that may take time", |starter| starter.extend(drain + MARGIN));
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        self.starter.heartbeat()
+    }
+
+    fn alive(&mut self) {
+        self.tell("we are alive", |starter| starter.alive());
+    }
+
+    fn call_successor(&mut self, drain: bool) -> Result<Coming, String> {
+        match Supervisor::from_environment() {
+            Some(supervisor) => supervisor.ask(SOCKET, drain).map(Coming::Asked).map_err(|error| error.to_string()),
+            None => self.invocation.spawn_successor(drain).map(Coming::Started),
+        }
+    }
+
+    fn lock(&mut self) -> &mut Option<OwnedFd> {
+        &mut self.lock
+    }
+
+    fn succeeded(&mut self, pid: i32) {
+        self.tell(&format!("process {pid} goes on"), |starter| starter.main_process(pid));
+    }
+
+    fn rotate(&mut self) {
+        match log::reopen() {
+            Ok(()) => msf_core::log!(Level::Info, LOG, "rotate: the log is open anew"),
+            Err(error) => msf_core::log!(Level::Error, LOG, "rotate: {error}"),
+        }
+    }
+}
+
+impl Program {
+    fn read_again(&mut self) -> Option<Reloaded> {
         threads::log_counters(&self.counters);
         let next = match check::read(&self.configs) {
             Ok(next) => next,
@@ -62,37 +107,9 @@ impl Errands for Program {
         Some(reloaded)
     }
 
-    fn heartbeat(&self) -> Option<Duration> {
-        self.starter.heartbeat()
-    }
-
-    fn alive(&mut self) {
-        if let Err(error) = self.starter.alive() {
-            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that we are alive: {error}");
-        }
-    }
-
-    fn call_successor(&mut self, drain: bool) -> Result<Coming, String> {
-        match Supervisor::from_environment() {
-            Some(supervisor) => supervisor.ask(SOCKET, drain).map(Coming::Asked).map_err(|error| error.to_string()),
-            None => self.invocation.spawn_successor(drain).map(Coming::Started),
-        }
-    }
-
-    fn lock(&mut self) -> &mut Option<OwnedFd> {
-        &mut self.lock
-    }
-
-    fn succeeded(&mut self, pid: i32) {
-        if let Err(error) = self.starter.main_process(pid) {
-            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that process {pid} goes on: {error}");
-        }
-    }
-
-    fn rotate(&mut self) {
-        match log::reopen() {
-            Ok(()) => msf_core::log!(Level::Info, LOG, "rotate: the log is open anew"),
-            Err(error) => msf_core::log!(Level::Error, LOG, "rotate: {error}"),
+    fn tell(&mut self, what: &str, news: impl FnOnce(&mut Starter) -> io::Result<()>) {
+        if let Err(error) = news(&mut self.starter) {
+            msf_core::log!(Level::Warn, LOG, "whoever started us cannot be told that {what}: {error}");
         }
     }
 }
@@ -152,6 +169,9 @@ fn from_now_on(old: &Settings, next: Settings) -> Settings {
         ..next
     }
 }
+
+/// What ending takes beyond waiting for answers.
+const MARGIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -393,6 +393,9 @@ impl<E: Errands> Control<E> {
                     self.acceptor.open(),
                     self.drain
                 );
+                if self.phase == Phase::Serving {
+                    self.errands.ending(self.drain);
+                }
                 self.acceptor.close();
                 self.order_all(|| Order::Drain);
                 self.phase = Phase::Draining;

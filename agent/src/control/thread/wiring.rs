@@ -53,6 +53,8 @@ pub trait Errands {
     }
     /// Tells him.
     fn alive(&mut self) {}
+    /// The way down has begun, and may take so long.
+    fn ending(&mut self, _drain: Duration) {}
     /// SIGUSR1: opens the log file anew.
     fn rotate(&mut self);
     /// Has another process started that is to take our place; if `drain`, even where the connections must stay here.
