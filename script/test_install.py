@@ -104,7 +104,9 @@ class Install(unittest.TestCase):
         self.assertEqual(3, len(units))
         said = self.run_it("systemd-analyze", "verify", "--man=no", *units)
         # What it has to say of this machine's own units is none of our business.
-        self.assertEqual([], [line for line in said.splitlines() if "msf" in line])
+        # DelegateSubgroup is for systemd 254 and later; those before say that they pass it over.
+        ours = [line for line in said.splitlines() if "msf" in line and "'DelegateSubgroup'" not in line]
+        self.assertEqual([], ours)
 
     def test_a_shell_unit_works_beside_either_broker(self):
         folder = self.installed() / "lib/systemd/system"

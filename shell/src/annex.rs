@@ -5,6 +5,7 @@
 
 use crate::footprint::Footprint;
 use crate::runner::Traits;
+use crate::sandbox::Enforced;
 use crate::warden::{Order, Warden};
 use crate::work::{self, Limit, Outcome, Place, Then, Work};
 use msf_conf::shell::Service;
@@ -48,6 +49,8 @@ pub struct Opened {
     pub file: PathBuf,
     /// What its table says.
     pub traits: Traits,
+    /// What has come of its sandbox.
+    pub sandbox: Enforced,
 }
 
 /// What a process tells of what its service uses.
@@ -83,6 +86,10 @@ pub struct Desk {
     pub up: AtomicBool,
     /// Processes that have taken the place of one that ended.
     pub respawns: AtomicU32,
+    /// How the last one ended.
+    pub last: Mutex<String>,
+    /// What has come of the sandbox of the last one.
+    pub sandbox: Mutex<Enforced>,
 }
 
 impl Annex {
@@ -97,6 +104,8 @@ impl Annex {
             pid: AtomicU32::new(0),
             up: AtomicBool::new(false),
             respawns: AtomicU32::new(0),
+            last: Mutex::default(),
+            sandbox: Mutex::default(),
         });
         let name = format!("iso:{}", plan.service.name);
         let its = Arc::clone(&desk);
@@ -137,6 +146,16 @@ impl Annex {
         self.desk.respawns.load(Ordering::Relaxed)
     }
 
+    /// How the last process ended, if one has.
+    pub fn last_end(&self) -> String {
+        self.desk.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its process may not do, and could after all.
+    pub fn sandbox(&self) -> Enforced {
+        self.desk.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What its process uses, as the kernel counts.
     pub fn footprint(&self) -> Option<Footprint> {
         self.pid().and_then(Footprint::of)
@@ -147,6 +166,11 @@ impl Annex {
         let (tell, hear) = mpsc::channel();
         self.desk.order(Order::Usage(tell));
         hear
+    }
+
+    /// For its next process: how long it may take, and when it is started.
+    pub fn heed(&self, service: Service) {
+        self.desk.order(Order::Heed(Box::new(service)));
     }
 
     /// Has it open its log anew.

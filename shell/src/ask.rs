@@ -124,6 +124,12 @@ fn list(answer: &Value) -> String {
         if service.get("isolated").is_some() {
             let [name, pid, count] = ["name", "pid", "respawns"].map(|key| shown(service.get(key)));
             notes += &format!("{name}: in process {pid}, replaced {count} times\n");
+            for (key, words) in [("sandbox", "sandboxed by"), ("sandbox_lacks", "not sandboxed:")] {
+                let all: Vec<String> = each(service, key).iter().map(|one| shown(Some(one))).collect();
+                if !all.is_empty() {
+                    notes += &format!("{name}: {words} {}\n", all.join(", "));
+                }
+            }
         }
         if let Some(why) = service.get("why").and_then(Value::as_str) {
             notes += &format!("{}: {}\n", shown(service.get("name")), printable(why));

@@ -1,7 +1,7 @@
-//! When an isolated service gets its next process: the law by which msf_daemon restarts, with its numbers. Pure; time is
+//! When an isolated service gets its next process: the law by which msf_daemon restarts. Pure; time is
 //! an argument.
 
-use msf_conf::daemon::Restart;
+use msf_conf::daemon::{Policy, Restart};
 use std::time::{Duration, Instant};
 
 /// What is remembered of the deaths of one service.
@@ -19,6 +19,21 @@ impl Backoff {
     /// No deaths.
     pub fn new(law: Restart, now: Instant) -> Backoff {
         Backoff { left: law.immediate, since: now, delays: 0, law }
+    }
+
+    /// From now on this is the law.
+    pub fn heed(&mut self, law: Restart) {
+        self.left = self.left.saturating_sub(self.law.immediate.saturating_sub(law.immediate));
+        self.law = law;
+    }
+
+    /// Whether there is a next process after such an end.
+    pub fn comes_back(&self, in_order: bool) -> bool {
+        match self.law.policy {
+            Policy::Always => true,
+            Policy::OnFailure => !in_order,
+            Policy::Never => false,
+        }
     }
 
     /// One that was up for so long has died: how long to wait.
@@ -80,5 +95,16 @@ mod tests {
         assert!(backoff.death(later, Duration::ZERO) > Duration::ZERO);
         assert_eq!(backoff.death(later, law.reset), Duration::ZERO);
         assert_eq!(backoff.failure(), law.delay);
+    }
+
+    #[test]
+    fn the_policy_says_after_which_ends_there_is_a_next_one() {
+        let ends = |policy| {
+            let backoff = Backoff::new(Restart { policy, ..Restart::default() }, Instant::now());
+            (backoff.comes_back(true), backoff.comes_back(false))
+        };
+        assert_eq!(ends(Policy::Always), (true, true));
+        assert_eq!(ends(Policy::OnFailure), (false, true));
+        assert_eq!(ends(Policy::Never), (false, false));
     }
 }

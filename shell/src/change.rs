@@ -139,7 +139,7 @@ impl Keeper {
         let told = member.conf.config != service.config
             || member.conf.with_loop != service.with_loop
             || member.conf.isolate != service.isolate
-            || member.conf.restart != service.restart;
+            || member.conf.sandbox != service.sandbox;
         if matches!(member.stage, Stage::Failed(_)) || generation.stuck().is_some() {
             report.done(format!("reload: service {} is tried again", service.name));
             self.take_down((of, at), report);
@@ -153,7 +153,11 @@ impl Keeper {
             self.upgrade((of, at), report);
         } else {
             // What is new is for later: whom it waits for, and how long.
-            self.generations[of].members[at].conf = service.clone();
+            let generation = &mut self.generations[of];
+            generation.members[at].conf = service.clone();
+            if let Some(annex) = generation.annex() {
+                annex.heed(service.clone());
+            }
         }
     }
 

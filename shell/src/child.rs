@@ -204,10 +204,15 @@ impl Child {
         status.lines().any(|line| line.strip_prefix("CoreDumping:").is_some_and(|flag| flag.trim() == "1"))
     }
 
-    /// Has it ended.
+    /// Ends it.
     pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Sends it a signal, as long as its number is its own.
+    pub fn signal(&self, signal: Signal) {
         if self.status.is_none() {
-            let _ = kill(self.number(), Signal::SIGKILL);
+            let _ = kill(self.number(), signal);
         }
     }
 

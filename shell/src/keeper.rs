@@ -97,6 +97,10 @@ impl Keeper {
                     return Ok(Up::Abandoned);
                 }
                 let Some(seat) = self.seat(&name) else { continue };
+                // One whose `init` has failed, and which may be missing.
+                if matches!(self.stage(seat), Some(Stage::Failed(_))) {
+                    continue;
+                }
                 if let Err(why) = self.step(seat, slot) {
                     self.may_be_missing(seat, why)?;
                 }

@@ -2,6 +2,7 @@
 
 use crate::annex::{Inside, Opened, Plan};
 use crate::runner::Traits;
+use crate::sandbox::Enforced;
 use crate::show::object;
 use msf_conf::tree::{self, Value};
 use std::ffi::OsStr;
@@ -56,6 +57,8 @@ pub fn opened(opened: &Opened) -> Vec<u8> {
         ("hands_over", (*hands_over).into()),
         ("of_2019", (*of_2019).into()),
         ("functions", functions.clone().into()),
+        ("sandbox", opened.sandbox.holds.clone().into()),
+        ("lacks", opened.sandbox.lacks.clone().into()),
     ]);
     document.to_string().into_bytes()
 }
@@ -63,14 +66,14 @@ pub fn opened(opened: &Opened) -> Vec<u8> {
 /// What [`opened`] wrote.
 pub fn read_opened(bytes: &[u8]) -> Result<Opened, String> {
     let document = read(bytes)?;
-    let functions = document.get("functions").and_then(Value::as_array).ok_or_else(|| missing("functions"))?;
     let traits = Traits {
         version: document.get("version").and_then(Value::as_str).map(str::to_owned),
         hands_over: truth(&document, "hands_over")?,
         of_2019: truth(&document, "of_2019")?,
-        functions: functions.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        functions: texts(&document, "functions")?,
     };
-    Ok(Opened { file: read_path(&document, "file")?, traits })
+    let sandbox = Enforced { holds: texts(&document, "sandbox")?, lacks: texts(&document, "lacks")? };
+    Ok(Opened { file: read_path(&document, "file")?, traits, sandbox })
 }
 
 /// What a service uses.
@@ -97,6 +100,11 @@ fn missing(key: &str) -> String {
 
 fn text(document: &Value, key: &str) -> Result<String, String> {
     document.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| missing(key))
+}
+
+fn texts(document: &Value, key: &str) -> Result<Vec<String>, String> {
+    let texts = document.get(key).and_then(Value::as_array).ok_or_else(|| missing(key))?;
+    Ok(texts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 fn truth(document: &Value, key: &str) -> Result<bool, String> {
@@ -132,9 +140,11 @@ mod tests {
             functions: vec!["add".to_owned(), "get".to_owned()],
         };
         let file = PathBuf::from(OsStr::from_bytes(b"/lib\xff/a.so"));
-        let came = read_opened(&opened(&Opened { file: file.clone(), traits: traits.clone() })).unwrap();
-        assert_eq!((came.file, came.traits), (file, traits));
-        assert_eq!(read_opened(b"{}").unwrap_err(), "functions: missing in what its process has told");
+        let sandbox = Enforced { holds: vec!["landlock".to_owned()], lacks: vec!["seccomp".to_owned()] };
+        let told = Opened { file: file.clone(), traits: traits.clone(), sandbox: sandbox.clone() };
+        let came = read_opened(&opened(&told)).unwrap();
+        assert_eq!((came.file, came.traits, came.sandbox), (file, traits, sandbox));
+        assert_eq!(read_opened(b"{}").unwrap_err(), "hands_over: missing in what its process has told");
         assert!(read_usage(b"[").is_err());
         let inside = read_usage(&usage(Inside { events: 1, timers: 2, pool_bytes: 1 << 40 })).unwrap();
         assert_eq!((inside.events, inside.timers, inside.pool_bytes), (1, 2, 1 << 40));

@@ -26,6 +26,7 @@ mod orders;
 mod ready;
 mod routes;
 mod runner;
+mod sandbox;
 mod search;
 mod show;
 mod signals;

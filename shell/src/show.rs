@@ -3,6 +3,7 @@
 use crate::generation::Stage;
 use crate::keeper::Keeper;
 use crate::libraries;
+use crate::sandbox::Enforced;
 use msf_conf::tree::{Map, Value};
 
 impl Keeper {
@@ -49,12 +50,16 @@ impl Keeper {
         if let Some(annex) = generation.annex() {
             row.extend([("isolated", true.into()), ("respawns", annex.respawns().into())]);
             row.push(("pid", annex.pid().into()));
+            let Enforced { holds, lacks } = annex.sandbox();
+            row.extend([("sandbox", holds.into()), ("sandbox_lacks", lacks.into())]);
         }
+        let gone = generation
+            .annex()
+            .filter(|annex| !annex.is_up())
+            .map(|annex| format!("{}, and none is up", annex.last_end()));
         let why = match (&member.stage, generation.stuck()) {
             (Stage::Failed(why), _) => Some(why.clone()),
-            (Stage::Started, _) if generation.annex().is_some_and(|annex| !annex.is_up()) => {
-                Some("its process has ended, and the next one is not up yet".to_owned())
-            }
+            (Stage::Started, _) if gone.is_some() => gone,
             (_, Some(stuck)) => Some(format!("its thread has not come back from {stuck}")),
             _ => None,
         };

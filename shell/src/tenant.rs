@@ -6,10 +6,12 @@
 use crate::MODULE;
 use crate::annex::{Inside, Opened};
 use crate::child::TENANT;
+use crate::elf;
 use crate::frame::{Frame, HEAD, Kind};
 use crate::generation::{Generation, Home, House};
 use crate::grave::Verdict;
 use crate::letter;
+use crate::sandbox::{self, Enforced, Needs};
 use crate::signals::Signals;
 use crate::staging::Staged;
 use msf_conf::shell::{Service, Shell};
@@ -26,6 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Whether this is such a process.
@@ -69,7 +72,7 @@ fn serve() -> io::Result<()> {
     };
     let (file, traits) = (tenant.generation.file.clone(), tenant.generation.members.first().map(|m| m.traits.clone()));
     let Some(traits) = traits else { return Err(io::ErrorKind::NotFound.into()) };
-    let opened = letter::opened(&Opened { file, traits });
+    let opened = letter::opened(&Opened { file, traits, sandbox: tenant.sandbox.clone() });
     wire.say(&Frame { bytes: opened, ..Frame::bare(id, Kind::Done) })?;
     tenant.work(&mut reader, &wire)
 }
@@ -85,6 +88,7 @@ struct Order {
 struct Tenant {
     generation: Generation,
     house: House,
+    sandbox: Enforced,
     _roster: Arc<Mutex<Roster>>,
 }
 
@@ -106,6 +110,11 @@ impl Order {
     /// Makes this process the service's, and loads it. Nothing of it is called.
     fn load(self, library: Option<File>) -> Result<Tenant, String> {
         let Order { letter, settings, service } = self;
+        let staged = library.map(|copy| Staged::of_another(copy, &letter.mapped_as));
+        // While there is one thread, which all others inherit it from.
+        let sandbox =
+            service.sandbox.as_ref().map(|sandbox| sandbox::enforce(sandbox, &needs(&letter.file, staged.as_ref())?));
+        let sandbox = sandbox.transpose()?.unwrap_or_default();
         let log = format!("{}.{}", settings.identity(), service.name.replace('/', "_"));
         log::init_default(&log).map_err(|e| format!("cannot open {log}.log in the log folder: {e}"))?;
         let title = process::title(&format!("msf_shell: {} {}", settings.name, service.name));
@@ -132,11 +141,15 @@ impl Order {
             loaded: std::sync::atomic::AtomicU64::new(0),
             quiet: true,
         };
-        let staged = library.map(|copy| Staged::of_another(copy, &letter.mapped_as));
+        for lack in &sandbox.lacks {
+            msf_sys::log!(Level::Warn, MODULE, "service {}: sandbox: {lack}", service.name);
+        }
         let services = std::slice::from_ref(&service);
-        let generation = Generation::load_here(&house, &settings, &letter.file, staged, services, letter.number)?;
+        let generation = Generation::load_here(&house, &settings, &letter.file, staged, services, letter.number);
+        // What it was told of there is no business of the shell's log.
+        let generation = generation.map_err(|why| format!("{why}; more may be in {log}.log"))?;
         generation.enter(&house, 0, Arc::clone(&roster))?;
-        Ok(Tenant { generation, house, _roster: roster })
+        Ok(Tenant { generation, house, sandbox, _roster: roster })
     }
 }
 
@@ -195,6 +208,23 @@ impl Wire {
         frame.put(&mut bytes);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes)
     }
+}
+
+/// Files that a process needs to have its library loaded, and to write its log.
+fn needs(file: &Path, staged: Option<&Staged>) -> Result<Needs, String> {
+    let log = process::log_dir().map_err(|e| format!("cannot tell the log folder: {e}"))?;
+    // Where the broker's socket is looked for.
+    let run = process::run_dir().map_err(|e| format!("cannot tell the run folder: {e}"))?;
+    let mut read = vec![file.to_owned(), run];
+    if let Some(staged) = staged {
+        let links = elf::Links::of(&staged.path, file.parent().unwrap_or(Path::new("/")));
+        read.extend(links.needs.iter().filter_map(|need| links.find(need)));
+    }
+    read.extend(env::var_os("LD_LIBRARY_PATH").iter().flat_map(env::split_paths));
+    let program = env::current_exe().ok().and_then(|program| Some(program.parent()?.join("../lib")));
+    read.extend(program);
+    read.retain(|path| path.is_absolute());
+    Ok(Needs { read, write: vec![log] })
 }
 
 fn next(reader: &mut UnixStream) -> io::Result<Frame> {

@@ -18,15 +18,18 @@ use crate::frame::{Frame, Kind};
 use crate::generation::tell;
 use crate::letter;
 use crate::work::{Outcome, Then, Work, failure};
+use msf_conf::shell::Service;
 use msf_sys::log::Level;
 use msf_sys::service::{Answer, Slot};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use std::collections::{HashMap, VecDeque};
+use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a warden can be told.
@@ -39,6 +42,8 @@ pub enum Order {
     Usage(Sender<Inside>),
     /// Open its log anew.
     Rotate,
+    /// What the file says now of how it is dealt with.
+    Heed(Box<Service>),
     /// End its process at once; why.
     Kill(String, Sender<()>),
     /// Have its process end; the last order. How it ended.
@@ -109,6 +114,8 @@ pub struct Warden {
     /// Those that are gone but for their cores, which the kernel still writes.
     dying: Vec<Child>,
     leaving: Option<Sender<String>>,
+    /// Its process knows that the shell is to stop.
+    told: bool,
     /// What the last one said when it left, or how it ended.
     last: String,
     over: bool,
@@ -131,6 +138,7 @@ impl Warden {
             again: None,
             dying: Vec::new(),
             leaving: None,
+            told: false,
             last: "it was never started".to_owned(),
             over: false,
         }
@@ -171,6 +179,10 @@ impl Warden {
                 self.say(&Frame::bare(self.next, Kind::Rotate));
             }
             Order::Usage(_) | Order::Rotate => {}
+            Order::Heed(service) => {
+                self.backoff.heed(service.restart);
+                self.plan.service = *service;
+            }
             Order::Kill(why, done) => {
                 if let Some(child) = &mut self.child {
                     child.kill();
@@ -286,7 +298,10 @@ impl Warden {
             (answer, _) => failure(what, answer),
         };
         let fine = refusal.and_then(|()| match climb.at {
-            Reach::Nothing => letter::read_opened(&outcome.bytes).map(|opened| climb.opened = Some(opened)),
+            Reach::Nothing => letter::read_opened(&outcome.bytes).map(|opened| {
+                self.desk.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&opened.sandbox);
+                climb.opened = Some(opened);
+            }),
             _ => Ok(()),
         });
         match fine {
@@ -459,10 +474,16 @@ impl Warden {
             return self.gone();
         }
         self.last = how.clone();
+        self.desk.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&how);
         self.fail_asked(&how);
         let replaces = self.climb.as_ref().is_none_or(|climb| climb.done.is_none());
         self.fell(&how, false);
-        if self.reach == Reach::Started && replaces {
+        let in_order = why.is_none() && status.is_some_and(|status| status.success());
+        if self.reach == Reach::Started && replaces && !self.backoff.comes_back(in_order) {
+            self.reach = Reach::Initialised;
+            self.let_go(None);
+            tell(Level::Error, &self.plan.service.name, &format!("{how}; it is not started again"));
+        } else if self.reach == Reach::Started && replaces {
             if self.again.is_none() {
                 let delay = self.backoff.death(Instant::now(), up);
                 self.come_back_in(delay, &how);
@@ -511,8 +532,26 @@ impl Warden {
         }
     }
 
+    /// While a slot of the service runs on its way up, its shell does nothing else, and so is not told to stop before that has
+    /// returned; but it may look for a signal that waits, as it could in the shell.
+    fn pass_on(&mut self) {
+        if self.slot_runs()
+            && !self.told
+            && stop_is_pending()
+            && let Some(child) = &self.child
+        {
+            child.signal(Signal::SIGTERM);
+            self.told = true;
+        }
+    }
+
+    fn slot_runs(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::Slot { .. }))
+    }
+
     fn see_to_time(&mut self) {
         let now = Instant::now();
+        self.pass_on();
         self.let_go(Some(now));
         if self.again.is_some_and(|again| again <= now) && self.child.is_none() {
             self.again = None;
@@ -546,7 +585,7 @@ impl Warden {
         let moments = [self.again, self.held.front().map(|held| held.until), climb];
         let mut limit = moments.into_iter().flatten().map(|at| at.saturating_duration_since(now)).min();
         let blind = self.child.as_ref().is_some_and(Child::must_be_looked_at);
-        if !self.dying.is_empty() || blind {
+        if !self.dying.is_empty() || blind || self.slot_runs() && !self.told {
             limit = Some(limit.map_or(GLANCE, |limit| limit.min(GLANCE)));
         }
         // Rounded up, or it would be asked for again and again until it has come.
@@ -564,6 +603,14 @@ impl Warden {
             }
         }
     }
+}
+
+/// Whether this process was told to stop, and has not taken note of it.
+fn stop_is_pending() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let stops = [Signal::SIGTERM, Signal::SIGINT].iter().fold(0, |mask, signal| mask | 1u64 << (*signal as i32 - 1));
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & stops != 0)
 }
 
 fn outcome_of(done: Result<Opened, String>) -> Outcome {

@@ -21,26 +21,26 @@ ENOSYS, EINVAL = 38, 22
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, FILTER = 38, 22, 2
 
 
-def rules():
+def rules(absent):
     """The filter, as the kernel's machine reads it."""
     code = [(LOAD, 0, 0, 0)]
-    for number in ABSENT:
+    for number in absent:
         code += [(IF_EQUAL, 0, 1, number), (GIVE, 0, 0, FAIL | ENOSYS)]
     # An old kernel ignores the flag; that cannot be had, so it is refused.
     code += [(IF_EQUAL, 0, 3, CLONE), (LOAD, 0, 0, 16), (IF_BIT, 0, 1, CLONE_PIDFD), (GIVE, 0, 0, FAIL | EINVAL)]
     return [*code, (GIVE, 0, 0, ALLOW)]
 
 
-def be_old():
-    """The calling process, and all it starts, meet an old kernel from now on."""
+def be_old(absent=ABSENT):
+    """The calling process, and all it starts, meet an old kernel from now on: without these calls."""
     libc = ctypes.CDLL(None, use_errno=True)
-    code = b"".join(struct.pack("HBBI", *rule) for rule in rules())
+    code = b"".join(struct.pack("HBBI", *rule) for rule in rules(absent))
     kept = ctypes.create_string_buffer(code, len(code))
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
-    program = Program(len(rules()), ctypes.addressof(kept))
+    program = Program(len(rules(absent)), ctypes.addressof(kept))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.byref(program), 0, 0):
         os._exit(77)
 

@@ -385,6 +385,15 @@ class Misbehaviour(PluginCase):
         self.assertIn("requires slow", services["c"]["why"])
         self.ends(child)
 
+    def test_an_optional_service_whose_init_fails_is_not_started(self):
+        config = self.config(self.counter("a", "FAIL=init", optional=True), self.counter("b"))
+        child = self.shell(config)
+        row = self.listed(config)[0]["a"]
+        self.assertEqual(row["state"], "failed")
+        self.assertIn("init failed, it returned -5", row["why"])
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.ends(child)
+
     def test_a_stop_that_blocks_is_told_left_mapped_and_let_go_when_it_comes_back(self):
         config = self.config(self.counter("a", "BLOCK=stop", stop_timeout_ms=200), self.counter("b"))
         child = self.shell(config)

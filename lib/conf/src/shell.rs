@@ -7,11 +7,13 @@
 mod folder;
 mod limits;
 mod order;
+mod sandbox;
 mod service;
 mod worker;
 
 pub use folder::{Source, Spoilt};
 pub use limits::{Deed, Limits};
+pub use sandbox::{Landlock, PROFILE, Sandbox};
 pub use service::{Patience, Service};
 pub use worker::{Params, Worker};
 
@@ -53,6 +55,7 @@ const SERVICE: &[&str] = &[
     "stop_timeout_ms",
     "worker",
     "isolate",
+    "sandbox",
     "limits",
 ];
 
@@ -246,9 +249,9 @@ mod tests {
         assert_eq!(service.restart.reset, crate::daemon::Restart::default().reset);
         assert!(service.to_string().contains("3 restarts at once and one in 10000 ms, then after 5 to 10000 ms"));
         for (bad, said) in [
-            (format!(", {law}"), "restart: only an isolated service has a process that could be started again"),
+            (format!(", {law}"), "restart: is about a process of its own"),
             (r#", "isolate": true, "restart": {"imediate": 3}"#.to_owned(), "restart.imediate: unknown key"),
-            (r#", "isolate": true, "restart": {"policy": "never"}"#.to_owned(), "restart.policy: unknown key"),
+            (r#", "isolate": true, "restart": {"policy": "no"}"#.to_owned(), "restart.policy: expected one of"),
         ] {
             let error = three("", &bad, "").unwrap_err().to_string();
             assert!(error.contains("proc_svcs[1]") && error.contains(said), "{error}");
@@ -366,9 +369,45 @@ mod tests {
             r#"a from liba.so, with a loop, optional, start within 60000 ms, stop within 5 ms, config {"a":null,"b":[1,"x"]}"#
         );
         assert_eq!((service[1].patience.start, service[2].patience), (None, Patience::default()));
-        for bad in [r#", "config": 1"#, r#", "loop": 1"#, r#", "stop_timeout_ms": 0"#, r#", "after": "a""#] {
+        for bad in [
+            r#", "isolate": 1"#,
+            r#", "config": 1"#,
+            r#", "loop": 1"#,
+            r#", "stop_timeout_ms": 0"#,
+            r#", "after": "a""#,
+        ] {
             assert!(three("", bad, "").unwrap_err().to_string().contains("proc_svcs[1]."), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_isolated_service_may_have_a_sandbox_and_no_other() {
+        let sandbox = r#""sandbox": {"rlimits": {"nofile": [64, 128], "as": "unlimited"}, "seccomp": "service",
+            "landlock": {"read": ["/etc"], "write": []}, "no_new_privs": true, "required": true}"#;
+        let service = three("", &format!(r#", "isolate": true, {sandbox}"#), "").unwrap().services.remove(1);
+        let known = service.sandbox.clone().unwrap();
+        assert!(service.isolate && known.seccomp && known.no_new_privs && known.required);
+        assert_eq!(known.limits[1], crate::daemon::Limit { name: "nofile".into(), soft: Some(64), hard: Some(128) });
+        assert_eq!(known.landlock.unwrap(), Landlock { read: vec!["/etc".into()], ..Landlock::default() });
+        let shown = service.to_string();
+        let words =
+            "sandbox as unlimited/unlimited, nofile 64/128, no_new_privs, seccomp service, read [/etc], write []";
+        assert!(shown.contains(words) && shown.contains("in a process of its own"), "{shown}");
+        for (bad, said) in [
+            (format!(", {sandbox}"), "sandbox: is about a process of its own"),
+            (isolated(r#"{"secomp": "service"}"#), "sandbox.secomp: unknown key; did you mean \"seccomp\"?"),
+            (isolated(r#"{"seccomp": "strict"}"#), "sandbox.seccomp: there is no profile \"strict\""),
+            (isolated(r#"{"rlimits": {"nofiles": 1}}"#), "sandbox.rlimits.nofiles: no limit is called"),
+            (isolated(r#"{"landlock": {"read": ["etc"]}}"#), "sandbox.landlock.read[0]: expected an absolute path"),
+            (isolated(r#"{"landlock": {"reed": []}}"#), "sandbox.landlock.reed: unknown key"),
+        ] {
+            let error = three("", &bad, "").unwrap_err().to_string();
+            assert!(error.contains("proc_svcs[1]") && error.contains(said), "{error}");
+        }
+    }
+
+    fn isolated(sandbox: &str) -> String {
+        format!(r#", "isolate": true, "sandbox": {sandbox}"#)
     }
 
     #[test]

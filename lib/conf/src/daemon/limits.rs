@@ -31,15 +31,24 @@ impl Limit {
     pub(super) fn read_all(layers: &Layers) -> Result<Vec<Limit>, ConfError> {
         let mut limits: Vec<Limit> = Vec::new();
         for layer in layers.upwards() {
-            let Some(object) = layer.object("rlimits")? else { continue };
-            for key in object.keys() {
-                if !RESOURCES.contains(&key) {
-                    return Err(object.error(key, unknown_name("limit", key, RESOURCES)));
-                }
-                let (soft, hard) = pair(&object, key)?;
-                limits.retain(|limit| limit.name != key);
-                limits.push(Limit { name: key.to_owned(), soft, hard });
+            let upper = Limit::read(layer)?;
+            limits.retain(|limit| upper.iter().all(|one| one.name != limit.name));
+            limits.extend(upper);
+        }
+        limits.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(limits)
+    }
+
+    /// `rlimits` in `object`, sorted.
+    pub(crate) fn read(object: &Object) -> Result<Vec<Limit>, ConfError> {
+        let Some(object) = object.object("rlimits")? else { return Ok(Vec::new()) };
+        let mut limits: Vec<Limit> = Vec::new();
+        for key in object.keys() {
+            if !RESOURCES.contains(&key) {
+                return Err(object.error(key, unknown_name("limit", key, RESOURCES)));
             }
+            let (soft, hard) = pair(&object, key)?;
+            limits.push(Limit { name: key.to_owned(), soft, hard });
         }
         limits.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(limits)

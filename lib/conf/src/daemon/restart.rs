@@ -76,11 +76,10 @@ impl Restart {
         Ok(law)
     }
 
-    /// The law of a service that always comes back: what `object` says under `restart`, over the defaults.
+    /// The law of a service: what `object` says under `restart`, over the defaults.
     pub(crate) fn of_service(object: &Object) -> Result<Option<Restart>, ConfError> {
         let Some(object) = object.object("restart")? else { return Ok(None) };
-        let known: Vec<&str> = KEYS.iter().copied().filter(|key| *key != "policy").collect();
-        match object.unknown(&known).into_iter().next() {
+        match object.unknown(KEYS).into_iter().next() {
             Some(stranger) => Err(stranger),
             None => Restart::default().over(&object).map(Some),
         }
@@ -104,15 +103,21 @@ impl Restart {
     }
 
     pub(super) fn shown(&self) -> Value {
-        let policy = POLICIES.iter().find(|(_, policy)| *policy == self.policy).map_or("always", |(word, _)| word);
         json!({
-            "policy": policy,
+            "policy": self.policy.word(),
             "immediate": self.immediate,
             "refill_ms": self.refill.as_millis() as u64,
             "delay_ms": self.delay.as_millis() as u64,
             "delay_max_ms": self.delay_max.as_millis() as u64,
             "reset_ms": self.reset.as_millis() as u64,
         })
+    }
+}
+
+impl Policy {
+    /// As it is written.
+    pub(crate) fn word(self) -> &'static str {
+        POLICIES.iter().find(|(_, policy)| *policy == self).map_or("always", |(word, _)| word)
     }
 }
 

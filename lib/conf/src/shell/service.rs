@@ -1,6 +1,6 @@
 //! One entry of `proc_svcs`: a service, its library, and what else is said about it.
 
-use super::{DAY_MS, Limits, PATH, Source, Worker, text};
+use super::{DAY_MS, Limits, PATH, Sandbox, Source, Worker, text};
 use crate::ConfError;
 use crate::daemon::Restart;
 use crate::json::Object;
@@ -34,6 +34,8 @@ pub struct Service {
     pub optional: bool,
     /// `isolate`: it runs in a process of its own.
     pub isolate: bool,
+    /// `sandbox`: what that may do; everything, if it is not written.
+    pub sandbox: Option<Sandbox>,
     /// How long its calls may take.
     pub patience: Patience,
     /// `limits`: how much it may use, if it is looked after.
@@ -86,6 +88,7 @@ impl Service {
             after: Vec::new(),
             optional: false,
             isolate: false,
+            sandbox: None,
             patience: Patience::default(),
             limits: None,
             restart: Restart::default(),
@@ -104,6 +107,10 @@ impl Service {
         if library.is_empty() {
             return Err(entry.error("svc_libs", "empty; expected the file of a library"));
         }
+        let isolate = entry.boolean("isolate")?.unwrap_or(false);
+        if let Some(key) = ["restart", "sandbox"].into_iter().find(|key| !isolate && entry.has(key)) {
+            return Err(entry.error(key, "is about a process of its own; expected \"isolate\": true beside it"));
+        }
         let names = |key| Ok::<_, ConfError>(entry.strings(key)?.unwrap_or_default().into_iter().map(str::to_owned));
         Ok(Service {
             at,
@@ -114,10 +121,11 @@ impl Service {
             requires: names("requires")?.collect(),
             after: names("after")?.collect(),
             optional: entry.boolean("optional")?.unwrap_or(false),
-            isolate: entry.boolean("isolate")?.unwrap_or(false),
+            isolate,
+            sandbox: Sandbox::of(entry)?,
             patience: Patience::of(entry, patience)?,
             limits: Limits::of(entry)?,
-            restart: restart(entry)?,
+            restart: Restart::of_service(entry)?.unwrap_or_default(),
             worker: Worker::of(entry, agent)?,
             source: None,
         })
@@ -126,15 +134,6 @@ impl Service {
     /// Every service it goes up after.
     pub fn predecessors(&self) -> impl Iterator<Item = &str> {
         self.requires.iter().chain(&self.after).map(String::as_str)
-    }
-}
-
-fn restart(entry: &Object<'_>) -> Result<Restart, ConfError> {
-    match Restart::of_service(entry)? {
-        Some(_) if !entry.boolean("isolate")?.unwrap_or(false) => {
-            Err(entry.error("restart", "only an isolated service has a process that could be started again"))
-        }
-        law => Ok(law.unwrap_or_default()),
     }
 }
 
@@ -156,6 +155,9 @@ impl fmt::Display for Service {
         if self.isolate {
             write!(f, ", in a process of its own")?;
         }
+        if let Some(sandbox) = &self.sandbox {
+            write!(f, ", {sandbox}")?;
+        }
         match self.patience.start {
             Some(limit) => write!(f, ", start within {} ms", limit.as_millis())?,
             None => write!(f, ", start without limit")?,
@@ -165,8 +167,13 @@ impl fmt::Display for Service {
             write!(f, ", {limits}")?;
         }
         if self.restart != Restart::default() {
-            let Restart { immediate, refill, delay, delay_max, reset, .. } = self.restart;
-            write!(f, ", {immediate} restarts at once and one in {} ms, ", refill.as_millis())?;
+            let Restart { policy, immediate, refill, delay, delay_max, reset } = self.restart;
+            write!(
+                f,
+                ", restarted {}, {immediate} restarts at once and one in {} ms, ",
+                policy.word(),
+                refill.as_millis()
+            )?;
             let (delay, delay_max) = (delay.as_millis(), delay_max.as_millis());
             write!(f, "then after {delay} to {delay_max} ms, anew after {} ms", reset.as_millis())?;
         }
