@@ -5,15 +5,15 @@
 //! exists, and every thread a plugin makes inherits that.
 
 use crate::MODULE;
-use crate::admin::{Admin, Desk};
+use crate::copy::generation::House;
 use crate::detach::Caller;
-use crate::generation::House;
-use crate::keeper::{Keeper, Up};
-use crate::orders::{AtWork, Orders, What};
+use crate::door::admin::{Admin, Desk};
+use crate::keep::keeper::{Keeper, Up};
+use crate::keep::orders::{AtWork, Orders, What};
+use crate::library::staging;
+use crate::place::routes::Routes;
 use crate::ready::{self, Starter};
-use crate::routes::Routes;
 use crate::signals::Signals;
-use crate::staging;
 use msf_conf::shell::Shell;
 use msf_sys::crash;
 use msf_sys::event::{Base, Event};

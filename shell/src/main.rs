@@ -4,49 +4,26 @@
 //! A client of libmsf.so like any C program: it holds no copy of the core.
 #![forbid(unsafe_code)]
 
-mod admin;
-mod annex;
-mod ask;
-mod backoff;
-mod change;
-mod child;
+mod apart;
+mod copy;
 mod detach;
-mod elf;
-mod follow;
-mod footprint;
-mod frame;
-mod generation;
-mod grave;
-mod here;
+mod door;
 mod host;
-mod keeper;
-mod letter;
-mod libraries;
-mod orders;
+mod keep;
+mod library;
+mod place;
 mod ready;
-mod routes;
-mod runner;
-mod sandbox;
-mod search;
-mod show;
 mod signals;
-mod staging;
-mod stats;
 mod tenant;
 mod text;
-mod upgrade;
-mod ward;
-mod warden;
-mod watch;
 mod word;
-mod work;
-mod worker;
-mod workers;
 
 use detach::{Caller, Start};
+use door::ask;
 use host::Ending;
 use msf_conf::args::{Accepts, Args, Extra};
 use msf_conf::shell::Shell;
+use msf_sys::log::Level;
 use std::env;
 use std::fmt::Display;
 use std::io::Write;
@@ -55,6 +32,11 @@ use std::process::ExitCode;
 
 /// Whose records these are, in the log all plugins share.
 const MODULE: &str = "SHELL";
+
+/// Tells of a service, where everybody reads.
+pub fn tell(level: Level, name: &str, what: &str) {
+    msf_sys::log!(level, MODULE, "service {name}: {what}");
+}
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;

@@ -4,16 +4,16 @@
 //! Its log is a file of its own, `msf_shell.<proc_name>.<svc_name>.log`: two processes cannot rotate one.
 
 use crate::MODULE;
-use crate::annex::{Inside, Opened};
-use crate::child::TENANT;
-use crate::elf;
-use crate::frame::{Frame, HEAD, Kind};
-use crate::generation::{Generation, Home, House};
-use crate::grave::Verdict;
-use crate::letter;
-use crate::sandbox::{self, Enforced, Needs};
+use crate::apart::annex::{Inside, Opened};
+use crate::apart::child::TENANT;
+use crate::apart::frame::{Frame, HEAD, Kind};
+use crate::apart::letter;
+use crate::apart::sandbox::{self, Enforced, Needs};
+use crate::copy::generation::{Generation, Home, House};
+use crate::copy::grave::Verdict;
+use crate::library::elf;
+use crate::library::staging::Staged;
 use crate::signals::Signals;
-use crate::staging::Staged;
 use msf_conf::shell::{Service, Shell};
 use msf_sys::log::{self, Level};
 use msf_sys::process::{self, About};

@@ -1,6 +1,11 @@
-//! Bytes in JSON: as text where they are text, else in hexadecimal digits.
+//! JSON that we write: objects, and bytes, as text where they are text, else in hexadecimal digits.
 
 use msf_conf::tree::{Map, Value};
+
+/// A JSON object of these.
+pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    Value::Object(Map::from_iter(members.into_iter().map(|(key, value)| (key.to_owned(), value))))
+}
 
 /// What `request` carries: `text`, `hex`, or nothing.
 pub fn from_value(request: &Value) -> Result<Vec<u8>, String> {

@@ -1,0 +1,9 @@
+//! Services in processes of their own, seen from the shell: what is said to them, and what becomes of them.
+
+pub mod annex;
+pub mod backoff;
+pub mod child;
+pub mod frame;
+pub mod letter;
+pub mod sandbox;
+pub mod warden;

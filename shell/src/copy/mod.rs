@@ -1,0 +1,5 @@
+//! A copy of a library that was loaded, from the first symbol to its unmapping.
+
+pub mod generation;
+pub mod grave;
+pub mod here;
