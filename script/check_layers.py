@@ -59,6 +59,15 @@ FLOORS = {
         ["face"],
         ["run"],
     ],
+    "shell/src": [
+        ["text", "ready", "signals", "detach", "word", "library"],
+        ["place"],
+        ["apart"],
+        ["copy"],
+        ["keep"],
+        ["door"],
+        ["host", "tenant"],
+    ],
 }
 STRANGERS = {"agent/src": [("edge", "control")]}
 LOCKS_BANNED = "agent/src"
