@@ -66,6 +66,7 @@ const NUMBERS: &[(&str, u64, u64)] = &[
     ("log_files", 0, 99),
     ("login_ms", 0, 3_600_000),
     ("drain_ms", 0, 3_600_000),
+    ("replace_ms", 0, 86_400_000),
     ("pending_limit", 1, 10_000_000),
     ("nmid_port", 0, 65_535),
     ("nmid_settle_ms", 0, 60_000),
