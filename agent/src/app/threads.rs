@@ -19,6 +19,7 @@ use msf_conf::agent::Settings;
 use msf_core::event::mailbox::{self, Receiver, Sender};
 use msf_core::event::{Reactor, Signals};
 use msf_core::log::Level;
+use msf_core::thread::{Builder, Thread};
 use msf_wire::snapshot::Reader;
 use nix::errno::Errno;
 use nix::libc;
@@ -28,14 +29,15 @@ use nix::unistd::Pid;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// An agent at work; its control thread is the one that calls [`Running::join`].
 pub struct Running {
     control: Control<Program>,
     reactor: Reactor,
-    reactors: Vec<JoinHandle<()>>,
+    reactors: Vec<Thread>,
     counters: Arc<[Counters]>,
     places: Vec<String>,
 }
@@ -130,8 +132,8 @@ fn build(
             hold: hold(),
         });
         let cpu = settings.cpu_affinity.get(index % settings.cpu_affinity.len().max(1)).copied();
-        let thread = thread::Builder::new().name(format!("reactor_{index}"));
-        reactors.push(thread.spawn(move || turn(index as u16, broker, event_loop, cpu, &control))?);
+        let thread = Builder::new().name(format!("reactor_{index}"));
+        reactors.push(thread.start(move || turn(index as u16, broker, event_loop, cpu, &control))?);
     }
     Ok(Running { control: controlling, reactor, reactors, counters, places: Vec::new() })
 }
@@ -280,11 +282,12 @@ fn pin_here(cpu: usize) -> Result<(), Errno> {
 
 /// Those of `cores` that no thread can be pinned to, and why: a thread has tried, which is what a reactor will do.
 pub fn missing_cores(cores: &[usize]) -> Vec<(usize, Errno)> {
-    let missing = || cores.iter().filter_map(|core| Some((*core, pin_here(*core).err()?))).collect();
-    thread::scope(|scope| {
-        let trial = thread::Builder::new().spawn_scoped(scope, missing);
-        trial.ok().and_then(|trial| trial.join().ok()).unwrap_or_default()
-    })
+    let (tell, told) = mpsc::channel();
+    let cores = cores.to_vec();
+    let missing = move || cores.into_iter().filter_map(|core| Some((core, pin_here(core).err()?))).collect();
+    // Without a thread nobody is told, and nothing is known to be missing.
+    let _ = Builder::new().start(move || drop(tell.send(missing())));
+    told.recv().unwrap_or_default()
 }
 
 /// What the settings let in.

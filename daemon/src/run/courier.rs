@@ -10,8 +10,8 @@ use crate::law::outbox::{Next, Outbox};
 use msf_conf::daemon::{Form, Target, To, Webhook};
 use msf_core::log;
 use msf_core::log::Level;
+use msf_core::thread::Builder;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ureq::Agent;
 use ureq::config::ConfigBuilder;
@@ -46,8 +46,8 @@ impl Courier {
         let agent = agent(webhook)?;
         let (ours, letters) = sync_channel(QUEUE);
         let errand = Errand { webhook: webhook.clone(), letters, outbox: Outbox::new(per_minute), agent };
-        let thread = thread::Builder::new().name("msf-alarm".to_owned()).stack_size(STACK);
-        thread.spawn(move || errand.run()).map_err(|e| format!("cannot make a thread: {e}"))?;
+        let thread = Builder::new().name("msf-alarm").stack(STACK);
+        thread.start(move || errand.run()).map_err(|e| format!("cannot make a thread: {e}"))?;
         Ok(Courier { letters: ours })
     }
 

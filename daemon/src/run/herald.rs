@@ -13,6 +13,7 @@ use msf_client::{Backoff, Client, ClientError, Place};
 use msf_conf::daemon::{Broker, BrokerPlace};
 use msf_core::log;
 use msf_core::log::Level;
+use msf_core::thread::Builder;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
@@ -81,8 +82,8 @@ impl Thread {
         let (ours, news) = sync_channel(QUEUE);
         let wanted = Arc::new(());
         let errand = Errand { broker: broker.clone(), news, wanted: Arc::downgrade(&wanted), client: None };
-        let thread = thread::Builder::new().name("msf-herald".to_owned()).stack_size(STACK);
-        thread.spawn(move || errand.run())?;
+        let thread = Builder::new().name("msf-herald").stack(STACK);
+        thread.start(move || errand.run())?;
         Ok(Thread { news: ours, _wanted: wanted })
     }
 }

@@ -39,7 +39,7 @@ const STACK: usize = 2 << 20;
 
 /// A thread that was started here. Dropped, it goes on, and nobody can wait for it any more.
 #[derive(Debug)]
-pub(crate) struct Thread(Id);
+pub struct Thread(Id);
 
 /// Which thread; as long as it has not been joined.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub(crate) struct Id(libc::pthread_t);
 
 /// A thread has panicked; the panic hook has told with what.
 #[derive(Debug)]
-pub(crate) struct Panicked;
+pub struct Panicked;
 
 impl Thread {
     fn create(stack: usize, begin: Box<Begin>) -> io::Result<Thread> {
@@ -66,11 +66,14 @@ impl Thread {
         Ok(Thread(Id(unsafe { thread.assume_init() })))
     }
 
-    pub fn id(&self) -> Id {
+    pub(crate) fn id(&self) -> Id {
         self.0
     }
 
     /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// It has panicked.
     pub fn join(self) -> Result<(), Panicked> {
         let thread = ManuallyDrop::new(self);
         let mut end = ptr::null_mut();

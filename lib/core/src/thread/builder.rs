@@ -2,10 +2,8 @@
 
 use super::Pin;
 use crate::sys::sched::{self, Class};
-use crate::sys::starting::{self, Answer};
+use crate::sys::starting::{self, Thread};
 use std::io;
-use std::panic::resume_unwind;
-use std::thread::{self, JoinHandle};
 
 /// How a thread is to be. Whatever is not said is as in the thread that starts it.
 ///
@@ -13,11 +11,13 @@ use std::thread::{self, JoinHandle};
 /// use msf_core::sys::sched::Class;
 /// use msf_core::thread::{Builder, Pin};
 ///
-/// let worker = Builder::new().name("worker").stack(256 * 1024).pin(Pin::Cpu(0)).class(Class::Batch(10)).start(|| {
+/// let (tell, told) = std::sync::mpsc::channel();
+/// let worker = Builder::new().name("worker").stack(256 * 1024).pin(Pin::Cpu(0)).class(Class::Batch(10)).start(move || {
 ///     // on processor 0, and nobody's hurry
-///     6 * 7
+///     let _ = tell.send(6 * 7);
 /// })?;
-/// assert_eq!(worker.join().unwrap(), 42);
+/// assert!(worker.join().is_ok());
+/// assert_eq!(told.recv(), Ok(42));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ impl Builder {
         Builder::default()
     }
 
-    /// Its name. The kernel (`ps`, `top`) shows the first 15 bytes, panics all of it.
+    /// Its name, of which the kernel (`ps`, `top`) shows the first 15 bytes.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = Some(name.into());
         self
@@ -61,45 +61,10 @@ impl Builder {
     ///
     /// Fails, and `main` is dropped without having run, with EAGAIN when there may be no more threads, EINVAL for a place
     /// or a priority that does not exist, EPERM or EACCES when the user may not have the class.
-    pub fn start<T: Send + 'static>(&self, main: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
-        let answer = Answer::new();
-        let (settings, teller) = (self.settings.clone(), answer.clone());
-        let thread = self.named()?.spawn(move || {
-            let applied = settings.apply();
-            let refused = applied.is_err();
-            teller.give(applied);
-            if refused {
-                // The starter joins us and tells the error; no message of a panic is printed.
-                resume_unwind(Box::new("the thread could not be as it was to be"));
-            }
-            main()
-        })?;
-        if let Err(error) = answer.wait() {
-            let _ = thread.join();
-            return Err(error);
-        }
-        Ok(thread)
-    }
-
-    /// The same for a thread that has nothing to return.
-    pub(super) fn begin(&self, main: starting::Main) -> io::Result<starting::Thread> {
+    pub fn start(&self, main: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
         let settings = self.settings.clone();
         let name = self.name.as_deref().unwrap_or_default();
-        starting::start(name, self.stack, Some(Box::new(move || settings.apply())), main)
-    }
-
-    fn named(&self) -> io::Result<thread::Builder> {
-        let mut builder = thread::Builder::new();
-        if let Some(name) = &self.name {
-            if name.contains('\0') {
-                return Err(io::Error::from_raw_os_error(libc::EINVAL));
-            }
-            builder = builder.name(name.clone());
-        }
-        if let Some(stack) = self.stack {
-            builder = builder.stack_size(stack);
-        }
-        Ok(builder)
+        starting::start(name, self.stack, Some(Box::new(move || settings.apply())), Box::new(main))
     }
 }
 
@@ -127,18 +92,20 @@ mod tests {
     use super::*;
     use crate::sys::cpus;
     use std::fs;
-    use std::sync::Arc;
+    use std::sync::{Arc, mpsc};
 
     #[test]
     fn a_thread_begins_as_it_was_to_be() {
         let cpu = cpus::affinity(0).unwrap().iter().last().unwrap();
         let builder =
             Builder::new().name("a rather long name").stack(1 << 20).pin(Pin::Cpu(cpu)).class(Class::Batch(15));
-        let thread = builder.start(|| {
+        let (tell, told) = mpsc::channel();
+        let thread = builder.start(move || {
             let name = fs::read_to_string("/proc/thread-self/comm").unwrap();
-            (name, cpus::affinity(0).unwrap(), sched::class(0).unwrap())
+            tell.send((name, cpus::affinity(0).unwrap(), sched::class(0).unwrap())).unwrap();
         });
-        let (name, cpus, class) = thread.unwrap().join().unwrap();
+        thread.unwrap().join().unwrap();
+        let (name, cpus, class) = told.recv().unwrap();
         assert_eq!((name.as_str(), cpus.to_string(), class), ("a rather long n\n", cpu.to_string(), Class::Batch(15)));
     }
 

@@ -6,6 +6,7 @@ mod pool;
 mod semaphore;
 mod spawn;
 
+pub use crate::sys::starting::{Panicked, Thread};
 pub use builder::Builder;
 pub use pin::{Pin, node_of, prefer_node};
 pub use pool::{Job, Pool, PoolBuilder, Queued, Refused, Statistics};

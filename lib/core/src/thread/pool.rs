@@ -164,7 +164,7 @@ impl PoolBuilder {
             let builder = if self.each { builder.pin(Pin::Cpu(cpu)) } else { builder };
             let shared = Arc::clone(&pool.shared);
             // On failure the pool is dropped, and with it the threads that were started.
-            let thread = builder.begin(Box::new(move || work(&shared)))?;
+            let thread = builder.start(move || work(&shared))?;
             lock(&pool.threads).push(thread);
         }
         lock(&pool.shared.state).statistics.threads = count;
