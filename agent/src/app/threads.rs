@@ -28,8 +28,7 @@ use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::Pid;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -282,12 +281,12 @@ fn pin_here(cpu: usize) -> Result<(), Errno> {
 
 /// Those of `cores` that no thread can be pinned to, and why: a thread has tried, which is what a reactor will do.
 pub fn missing_cores(cores: &[usize]) -> Vec<(usize, Errno)> {
-    let (tell, told) = mpsc::channel();
-    let cores = cores.to_vec();
-    let missing = move || cores.into_iter().filter_map(|core| Some((core, pin_here(core).err()?))).collect();
-    // Without a thread nobody is told, and nothing is known to be missing.
-    let _ = Builder::new().start(move || drop(tell.send(missing())));
-    told.recv().unwrap_or_default()
+    let found = Arc::new(OnceLock::new());
+    let (cores, there) = (cores.to_vec(), Arc::clone(&found));
+    let look = move || there.set(cores.into_iter().filter_map(|core| Some((core, pin_here(core).err()?))).collect());
+    // Without a thread nothing is known to be missing.
+    let _ = Builder::new().start(move || drop(look())).map(Thread::join);
+    found.get().cloned().unwrap_or_default()
 }
 
 /// What the settings let in.
