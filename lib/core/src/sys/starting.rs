@@ -6,10 +6,12 @@ use nix::sys::prctl;
 use nix::unistd::{SysconfVar, sysconf};
 use std::ffi::{CString, c_void};
 use std::io;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 
 /// What a thread does to itself before it begins.
 pub(crate) type Ready = Box<dyn FnOnce() -> io::Result<()> + Send>;
@@ -22,7 +24,7 @@ pub(crate) type Main = Box<dyn FnOnce() + Send>;
 pub(crate) fn start(name: &str, stack: Option<usize>, ready: Option<Ready>, main: Main) -> io::Result<Thread> {
     let answer = ready.is_some().then(Answer::new);
     let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-    let begin = Begin { name, ready: ready.zip(answer.clone()), main };
+    let begin = Begin { id: Id::default(), name, ready: ready.zip(answer.clone()), main };
     let thread = Thread::create(stack.unwrap_or(STACK), Box::new(begin))?;
     match answer.map_or(Ok(()), Answer::wait) {
         Ok(()) => Ok(thread),
@@ -39,11 +41,21 @@ const STACK: usize = 2 << 20;
 
 /// A thread that was started here. Dropped, it goes on, and nobody can wait for it any more.
 #[derive(Debug)]
-pub struct Thread(Id);
+pub struct Thread {
+    /// Until somebody waits for it.
+    handle: Option<libc::pthread_t>,
+    id: Id,
+}
 
-/// Which thread; as long as it has not been joined.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Id(libc::pthread_t);
+/// Which thread; nobody, until it has begun.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Id(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    id: OnceLock<ThreadId>,
+    panicked: AtomicBool,
+}
 
 /// A thread has panicked; the panic hook has told with what.
 #[derive(Debug)]
@@ -51,56 +63,57 @@ pub struct Panicked;
 
 impl Thread {
     fn create(stack: usize, begin: Box<Begin>) -> io::Result<Thread> {
-        let least = sysconf(SysconfVar::PTHREAD_STACK_MIN).ok().flatten().map_or(0, |least| least as usize);
-        let attributes = Attributes::with_stack(stack.max(least))?;
+        // Miri knows neither stacks nor their sizes.
+        let attributes = if cfg!(miri) { None } else { Some(Attributes::with_stack(stack.max(least_stack()))?) };
+        let wanted = attributes.as_ref().map_or(ptr::null(), |attributes| &raw const attributes.0);
+        let id = begin.id.clone();
         let begin = Box::into_raw(begin);
         let mut thread = MaybeUninit::uninit();
-        // SAFETY: the attributes are initialised, and `run` takes what `begin` points to, once.
-        let status = unsafe { libc::pthread_create(thread.as_mut_ptr(), &raw const attributes.0, run, begin.cast()) };
+        // SAFETY: the attributes are null or initialised, and `run` takes what `begin` points to, once.
+        let status = unsafe { libc::pthread_create(thread.as_mut_ptr(), wanted, run, begin.cast()) };
         if status != 0 {
             // SAFETY: there is no thread, so the box is still ours.
             drop(unsafe { Box::from_raw(begin) });
             return Err(io::Error::from_raw_os_error(status));
         }
         // SAFETY: pthread_create returned 0, so it has written the id.
-        Ok(Thread(Id(unsafe { thread.assume_init() })))
+        Ok(Thread { handle: Some(unsafe { thread.assume_init() }), id })
     }
 
     pub(crate) fn id(&self) -> Id {
-        self.0
+        self.id.clone()
     }
 
     /// Waits until it has ended.
     ///
     /// # Errors
     /// It has panicked.
-    pub fn join(self) -> Result<(), Panicked> {
-        let thread = ManuallyDrop::new(self);
-        let mut end = ptr::null_mut();
-        // SAFETY: the thread is joinable and has not been joined: that takes the handle.
-        let status = unsafe { libc::pthread_join(thread.0.0, &raw mut end) };
-        if status == 0 && end.is_null() { Ok(()) } else { Err(Panicked) }
+    pub fn join(mut self) -> Result<(), Panicked> {
+        let Some(handle) = self.handle.take() else { return Err(Panicked) };
+        // SAFETY: the thread is joinable and has not been joined: the handle was there.
+        let status = unsafe { libc::pthread_join(handle, ptr::null_mut()) };
+        if status == 0 && !self.id.0.panicked.load(Ordering::Relaxed) { Ok(()) } else { Err(Panicked) }
     }
 }
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: the thread has not been joined: that forgets the handle.
-        unsafe { libc::pthread_detach(self.0.0) };
+        if let Some(handle) = self.handle {
+            // SAFETY: the thread has not been joined: the handle is there.
+            unsafe { libc::pthread_detach(handle) };
+        }
     }
 }
 
 impl Id {
     /// Whether it is the calling thread.
-    pub fn is_own(self) -> bool {
-        // SAFETY: it has no precondition.
-        let own = unsafe { libc::pthread_self() };
-        // SAFETY: neither has this.
-        unsafe { libc::pthread_equal(self.0, own) != 0 }
+    pub fn is_own(&self) -> bool {
+        self.0.id.get() == Some(&thread::current().id())
     }
 }
 
 struct Begin {
+    id: Id,
     name: CString,
     ready: Option<(Ready, Answer)>,
     main: Main,
@@ -108,6 +121,7 @@ struct Begin {
 
 impl Begin {
     fn go(self) {
+        let _ = self.id.0.id.set(thread::current().id());
         if !self.name.is_empty() {
             // A name that is too long is cut, and the system says nothing.
             let _ = prctl::set_name(&self.name);
@@ -125,14 +139,19 @@ impl Begin {
     }
 }
 
-/// Gives null, or something else when it has panicked.
 extern "C" fn run(begin: *mut c_void) -> *mut c_void {
     // SAFETY: it came from `Box::into_raw` in `create`, which gave it to us alone.
     let begin = unsafe { Box::from_raw(begin.cast::<Begin>()) };
-    match catch_unwind(AssertUnwindSafe(|| begin.go())) {
-        Ok(()) => ptr::null_mut(),
-        Err(_) => ptr::dangling_mut(),
+    let known = begin.id.clone();
+    if catch_unwind(AssertUnwindSafe(|| begin.go())).is_err() {
+        known.0.panicked.store(true, Ordering::Relaxed);
     }
+    ptr::null_mut()
+}
+
+/// What the C library needs for itself.
+fn least_stack() -> usize {
+    sysconf(SysconfVar::PTHREAD_STACK_MIN).ok().flatten().map_or(0, |least| least as usize)
 }
 
 /// The C library's attributes of a new thread.
