@@ -12,7 +12,7 @@ import unittest
 
 from house import HERE, STAGE, program, wait_for
 from nmid_peer import CANT_DO, CLIENT, DO, ERROR, RESULT, Broker, Peer, counted, frame, request, words
-from test_shell_plugins import PluginCase
+from shells import PluginCase
 
 JSON = 6
 

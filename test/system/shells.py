@@ -1,0 +1,166 @@
+"""A shell with plugins that the tests make: in its process, in processes of their own, in C and in Rust."""
+
+import contextlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import unittest
+from pathlib import Path
+
+from house import HERE, ROOT, House, program, wait_for
+
+
+SEED = {
+    "proc_name": "msf_agent",
+    "proc_author": "http://luotang.me",
+    "proc_version": "beta v1.0",
+    "proc_desc": "Micro agent service config file",
+    "proc_svcs": [{"svc_name": "msf_agent1", "svc_libs": "libmsf_agent1.so"},
+                  {"svc_name": "msf_agent2", "svc_libs": "libmsf_agent2.so"}],
+}
+
+
+class ShellCase(unittest.TestCase):
+    def setUp(self):
+        self.house = House(self)
+        self.diary_file = self.house.folder / "diary"
+        self.house.env["DIARY"] = str(self.diary_file)
+
+    def plugin(self, name, *defines, folder=None):
+        """lib<name>.so in the config's folder, and its entry for proc_svcs."""
+        folder = folder or self.house.folder
+        flags = [f"-DNAME={name}", *(f"-D{word}" for word in defines), "-shared", "-fPIC"]
+        self.house.compile(HERE / "diary_plugin.c", folder / f"lib{name}.so", *flags)
+        return {"svc_name": name, "svc_libs": f"lib{name}.so"}
+
+    def config(self, *services, name="svc.json", **changes):
+        """A file beside the plugins."""
+        document = {**SEED, "proc_name": "trial", "proc_svcs": list(services), **changes}
+        path = self.house.folder / name
+        path.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
+        return path
+
+    def shell(self, config, *words, **options):
+        """A shell that is up, or has ended."""
+        return self.house.start([program("msf_shell"), "-c", config, *words], ready=True, **options)
+
+    def call(self, *words, **options):
+        return self.house.call([program("msf_shell"), *words], **options)
+
+    def diary(self):
+        return self.diary_file.read_text().split("\n")[:-1] if self.diary_file.exists() else []
+
+    def fails(self, config, code, *said):
+        """Runs until it fails; every word of `said` is in one line of stderr."""
+        done = self.call("-c", config)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        lines = [line for line in done.stderr.splitlines() if all(str(word) in line for word in said)]
+        self.assertEqual(len(lines), 1, done.stderr)
+        return done
+
+
+class PluginCase(ShellCase):
+    def counter(self, name, *defines, file=None, **entry):
+        """lib<name>.so that counts, and its entry."""
+        file = file or f"lib{name}.so"
+        fresh = self.house.folder / f".{file}.new"
+        flags = [f"-DNAME={name}", *(f"-D{word}" for word in defines), "-shared", "-fPIC"]
+        self.house.compile(HERE / "counter_plugin.c", fresh, *flags)
+        fresh.rename(self.house.folder / file)
+        return {"svc_name": name, "svc_libs": file, **entry}
+
+    def ask(self, config, *words, code=0):
+        """A command; its answer when it goes well, else what stderr says."""
+        done = self.call("-c", config, *words)
+        self.assertEqual(done.returncode, code, (words, done.stdout, done.stderr))
+        return done.stdout if code == 0 else done.stderr
+
+    def listed(self, config):
+        """The services by name, and the whole document."""
+        document = json.loads(self.ask(config, "list", "--json"))
+        return {service["name"]: service for service in document["services"]}, document
+
+    def log_text(self):
+        return self.house.text("msf_shell.trial.log")
+
+    def ends(self, child, code=0):
+        status, _, said = self.house.end(child)
+        self.assertEqual(status, code, said)
+        self.assertEqual([path.name for path in self.house.run.iterdir()], [])
+        return said
+
+    @contextlib.contextmanager
+    def talk(self, refused=False):
+        """Asks over one connection, as often as one likes; a refusal is a failure unless it is expected."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(30)
+            peer.connect(str(self.house.run / "msf_shell.trial.sock"))
+            with peer.makefile() as reader:
+                def ask(**request):
+                    peer.sendall((json.dumps(request) + "\n").encode())
+                    answer = json.loads(reader.readline())
+                    if not refused:
+                        self.assertNotIn("error", answer)
+                    return answer
+                yield ask
+
+    def mapped(self, child):
+        """The copies of libraries in the process."""
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        return set(re.findall(r"\.generation\.(\S+)\.so", maps))
+
+
+class IsolateCase(PluginCase):
+    def lone(self, name, *defines, **entry):
+        """A counter in a process of its own."""
+        return self.counter(name, *defines, isolate=True, **entry)
+
+    def bad(self, body, name="bad", more="", **entry):
+        """A service whose `msg_handler` does what `body` says, in a process of its own."""
+        source = self.house.folder / f"{name}.c"
+        source.write_text("#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <pthread.h>\n#include <stdio.h>\n"
+                          "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <msf_svc.h>\n" + more +
+                          f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                          f"struct msf_svc {name} = {{ .msg_handler = work }};\n")
+        self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                           "-Wno-unused-function", "-Wno-return-type")
+        return {"svc_name": name, "svc_libs": f"lib{name}.so", "isolate": True, **entry}
+
+    def pid_of(self, config, name="a", other_than=None):
+        """The process of a service that is up."""
+        def found():
+            row = self.listed(config)[0].get(name, {})
+            return row.get("pid") if row.get("pid") != other_than and "why" not in row else None
+        return wait_for("its process", found)
+
+    def own_log(self, name="a"):
+        return self.house.text(f"msf_shell.trial.{name}.log")
+
+    def children(self, child):
+        return [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()] + [
+            int(pid) for task in Path(f"/proc/{child.pid}/task").iterdir()
+            for pid in (task / "children").read_text().split() if task.name != str(child.pid)]
+
+
+def rust(package):
+    """The library of a Rust plugin, built here: it is no part of the stage tree."""
+    if package not in BUILT:
+        done = subprocess.run(["cargo", "build", "-q", "--message-format=json", "-p", package], cwd=ROOT, check=True,
+                              stdout=subprocess.PIPE, text=True)
+        messages = (json.loads(line) for line in done.stdout.splitlines())
+        files = [name for message in messages if message.get("target", {}).get("name") == package.replace("-", "_")
+                 for name in message.get("filenames", [])]
+        BUILT[package] = Path(next(name for name in files if name.endswith(".so")))
+    return BUILT[package]
+
+
+def hostile(case, **entry):
+    """The Rust plugin that does what makes libraries hard to unmap and hosts fall over, and its entry."""
+    shutil.copy2(rust("msf-test-plugin"), case.house.folder / "libhostile.so")
+    return {"svc_name": "hostile", "svc_libs": "libhostile.so", **entry}
+
+
+BUILT = {}
