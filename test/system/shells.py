@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from house import HERE, ROOT, House, program, wait_for
+from house import HERE, ROOT, STAGE, House, program, wait_for
 
 
 SEED = {
@@ -72,6 +73,45 @@ class PluginCase(ShellCase):
         fresh.rename(self.house.folder / file)
         return {"svc_name": name, "svc_libs": file, **entry}
 
+    def bad(self, body, name="bad", more="", **entry):
+        """A service whose `msg_handler` does what `body` says."""
+        source = self.house.folder / f"{name}.c"
+        source.write_text("#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <pthread.h>\n#include <stdio.h>\n"
+                          "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <msf_svc.h>\n" + more +
+                          f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
+                          f"struct msf_svc {name} = {{ .msg_handler = work }};\n")
+        self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
+                           "-Wno-unused-function", "-Wno-return-type")
+        return {"svc_name": name, "svc_libs": f"lib{name}.so", **entry}
+
+    def careless(self, name, **entry):
+        """A service that leaves a descriptor and a pool of memory."""
+        source = self.house.folder / f"{name}.c"
+        source.write_text("""
+            #include <fcntl.h>
+            #include <msf_mempool.h>
+            #include <msf_svc.h>
+            static s32 on_init(void *data, u32 len)
+            {
+                struct msf_mempool *pool = msf_mempool_create_prv(-1, 0);
+                (void)data, (void)len;
+                return open("/dev/zero", O_RDONLY) >= 0 && msf_mempool_get(pool, 64) ? 0 : -1;
+            }
+            struct msf_svc NAME = { .init = on_init };
+        """.replace("NAME", name))
+        self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC")
+        return {"svc_name": name, "svc_libs": f"lib{name}.so", **entry}
+
+    def thrower(self, **entry):
+        """A service in C++ that throws what nobody catches."""
+        source = self.house.folder / "bad.cc"
+        source.write_text('#include <stdexcept>\n#include <msf_svc.h>\n'
+                          'static s32 work(void *, u32) { throw std::runtime_error("nobody catches this"); }\n'
+                          'extern "C" { struct msf_svc bad = { nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, work }; }\n')
+        done = self.house.call(["g++", "-shared", "-fPIC", "-I", STAGE / "include", source, "-o", self.house.folder / "libbad.so"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {"svc_name": "bad", "svc_libs": "libbad.so", **entry}
+
     def ask(self, config, *words, code=0):
         """A command; its answer when it goes well, else what stderr says."""
         done = self.call("-c", config, *words)
@@ -120,14 +160,7 @@ class IsolateCase(PluginCase):
 
     def bad(self, body, name="bad", more="", **entry):
         """A service whose `msg_handler` does what `body` says, in a process of its own."""
-        source = self.house.folder / f"{name}.c"
-        source.write_text("#define _GNU_SOURCE\n#include <errno.h>\n#include <fcntl.h>\n#include <pthread.h>\n#include <stdio.h>\n"
-                          "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <msf_svc.h>\n" + more +
-                          f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
-                          f"struct msf_svc {name} = {{ .msg_handler = work }};\n")
-        self.house.compile(source, self.house.folder / f"lib{name}.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
-                           "-Wno-unused-function", "-Wno-return-type")
-        return {"svc_name": name, "svc_libs": f"lib{name}.so", "isolate": True, **entry}
+        return super().bad(body, name, more, **{"isolate": True, **entry})
 
     def pid_of(self, config, name="a", other_than=None):
         """The process of a service that is up."""
@@ -148,8 +181,9 @@ class IsolateCase(PluginCase):
 def rust(package):
     """The library of a Rust plugin, built here: it is no part of the stage tree."""
     if package not in BUILT:
-        done = subprocess.run(["cargo", "build", "-q", "--message-format=json", "-p", package], cwd=ROOT, check=True,
-                              stdout=subprocess.PIPE, text=True)
+        profile = os.environ.get("MSF_PLUGIN_PROFILE", "dev")
+        done = subprocess.run(["cargo", "build", "-q", "--message-format=json", "--profile", profile, "-p", package], cwd=ROOT,
+                              check=True, stdout=subprocess.PIPE, text=True)
         messages = (json.loads(line) for line in done.stdout.splitlines())
         files = [name for message in messages if message.get("target", {}).get("name") == package.replace("-", "_")
                  for name in message.get("filenames", [])]
@@ -164,3 +198,8 @@ def hostile(case, **entry):
 
 
 BUILT = {}
+# Functions for `bad`: one that needs ever more stack, and a thread that faults.
+CRASHES = ("s32 deeper(int depth);\n"
+           "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth & 1, 4096); "
+           "return room[depth & 7] == 7 ? 1 : deeper(depth + 1) + room[1]; }\n"
+           "void *crash(void *arg);\nvoid *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n")

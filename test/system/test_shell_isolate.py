@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from house import gone, wait_for
-from shells import IsolateCase
+from shells import CRASHES, IsolateCase
 
 
 # The promise is 0.1 s; other tests run beside this one.
@@ -132,15 +132,11 @@ class Death(IsolateCase):
         self.ends(child)
 
     def test_every_way_to_end_is_told_and_survived(self):
-        more = ("s32 deeper(int depth);\n"
-                "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth & 1, 4096); "
-                "return room[depth & 7] == 7 ? 1 : deeper(depth + 1) + room[1]; }\n"
-                "void *crash(void *arg);\nvoid *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n")
         ways = {"SIGSEGV": "volatile int *nowhere = (int *)8; return *nowhere;", "SIGABRT": "abort();", "SIGILL": "__builtin_trap();",
                 "SIGFPE": "volatile int zero = 0; return 7 / zero;", "status 3": "exit(3);", "stack": "return deeper(0);",
                 "thread": "pthread_t t; pthread_create(&t, NULL, crash, NULL); pthread_join(t, NULL); return 0;"}
         body = "".join(f'if (!memcmp(data, "{way}", len)) {{ {way_to_end} }} ' for way, way_to_end in ways.items())
-        config = self.config(self.bad(body, more=more), self.counter("b"))
+        config = self.config(self.bad(body, more=CRASHES), self.counter("b"))
         child = self.shell(config)
         for way in ways:
             with self.subTest(way=way):

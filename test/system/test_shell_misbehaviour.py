@@ -1,13 +1,15 @@
 """The table of doc/shell.md: what becomes of plugins that misbehave in the shell's process."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import unittest
 from pathlib import Path
 
-from house import wait_for
-from shells import PluginCase, hostile
+from house import gone, wait_for
+from shells import CRASHES, PluginCase, hostile
 
 
 class Misbehaviour(PluginCase):
@@ -82,21 +84,7 @@ class Misbehaviour(PluginCase):
         self.ends(child)
 
     def test_descriptors_and_pools_that_are_left_are_named(self):
-        source = self.house.folder / "a.c"
-        source.write_text("""
-            #include <fcntl.h>
-            #include <msf_mempool.h>
-            #include <msf_svc.h>
-            static s32 on_init(void *data, u32 len)
-            {
-                struct msf_mempool *pool = msf_mempool_create_prv(-1, 0);
-                (void)data, (void)len;
-                return open("/dev/zero", O_RDONLY) >= 0 && msf_mempool_get(pool, 64) ? 0 : -1;
-            }
-            struct msf_svc a = { .init = on_init };
-        """)
-        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
-        config = self.config({"svc_name": "a", "svc_libs": "liba.so"}, self.counter("b"))
+        config = self.config(self.careless("a"), self.counter("b"))
         child = self.shell(config)
         services = {service["name"]: service for service in json.loads(self.ask(config, "stats", "--json"))["services"]}
         self.assertEqual((services["a"]["fds"], services["b"]["fds"], services["b"]["pool_bytes"]), (1, 0, 0))
@@ -114,6 +102,40 @@ class Misbehaviour(PluginCase):
         caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{child.pid}/status").read_text(), re.M)[1]
         self.assertFalse(int(caught, 16) >> (signal.SIGUSR2 - 1) & 1)
         self.ends(child)
+
+    def test_a_library_that_calls_what_is_nowhere_is_refused_in_the_loaders_words(self):
+        entry = self.bad("s32 nowhere_to_be_found(void); return nowhere_to_be_found();", optional=True)
+        config = self.config(entry, self.counter("b"))
+        child = self.shell(config)
+        self.assertIn("libbad.so cannot be loaded", self.listed(config)[0]["bad"]["why"])
+        wait_for("the loader's words", lambda: "undefined symbol: nowhere_to_be_found" in self.log_text())
+        self.assertIn("libbad.so cannot be loaded", self.ask(config, "load", "bad", code=1))
+        self.assertEqual(len(self.mapped(child)), 1)
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.ends(child)
+
+    def test_a_call_that_does_not_return_is_given_up_and_those_behind_it_wait(self):
+        config = self.config(self.bad('while (access("go", F_OK) != 0) usleep(1000); return 7;'), self.counter("b"))
+        child = self.shell(config)
+        for _ in range(2):
+            said = self.ask(config, "call", "bad", "msg_handler", "--timeout", "50", code=1)
+            self.assertIn("service bad: msg_handler: it has not returned within 50ms", said)
+        self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
+        self.go()
+        self.assertEqual(json.loads(self.ask(config, "call", "bad", "msg_handler", "--json"))["code"], 7)
+        self.assertIn("is unmapped", self.ask(config, "unload", "bad"))
+        self.ends(child)
+
+    def test_a_process_that_it_has_forked_stays(self):
+        # It keeps nothing of the shell's open, whose end would not be seen otherwise.
+        entry = self.bad("pid_t p = fork(); if (p == 0) { for (int fd = 0; fd < 200; fd++) close(fd); for (;;) sleep(1); } return p;")
+        config = self.config(entry, self.counter("b"))
+        child = self.shell(config)
+        fork = json.loads(self.ask(config, "call", "bad", "msg_handler", "--json"))["code"]
+        self.addCleanup(lambda: gone(fork) or os.kill(fork, signal.SIGKILL))
+        self.assertIn("is unmapped", self.ask(config, "unload", "bad"))
+        self.ends(child)
+        self.assertFalse(gone(fork))
 
     def test_tables_of_another_contract_are_refused_before_anything_is_called(self):
         for define, said in (("ABI=2", "its abi is 2; expected MSF_SVC_ABI, which is 1"), ("SIZE=8", "its size is 8; expected"),
@@ -136,18 +158,7 @@ class LastWords(PluginCase):
     def test_a_fault_in_a_plugin_is_told_by_its_name(self):
         for name, body in self.SLOTS.items():
             with self.subTest(name=name):
-                source = self.house.folder / "bad.c"
-                source.write_text("#include <pthread.h>\n#include <stdlib.h>\n#include <string.h>\n#include <msf_svc.h>\n"
-                                  "s32 deeper(int depth);\n"
-                                  "s32 deeper(int depth) { volatile char room[4096]; memset((char *)room, depth & 1, 4096); "
-                                  "return room[depth & 7] == 7 ? 1 : deeper(depth + 1) + room[1]; }\n"
-                                  "void *crash(void *arg);\n"
-                                  "void *crash(void *arg) { (void)arg; *(volatile int *)16 = 1; return NULL; }\n"
-                                  f"static s32 work(void *data, u32 len) {{ (void)data, (void)len; {body} }}\n"
-                                  "struct msf_svc bad = { .msg_handler = work };\n")
-                self.house.compile(source, self.house.folder / "libbad.so", "-shared", "-fPIC", "-O0", "-Wno-infinite-recursion",
-                                   "-Wno-unused-function", "-Wno-return-type")
-                config = self.config({"svc_name": "bad", "svc_libs": "libbad.so"}, self.counter("b"))
+                config = self.config(self.bad(body, more=CRASHES), self.counter("b"))
                 child = self.shell(config)
                 self.assertIn("has ended before it answered", self.ask(config, "call", "bad", "msg_handler", code=1))
                 status = child.wait(10)
@@ -159,6 +170,24 @@ class LastWords(PluginCase):
                 self.assertRegex(self.log_text(), words)
                 for file in (*self.house.run.iterdir(), *self.house.log.iterdir()):
                     file.unlink()
+
+    @unittest.skipUnless(shutil.which("g++"), "no C++ here")
+    def test_an_exception_that_nobody_catches_is_told(self):
+        config = self.config(self.thrower(), self.counter("b"))
+        child = self.shell(config)
+        self.ask(config, "call", "bad", "msg_handler", code=1)
+        self.assertEqual(child.wait(10), -signal.SIGABRT)
+        # Its frames are gone when it is caught, so there is no address of its code; but its thread is called after it.
+        words = "msf_shell: SIGABRT in no service's code, thread 'svc:bad'"
+        self.assertIn(words, child.stderr.read())
+        self.assertIn(words, self.log_text())
+
+    def test_an_exit_is_the_shells_and_nobody_is_stopped(self):
+        config = self.config(self.bad("exit(5);"), self.plugin("b"))
+        child = self.shell(config)
+        self.assertIn("has ended before it answered", self.ask(config, "call", "bad", "msg_handler", code=1))
+        self.assertEqual(child.wait(10), 5)
+        self.assertEqual(self.diary(), ["b.init", "b.start"])
 
     def test_a_panic_that_leaves_rust_and_an_abort_are_told(self):
         config = self.config(hostile(self))

@@ -3,9 +3,11 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import time
 import unittest
+from pathlib import Path
 
 from house import gone, program, wait_for
 from shells import IsolateCase, hostile
@@ -14,7 +16,7 @@ from shells import IsolateCase, hostile
 class Misbehaviour(IsolateCase):
     def goes_on(self, config, child, processes=0):
         self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
-        self.assertEqual(len(self.children(child)), processes)
+        wait_for("the others to be buried", lambda: len(self.children(child)) == processes)
         self.assertEqual(self.listed(config)[1]["left"], [])
 
     def test_what_cannot_be_taken_up_is_refused_as_in_the_shell(self):
@@ -101,6 +103,19 @@ class Misbehaviour(IsolateCase):
         self.goes_on(config, child)
         self.ends(child)
 
+    def test_what_is_left_in_its_loop_and_descriptors_and_pools_are_told_in_its_log(self):
+        config = self.config(self.lone("a", "LOOP", "LEAVE"), self.careless("c", isolate=True), self.counter("b"))
+        child = self.shell(config)
+        for name, said in (("a", ["it had left 0 events and 1 timers in its loop"]),
+                           ("c", ["it has left descriptor", "open, /dev/zero", "it has left pools with"])):
+            pid = self.pid_of(config, name)
+            self.assertIn(f"has ended with its process {pid}", self.ask(config, "unload", name))
+            self.assertTrue(gone(pid))
+            for words in said:
+                self.assertIn(words, self.own_log(name))
+        self.goes_on(config, child)
+        self.ends(child)
+
     def test_a_panic_is_an_answer_and_an_abort_a_new_process(self):
         config = self.config(hostile(self, isolate=True), self.counter("b"))
         child = self.shell(config)
@@ -118,15 +133,74 @@ class Misbehaviour(IsolateCase):
         self.goes_on(config, child, 1)
         self.ends(child)
 
-    def test_a_fork_ends_with_its_process(self):
-        entry = self.bad("pid_t p = fork(); if (p == 0) for (;;) sleep(1); return p;")
-        config = self.config(entry, self.counter("b"))
+    @unittest.skipUnless(shutil.which("g++"), "no C++ here")
+    def test_an_exception_that_nobody_catches_is_a_new_process(self):
+        config = self.config(self.thrower(isolate=True), self.counter("b"))
         child = self.shell(config)
+        before = self.pid_of(config, "bad")
+        self.assertIn(f"its process {before}", self.ask(config, "call", "bad", "msg_handler", code=1))
+        self.assertNotEqual(self.pid_of(config, "bad", before), before)
+        self.assertIn("SIGABRT in no service's code, thread 'svc:bad'", self.own_log("bad"))
+        self.goes_on(config, child, 1)
+        self.ends(child)
+
+    FORK = "pid_t p = fork(); if (p == 0) for (;;) sleep(1); return p;"
+
+    def forked(self, config):
+        """The service's process, and the one that it has forked."""
         fork = json.loads(self.ask(config, "call", "bad", "msg_handler", "--json"))["code"]
-        first = self.pid_of(config, "bad")
+        self.addCleanup(lambda: gone(fork) or os.kill(fork, signal.SIGKILL))
+        return self.pid_of(config, "bad"), fork
+
+    def test_a_fork_ends_with_its_process(self):
+        config = self.config(self.bad(self.FORK), self.counter("b"))
+        child = self.shell(config)
+        first, fork = self.forked(config)
         os.kill(first, signal.SIGKILL)
         self.assertNotEqual(self.pid_of(config, "bad", first), first, "though the fork holds its socket")
         wait_for("the fork's end", lambda: gone(fork))
+        self.goes_on(config, child, 1)
+        self.ends(child)
+
+    def test_a_fork_ends_with_the_shell_however_that_ends(self):
+        config = self.config(self.bad(self.FORK))
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(end=end):
+                child = self.shell(config)
+                pids = self.forked(config)
+                child.send_signal(end)
+                child.wait(10)
+                wait_for("the end of both", lambda pids=pids: all(gone(pid) for pid in pids))
+
+    def test_a_fork_ends_with_a_killed_shell_though_its_process_takes_the_signal_for_itself(self):
+        takes = ("signal(SIGHUP, SIG_IGN); sigset_t s; sigemptyset(&s); sigaddset(&s, SIGHUP); "
+                 "pthread_sigmask(SIG_UNBLOCK, &s, NULL); return 0;")
+        config = self.config(self.bad(f"if (len) {{ {takes} }} {self.FORK}", more="#include <signal.h>\n"))
+        child = self.shell(config)
+        pids = self.forked(config)
+        self.ask(config, "call", "bad", "msg_handler", "x")
+        child.kill()
+        child.wait(10)
+        wait_for("the end of both", lambda: all(gone(pid) for pid in pids))
+
+    def test_a_fork_ends_with_a_killed_shell_though_its_process_stands_still(self):
+        config = self.config(self.bad(f"if (len) kill(getpid(), SIGSTOP); {self.FORK}", more="#include <signal.h>\n"))
+        child = self.shell(config)
+        pids = self.forked(config)
+        self.house.start([program("msf_shell"), "-c", config, "call", "bad", "msg_handler", "x"])
+        wait_for("its standstill", lambda: Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        child.kill()
+        child.wait(10)
+        wait_for("the end of both", lambda: all(gone(pid) for pid in pids))
+
+    def test_a_hang_up_that_somebody_sends_is_nothing(self):
+        config = self.config(self.lone("a"), self.counter("b"))
+        child = self.shell(config)
+        pid = self.pid_of(config)
+        for number in range(3):
+            os.kill(pid, signal.SIGHUP)
+            self.assertEqual(self.ask(config, "call", "a", "add", "1"), f"{number + 1}\n")
+        self.assertEqual(self.pid_of(config), pid)
         self.goes_on(config, child, 1)
         self.ends(child)
 

@@ -4,6 +4,7 @@ import os
 import threading
 import unittest
 
+from house import wait_for
 from shells import IsolateCase, PluginCase
 
 
@@ -61,12 +62,24 @@ class Upgrade(PluginCase):
         self.assertEqual(self.ask(config, "call", "a", "get"), "7\n")
         self.ends(child)
 
-    def test_no_call_and_no_count_is_lost_by_upgrades_under_calls(self):
-        config = self.config(self.counter("a"))
-        builds = []
+
+class UnderCalls(IsolateCase):
+    """As many upgrades as MSF_UPGRADES says; the long run is in test/soak."""
+
+    ROUNDS = os.environ.get("MSF_UPGRADES")
+
+    def test_no_call_and_no_count_is_lost(self):
+        self.lose_nothing(self.counter, 20)
+
+    def test_no_call_and_no_count_is_lost_by_a_process_of_its_own(self):
+        self.lose_nothing(self.lone, 8)
+
+    def lose_nothing(self, plugin, rounds):
+        rounds = int(self.ROUNDS or rounds)
+        library, builds = self.house.folder / "liba.so", []
         for build in (1, 2):
-            self.counter("a", f"BUILD={build}")
-            builds.append((self.house.folder / "liba.so").read_bytes())
+            config = self.config(plugin("a", f"BUILD={build}"))
+            builds.append(library.read_bytes())
         child = self.shell(config)
         stop, counts, wrong = threading.Event(), [0] * 4, []
 
@@ -81,51 +94,24 @@ class Upgrade(PluginCase):
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(len(counts))]
         for thread in threads:
             thread.start()
-        rounds = int(os.environ.get("MSF_UPGRADES", "50"))
         with self.talk() as ask:
             for number in range(rounds):
                 fresh = self.house.folder / "fresh"
                 fresh.write_bytes(builds[number % 2])
-                fresh.rename(self.house.folder / "liba.so")
+                fresh.rename(library)
                 ask(verb="upgrade", service="a")
             stop.set()
             for thread in threads:
                 thread.join()
             self.assertEqual(wrong, [])
             self.assertEqual(ask(verb="call", service="a", command="get")["text"], str(sum(counts)))
+            self.assertEqual(ask(verb="call", service="a", command="generation")["text"],
+                             f"{rounds + 1} build {2 - rounds % 2}")
             self.assertGreater(sum(counts), rounds)
             self.assertEqual(ask(verb="list")["left"], [])
-        self.assertEqual(len(self.mapped(child)), 1)
-        self.ends(child)
-
-
-class UpgradeApart(IsolateCase):
-    def test_no_call_and_no_count_is_lost_by_upgrades_under_calls(self):
-        config = self.config(self.lone("a"))
-        child = self.shell(config)
-        stop, counts, wrong = threading.Event(), [0] * 3, []
-
-        def caller(number):
-            with self.talk(refused=True) as ask:
-                while not stop.is_set():
-                    answer = ask(verb="call", service="a", command="add", text="1")
-                    if answer.get("code") == 0:
-                        counts[number] += 1
-                    else:
-                        wrong.append(answer)
-        threads = [threading.Thread(target=caller, args=(number,)) for number in range(len(counts))]
-        for thread in threads:
-            thread.start()
-        with self.talk() as ask:
-            for _ in range(8):
-                ask(verb="upgrade", service="a")
-            stop.set()
-            for thread in threads:
-                thread.join()
-            self.assertEqual(wrong, [])
-            self.assertEqual(ask(verb="call", service="a", command="get")["text"], str(sum(counts)))
-        self.assertGreater(sum(counts), 8)
-        self.assertEqual(len(self.children(child)), 1)
+        wait_for("the old code to be gone", lambda: len(self.mapped(child)) + len(self.children(child)) == 1)
+        if self.ROUNDS:
+            print(f"plugins: {rounds} upgrades under {sum(counts)} calls, none lost, {self.id().rpartition('.')[2]}", flush=True)
         self.ends(child)
 
 
