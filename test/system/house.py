@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 STAGE = Path(os.environ.get("MSF_STAGE") or ROOT / "build" / f"{platform.machine()}-unknown-linux-gnu").resolve()
 GCC = os.environ.get("CC", "gcc")
-PATIENCE = 10.0                     # seconds until a test gives up waiting for something that takes milliseconds
+PATIENCE = 30.0                     # seconds until a test gives up waiting for something that takes milliseconds
 STRICT = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
