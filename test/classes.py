@@ -7,6 +7,7 @@ that must not have company says why: `ALONE = "it measures ..."`; it runs when t
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -32,6 +33,9 @@ def run_classes(folder, pattern="test_*.py", wanted=lambda name: True, jobs=None
         else:
             broken[name] = block
 
+    built = tempfile.TemporaryDirectory(prefix="msf_built_")
+    # What one test has compiled another one may use.
+    os.environ["MSF_TEST_BUILT"] = built.name
     alone = [name for name, each in found.items() if getattr(each, "ALONE", None)]
     with ThreadPoolExecutor(jobs or 2 * len(os.sched_getaffinity(0))) as pool:
         # Those that say that they are LONG first, or everybody waits for them in the end.
@@ -41,6 +45,7 @@ def run_classes(folder, pattern="test_*.py", wanted=lambda name: True, jobs=None
             told(running[ended], ended.result())
     for name in alone:
         told(name, run_class(folder, name))
+    built.cleanup()
     # Where they are looked for.
     for block in broken.values():
         print(block)
