@@ -173,9 +173,13 @@ class IsolateCase(PluginCase):
         return self.house.text(f"msf_shell.trial.{name}.log")
 
     def children(self, child):
-        return [int(pid) for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()] + [
-            int(pid) for task in Path(f"/proc/{child.pid}/task").iterdir()
-            for pid in (task / "children").read_text().split() if task.name != str(child.pid)]
+        found = []
+        for task in Path(f"/proc/{child.pid}/task").iterdir():
+            try:
+                found += [int(pid) for pid in (task / "children").read_text().split()]
+            except OSError:
+                pass        # a thread that has just ended
+        return found
 
 
 def rust(package):

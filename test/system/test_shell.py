@@ -89,6 +89,8 @@ class Configuration(ShellCase):
 
 
 class Process(ShellCase):
+    LONG = True
+
     def test_the_title_names_the_process_and_the_short_name_stays(self):
         child = self.shell(self.config(self.plugin("a")))
         proc = Path(f"/proc/{child.pid}")

@@ -11,6 +11,7 @@ from shells import PluginCase, hostile
 class Cycles(PluginCase):
     """As many as MSF_CYCLES says, of each; the long run is in test/soak."""
 
+    LONG = True
     CYCLES = os.environ.get("MSF_CYCLES")
     WARM = 20
     MOST_KIB = 256

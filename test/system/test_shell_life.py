@@ -11,6 +11,8 @@ from shells import ShellCase
 
 
 class Life(ShellCase):
+    LONG = True
+
     def test_init_in_order_start_in_order_and_the_way_down_in_reverse(self):
         config = self.config(*(self.plugin(name) for name in "abc"))
         for sign in (signal.SIGTERM, signal.SIGINT):

@@ -14,6 +14,8 @@ from shells import IsolateCase, hostile
 
 
 class Misbehaviour(IsolateCase):
+    LONG = True
+
     def goes_on(self, config, child, processes=0):
         self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
         wait_for("the others to be buried", lambda: len(self.children(child)) == processes)
