@@ -188,8 +188,7 @@ def all_passes(options):
 
 # In this order.
 PASSES = {"librpc": librpc_passes, "nmid": nmid_passes, "matrix": matrix_passes, "upgrade": upgrade_pass,
-          "plugins": plugins_passes, "shm": shm_passes,
-          "log": log_passes, "health": health_pass, "conf": conf_pass}
+          "plugins": plugins_passes, "shm": shm_passes, "log": log_passes, "health": health_pass, "conf": conf_pass}
 
 
 if __name__ == "__main__":

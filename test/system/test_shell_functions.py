@@ -376,23 +376,24 @@ class Deaths(FunctionCase):
         child, config = self.up({**self.functions("a"), "isolate": True})
         took = []
         for _ in range(5):
-            row = self.listed(config)[0]["a"]
-            napper, others = Peer((self.host, self.port)), [Peer((self.host, self.port)) for _ in range(3)]
-            napper.raw(frame(CLIENT, DO, words(JSON, 10) + counted(b"Nap") + counted(b"20000")))
-            wait_for("the nap to begin", lambda row=row: self.listed(config)[0]["a"]["calls"] == row["calls"] + 1)
+            pid, stalled = self.pid_of(config), self.house.folder / "stalled"
+            stalled.unlink(missing_ok=True)
+            caller, others = Peer((self.host, self.port)), [Peer((self.host, self.port)) for _ in range(3)]
+            caller.raw(request(b"Stall", b"\x80"))
+            wait_for("the process to be at it", stalled.exists)
             for other in others:
                 # The agent gives the worker one call at a time, so these wait.
                 other.raw(request(b"Who", b"\x80"))
             killed = time.monotonic()
-            os.kill(row["pid"], signal.SIGKILL)
-            code, said, _ = ret_of(napper.answer()[3])
+            os.kill(pid, signal.SIGKILL)
+            code, said, _ = ret_of(caller.answer()[3])
             took.append(time.monotonic() - killed)
-            self.assertEqual((code, said), (503, f"service a: its process {row['pid']} was ended by SIGKILL"))
+            self.assertEqual((code, said), (503, f"service a: its process {pid} was ended by SIGKILL"))
             for other in others:
                 self.assertEqual(ret_of(other.answer()[3]), (0, "ok", b'"a"'))
                 other.close()
-            napper.close()
-            self.assertNotEqual(self.pid_of(config), row["pid"])
+            caller.close()
+            self.assertNotEqual(self.pid_of(config, "a", pid), pid)
         # 0.1 s is the promise; other tests may run beside this one.
         self.assertLess(min(took), 0.1, took)
         self.assertLess(max(took), 1, took)
