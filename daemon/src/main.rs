@@ -68,6 +68,7 @@ fn command() -> Result<u8, Failure> {
     }
     match args.word.as_deref() {
         None => run(&config(plain(&args)?)?, args.daemon),
+        Some(word) if args.daemon => Err(wrong(format!("-d is for running, not for \"{word}\""))),
         Some(word) => order(word, &args).map(|()| DONE),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Who tells the notice board that he is crashing counts as dead from then on. His successor is started while the kernel
 //! still writes the core; what is left of him is a corpse, of which the end is waited for, and no longer than for the core.
+//! Who does not tell may be found at it by those who look after his limits and his health.
 
 use super::collect::Unwanted;
 use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
@@ -9,7 +10,7 @@ use super::kin::Kin;
 use super::service::{End, Running, Service};
 use crate::face::report::{Found, Report, core_file, is_about};
 use crate::law::life::{Event, Phase};
-use msf_conf::daemon::CrashReports;
+use msf_conf::daemon::{CrashReports, Policy};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
@@ -134,8 +135,25 @@ impl Driver {
         }
     }
 
-    /// A service's own process says that it is crashing.
-    pub(super) fn crash_begun(&mut self, reactor: &mut Reactor, key: Key, pid: i32, signal: i32, address: String) {
+    /// Who does not tell of it is found at it, if he is looked at while his core is written.
+    pub(super) fn found_dumping(&mut self, reactor: &mut Reactor, key: Key) -> bool {
+        // Nobody waits for the place of one that has no successor.
+        let service = self.roll.get(key).filter(|service| service.rules.restart.policy != Policy::Never);
+        let Some(pid) = service.and_then(Service::pid).filter(|pid| is_dumping(*pid)) else { return false };
+        self.crash_begun(reactor, key, pid, None, String::new());
+        self.settle(reactor);
+        true
+    }
+
+    /// A service's own process says that it is crashing, by which signal, and where; or was found at it.
+    pub(super) fn crash_begun(
+        &mut self,
+        reactor: &mut Reactor,
+        key: Key,
+        pid: i32,
+        signal: Option<i32>,
+        address: String,
+    ) {
         let at = Instant::now();
         let Some(service) = self.roll.get(key) else { return };
         if service.pid() != Some(pid)
@@ -143,10 +161,10 @@ impl Driver {
         {
             return;
         }
-        let end = End::Exit(Exit::Signal { number: signal, core: false });
+        let end = signal.map_or(End::Dumping, |number| End::Exit(Exit::Signal { number, core: false }));
         log!(Level::Error, MODULE, "{}: pid {pid} is crashing: {end}", service.name());
         let mut report = self.autopsy(service, at);
-        report.fault = Some((address, Vec::new()));
+        report.fault = signal.map(|_| (address, Vec::new()));
         let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
         let patience = service.rules.stop_timeout.max(SHORTEST);
         let leaving = service.leaving;

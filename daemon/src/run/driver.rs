@@ -145,6 +145,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// More children may have ended.
     Collect,
+    /// More has come to the notice board than is read at a time.
+    Notices,
     /// The page of metrics goes on.
     Page,
     /// Whoever waits in this conversation has waited long enough.
@@ -453,6 +455,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Collect) => self.collect_all(reactor),
+            Some(Due::Notices) => self.hear_more(reactor),
             Some(Due::Page) => return self.go_on_with_page(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),

@@ -147,6 +147,8 @@ impl Driver {
         let (act, why) = (health.act, service.vigil.wrong.clone());
         let kind = if health.heartbeat().is_some() { Kind::Heartbeat } else { Kind::Health };
         match turn {
+            // He is not ill but dead, and his core is not to be cut short.
+            Some(Turn::FellIll) if act == Act::Restart && self.found_dumping(reactor, key) => {}
             Some(Turn::FellIll) => self.remedy(reactor, key, &Trouble { kind, text: format!("ill: {why}") }, act),
             Some(Turn::Recovered) => self.recovered(reactor, key, Trouble { kind, text: "well again".to_owned() }),
             None => {}

@@ -15,7 +15,7 @@ use msf_core::process::{Birth, boot};
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Store {
 
     /// What a daemon before us has left, by name.
     pub fn read(&self) -> HashMap<String, Record> {
-        match fs::read(&self.path) {
+        match bytes_of(&self.path) {
             Ok(bytes) => records(&bytes, &self.boot),
             Err(e) if e.kind() == io::ErrorKind::NotFound => HashMap::new(),
             Err(e) => {
@@ -134,8 +134,10 @@ impl Store {
         let mut bytes = line(&json!({"format": 1, "boot": self.boot}));
         records.for_each(|record| bytes.extend(line(&record.document())));
         let aside = self.aside();
+        // Whatever lies there, a daemon before us may have died over it.
+        let _ = fs::remove_file(&aside);
         let mut options = File::options();
-        options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options.create_new(true).write(true).mode(0o600);
         let written = options.open(&aside).and_then(|mut file| {
             file.write_all(&bytes)?;
             fs::rename(&aside, &self.path)?;
@@ -186,6 +188,17 @@ impl Store {
         }
         self.lacks = true;
     }
+}
+
+/// All of the file, which is a file: a pipe would be waited for.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The records of a file of this run of the machine.
@@ -397,6 +410,26 @@ mod tests {
         assert_eq!(store.read()["a"], record("a", 1));
         store.append(&record("a", 3));
         assert_eq!(store.read()["a"], record("a", 3));
+        gone(&store);
+    }
+
+    #[test]
+    fn regress_pipes_and_links_in_its_place_are_neither_waited_for_nor_followed() {
+        let mut store = store("odd");
+        let victim = store.path.with_extension("victim");
+        fs::write(&victim, "precious").unwrap();
+        for path in [store.path.clone(), store.aside()] {
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            assert!(store.read().is_empty());
+            store.renew([record("a", 1)].into_iter());
+            assert_eq!(store.read()["a"], record("a", 1));
+            store.remove();
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            assert!(store.read().is_empty());
+            store.renew([record("a", 1)].into_iter());
+            assert_eq!((store.read().len(), fs::read_to_string(&victim).unwrap().as_str()), (1, "precious"));
+            store.remove();
+        }
         gone(&store);
     }
 

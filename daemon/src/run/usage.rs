@@ -26,6 +26,8 @@ pub struct Usage {
     resident: u64,
     /// Its descriptors cannot be counted, and that was said.
     is_closed: bool,
+    /// A signal was ending it at the last look.
+    is_dying: bool,
 }
 
 impl Usage {
@@ -127,6 +129,9 @@ impl Driver {
                 Vec::new()
             }
         };
+        if service.usage.is_dying && self.found_dumping(reactor, key) {
+            return;
+        }
         self.look_at(reactor, key, after(now, bounds.sample), bounds.sample);
         for finding in found {
             self.found(reactor, key, &bounds, &finding);
@@ -161,7 +166,7 @@ impl Usage {
         let Some(gauge) = &mut self.gauge else { return Ok(Vec::new()) };
         // One that has ended, and is about to be collected, has nothing to be looked at.
         let Ok(seen) = gauge.look() else { return Ok(Vec::new()) };
-        self.resident = seen.resident;
+        (self.resident, self.is_dying) = (seen.resident, seen.is_dying);
         let counted = match bounds.fds.filter(|_| !self.is_closed) {
             Some(_) => gauge.descriptors().map(Some),
             None => Ok(None),
