@@ -30,6 +30,7 @@ if before:
     what = open(f"{folder}/heir").read().strip() if os.path.exists(f"{folder}/heir") else heir
     if what == "hang": time.sleep(1000)
     if what == "end": tell("MSF_UPGRADE_ASK", "STATUS=too young"); sys.exit(7)
+    if what == "ill": tell("MSF_UPGRADE_ASK", "WATCHDOG=trigger"); time.sleep(1000)
     channel = socket.socket(socket.AF_UNIX); channel.connect(before); channel.send(b"x"); channel.recv(1)
     if what == "late": time.sleep(0.5)
 tell("MSF_UPGRADE_ASK", f"MSF_UPGRADE_FROM={place}")
@@ -104,13 +105,16 @@ class Toys(Upgrade):
         self.ends(daemon)
 
     def test_whatever_the_successor_fails_of_the_old_one_goes_on(self):
-        self.configure(self.toy(upgrade={"timeout_ms": 300}))
+        self.configure(self.toy())
         daemon = self.start()
         self.call("wait", "toy", "--ready")
         pid = self.status("toy")["pid"]
         how = self.house.folder / "heir"
-        for word, said in (("end", "exit code 7 (too young)"), ("hang", "not ready within")):
+        for word, said in (("end", "exit code 7 (too young)"), ("ill", "says that it is ill"), ("hang", "not ready within")):
             how.write_text(word)
+            if word == "hang":
+                self.configure(self.toy(upgrade={"timeout_ms": 1500}))
+                self.call("reload")
             self.assertIn(said, self.upgrade("toy", code=1).stderr)
             self.goes_on("toy", pid)
         wait_for("no other process", lambda: self.status("toy")["replaced"] == [])
@@ -123,6 +127,8 @@ class Toys(Upgrade):
         self.assertIn("under way already", self.upgrade("toy", code=1).stderr)
         how.unlink()
         wait_for("its end", lambda: self.status("toy")["state"] == "up")
+        self.configure(self.toy())
+        self.call("reload")
         self.upgrade("toy")
         self.ends(daemon)
 
