@@ -158,7 +158,7 @@ class Toys(Upgrade):
         self.upgrade("toy")
         self.assertEqual(self.status("toy")["replaced"], [before])
         wait_for("its end", lambda: gone(before))
-        self.assertIn("which was replaced, is asked to end", self.log())
+        wait_for("what the log says", lambda: "which was replaced, is asked to end" in self.log())
         self.ends(daemon)
 
     def test_an_upgrade_outlives_the_daemon(self):
