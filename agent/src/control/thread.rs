@@ -228,6 +228,7 @@ impl<E: Errands> Control<E> {
                 let come = self.registry.online(address);
                 come.into_iter().for_each(|component| self.publish(&component, Reason::Login));
             }
+            Report::Passed(address, peer) => self.registry.passed(address, peer, Process::of(&peer)),
             Report::Offer(offer) => {
                 if self.offers.add(&offer, &mut self.catalog) {
                     self.publisher.grant(Grant::Offer(offer.address));
