@@ -350,6 +350,11 @@ class Agents(Upgrade):
         self.goes_on("broker", pid)
         self.ends(daemon)
 
+    def known_as(self, name):
+        """Who that service is to the agent."""
+        listed = json.loads(self.house.call([program("msf_agent"), "list", "--json"]).stdout)
+        return next(one["peer"] for one in listed["services"] if one["name"] == name)
+
     def test_a_service_hands_its_connection_to_its_successor(self):
         binary = self.house.compile(HERE / "heir_service.c", self.house.folder / "service")
         env = {"LD_LIBRARY_PATH": str(STAGE / "lib")}
@@ -362,6 +367,8 @@ class Agents(Upgrade):
             before = self.status("service")["pid"]
             self.upgrade("service")
             wait_for("the end of the old one", lambda before=before: gone(before))
+            # The kernel goes on naming the first one, who has connected; the agent has heard of the heir.
+            wait_for("its pid at the agent", lambda: f"pid {self.status('service')['pid']} " in self.known_as("PASSED"))
         hang = self.house.folder / "hang"
         hang.touch()
         before = self.status("service")["pid"]
