@@ -62,6 +62,29 @@ pub enum Severity {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 14] = [
+        Kind::CrashLoop,
+        Kind::NotStarted,
+        Kind::Failed,
+        Kind::Held,
+        Kind::StartTimeout,
+        Kind::StopTimeout,
+        Kind::Health,
+        Kind::Heartbeat,
+        Kind::Memory,
+        Kind::MemoryTrend,
+        Kind::Cpu,
+        Kind::Files,
+        Kind::Threads,
+        Kind::Inside,
+    ];
+
+    /// The one of this word.
+    pub fn of(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// As people and programs see it.
     pub fn word(self) -> &'static str {
         match self {
@@ -84,6 +107,11 @@ impl Kind {
 }
 
 impl Severity {
+    /// The one of this word.
+    pub fn of(word: &str) -> Option<Severity> {
+        [Severity::Warning, Severity::Critical].into_iter().find(|severity| severity.word() == word)
+    }
+
     /// As people and programs see it.
     pub fn word(self) -> &'static str {
         match self {
@@ -144,6 +172,11 @@ impl Book {
         self.open.insert(place, alarm.severity).is_none_or(|before| before < alarm.severity)
     }
 
+    /// What a daemon before us has told is open: it is not told again before it is worse, and its end is.
+    pub fn reopen(&mut self, service: u64, (kind, severity): Raised) {
+        self.open.insert((service, kind), severity);
+    }
+
     /// What is open of `service`.
     pub fn of(&self, service: u64) -> Vec<Raised> {
         let all = self.open.iter().filter(|((owner, _), _)| *owner == service);
@@ -178,6 +211,26 @@ mod tests {
         assert!(book.enter(1, &alarm(Severity::Critical, true)));
         assert!(!book.enter(1, &alarm(Severity::Critical, true)));
         assert!(book.enter(1, &alarm(Severity::Warning, false)));
+    }
+
+    #[test]
+    fn what_was_told_before_us_is_not_told_again_and_its_end_is() {
+        let mut book = Book::default();
+        book.reopen(1, (Kind::Memory, Severity::Warning));
+        assert!(!book.enter(1, &alarm(Severity::Warning, false)));
+        assert!(book.enter(1, &alarm(Severity::Critical, false)));
+        assert!(book.enter(1, &alarm(Severity::Critical, true)));
+        assert_eq!(book.of(1), []);
+    }
+
+    #[test]
+    fn words_lead_back_to_what_they_stand_for() {
+        assert!(Kind::ALL.into_iter().all(|kind| Kind::of(kind.word()) == Some(kind)));
+        assert_eq!(
+            ["warning", "critical", "?"].map(Severity::of),
+            [Some(Severity::Warning), Some(Severity::Critical), None]
+        );
+        assert_eq!(Kind::of(""), None);
     }
 
     #[test]

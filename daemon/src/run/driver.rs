@@ -9,12 +9,14 @@ use super::capture::Captures;
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
-use super::crash::{Corpse, Morgue};
+use super::clerk::Clerk;
+use super::crash::Corpse;
 use super::deposit::Deposits;
 use super::herald::Herald;
 use super::journal::Journal;
 use super::leaver::Leaver;
 use super::metrics::Show;
+use super::morgue::Morgue;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
@@ -72,6 +74,7 @@ pub struct Driver {
     pub(super) herald: Herald,
     /// Reports of ends that nobody asked for.
     pub(super) morgue: Morgue,
+    pub(super) clerk: Clerk,
     /// Those who are crashing.
     pub(super) corpses: Vec<Corpse>,
     /// Those who are no service's any more, and have not ended.
@@ -240,6 +243,7 @@ impl Driver {
             journal: setting.journal,
             herald: Herald::default(),
             morgue: setting.morgue,
+            clerk: Clerk::default(),
             corpses: Vec::new(),
             leavers: Vec::new(),
             safe: Safe::default(),

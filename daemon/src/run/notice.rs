@@ -121,6 +121,7 @@ impl Driver {
                     let heir = self.roll.get_mut(key).and_then(|service| service.heir.as_mut());
                     heir.into_iter().for_each(|heir| heir.says = Some(text.clone()));
                 }
+                News::Ill => return self.heir_fails(reactor, key, "the new process says that it is ill"),
                 // It is nobody yet.
                 _ => {}
             }

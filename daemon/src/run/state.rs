@@ -69,6 +69,8 @@ pub struct Record {
     pub heir: Option<HeirRecord>,
     /// Those that were replaced, and have not ended.
     pub left: Vec<Birth>,
+    /// Its alarms that are open: kinds and severities.
+    pub alarms: Vec<(String, String)>,
     /// What is kept for it: names, and numbers of the open files.
     pub kept: Vec<(String, u64)>,
 }
@@ -230,6 +232,7 @@ impl Record {
             "from": self.from,
             "heir": self.heir.as_ref().map(heir),
             "left": self.left.iter().map(birth).collect::<Vec<_>>(),
+            "alarms": self.alarms,
             "kept": self.kept,
         })
     }
@@ -239,6 +242,7 @@ impl Record {
         let int = |value: &Value| i32::try_from(value.as_i64()?).ok();
         let count = |value: &Value| u32::try_from(value.as_u64()?).ok();
         let birth = |value: &Value| Some(Birth { pid: int(&value[0])?, ticks: value[1].as_u64()? });
+        let alarm = |value: &Value| Some((text(&value[0])?, text(&value[1])?));
         let kept = |value: &Value| Some((text(&value[0])?, value[1].as_u64()?));
         let (process, heir) = (&document["process"], &document["heir"]);
         let (tally, stop, last) = (&document["tally"], &document["stop"], &document["last"]);
@@ -273,6 +277,7 @@ impl Record {
                 }),
             },
             left: document["left"].as_array().into_iter().flatten().filter_map(birth).collect(),
+            alarms: document["alarms"].as_array().into_iter().flatten().filter_map(alarm).collect(),
             kept: document["kept"].as_array().into_iter().flatten().filter_map(kept).collect(),
         })
     }
@@ -313,6 +318,7 @@ mod tests {
                 pipe: 7,
                 from: None,
             }),
+            alarms: vec![("health".to_owned(), "critical".to_owned())],
             kept: vec![("web".to_owned(), 12)],
             left: vec![Birth { pid: 5, ticks: 6 }, Birth { pid: 7, ticks: 1 }],
             ..Record::default()

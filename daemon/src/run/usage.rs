@@ -5,10 +5,10 @@ use super::driver::{Driver, Due, Key, MODULE, Timer};
 use super::health::{after, shared};
 use super::remedy::Trouble;
 use crate::face::status::span;
-use crate::law::alarm::Kind;
+use crate::law::alarm::{Kind, Raised};
 use crate::law::limit::Turn;
 use crate::law::trend::Growth as Grown;
-use crate::law::watch::{Finding, Seen, Thing, Watch};
+use crate::law::watch::{ALL, Finding, Seen, Thing, Watch};
 use msf_conf::daemon::{Bounds, Growth};
 use msf_core::event::Reactor;
 use msf_core::log;
@@ -29,6 +29,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Of one that is adopted, of which these alarms are open.
+    pub fn of_alarms(open: &[Raised]) -> Usage {
+        let told = ALL.into_iter().filter(|thing| open.iter().any(|(kind, _)| *kind == thing.alarm()));
+        Usage { watch: Watch::warned(told), ..Usage::default() }
+    }
+
     /// What is above its limits.
     pub fn shown(&self) -> Vec<&'static str> {
         self.watch.above().map(Thing::key).collect()

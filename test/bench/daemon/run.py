@@ -9,6 +9,9 @@ meant to be quick there; the others' second is shown), and services with another
 A thousand: from the start of the supervisor until each has said that it runs; from killing all until all are back, with
 none lost; and how long the supervisor that was killed with SIGKILL and started again takes until it answers, with nobody restarted.
 
+And, where there is a stage tree (MSF_STAGE): how soon a crash that writes a large core is noticed (crash.py), and how soon after a
+death the first call is answered (answer.py).
+
 Needs Debian's s6 and runit. Rounds are interleaved; the ratio is the median of the rounds'. Exits with 1 when a goal is missed.
 """
 import argparse
@@ -26,6 +29,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+import answer  # noqa: E402
+import crash  # noqa: E402
 from rounds import Verdicts  # noqa: E402
 
 NAMES = ("msf_daemon", "s6", "runit")
@@ -333,6 +338,9 @@ def measure(arguments, names):
     judge("1000 services", "PSS of msf_daemon, MiB", ours["pss"] / 2**20, 6)
     judge("1000 services", "adoption, ms", ours["adopt_ms"], 100)
     judge("1000 services", "restarted by adoption", ours["restarted"] + arguments.services - ours["adopted"], 0)
+    if stage := os.environ.get("MSF_STAGE"):
+        crash.measure(verdicts, Path(stage).resolve())
+        answer.measure(verdicts, Path(stage).resolve())
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
     print()
