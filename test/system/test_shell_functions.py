@@ -196,6 +196,41 @@ class Limits(FunctionCase):
         self.assertIn("service old: it is to be a worker, and has no table of functions", self.log_text())
         self.ends(child)
 
+    def test_what_others_would_call_it_by_keeps_a_library_that_is_unloaded(self):
+        source = self.house.folder / "a.c"
+        source.write_text("""
+            #include <string.h>
+            #include <client.h>
+            #include <msf_loop.h>
+            #include <msf_svc.h>
+            static s32 beats;
+            static s32 answer(s8 *data, u32 len, u32 cmd) { (void)cmd; memset(data, 'x', len); return 0; }
+            static void beat(void *arg) { (void)arg; beats++; }
+            static s32 come(void *data, u32 len)
+            {
+                struct client_param me = { .cid = 0x41, .name = "LEFT", .host = LOCAL_HOST_V4, .port = LOCAL_PORT,
+                                           .req_scb = answer, .ack_scb = answer };
+                struct msf_loop *loop = msf_loop_new(NULL);
+                (void)data, (void)len;
+                if (msf_event_timer_start(msf_event_timer_new(msf_loop_base(loop), beat, NULL), 1, 1) < 0)
+                    return -1;
+                return client_agent_init(&me);
+            }
+            struct msf_svc a = { .start = come };
+        """)
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
+        config = self.config({"svc_name": "a", "svc_libs": "liba.so"}, self.counter("b"))
+        child = self.shell(config)
+        rows = {row["name"]: row for row in json.loads(self.ask(config, "stats", "--json"))["services"]}
+        self.assertEqual((rows["a"]["threads"], rows["b"]["threads"]), (4, 1))
+        told = self.ask(config, "unload", "a")
+        self.assertIn("is left mapped: ", told)
+        for name in ("ipc_io", "ipc_callback", "msf_loop"):
+            self.assertRegex(told, rf"thread '{name}' \(\d+\), which it has started, still runs|thread '{name}' \(\d+\) still runs")
+        self.assertEqual(self.post("LEFT/0x11", json.dumps({"restlen": 4}))[1]["data"], "xxxx", "nobody falls into a hole")
+        self.assertIn("is unmapped", self.ask(config, "unload", "b"), "which others began is none of its")
+        self.ends(child)
+
 
 class Crowd:
     """Callers that go on until told to stop; each answer is looked at."""
