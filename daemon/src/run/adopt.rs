@@ -6,6 +6,7 @@
 use super::driver::{Driver, Due, Key, MODULE};
 use super::health::Vigil;
 use super::kin::Kin;
+use super::mark::{environments, has};
 use super::ready::Readying;
 use super::service::{End, Service};
 use super::state::{Record, monotonic};
@@ -19,9 +20,7 @@ use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Birth, Foster};
-use nix::unistd::{Pid, getpgid};
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -288,27 +287,4 @@ fn find_marked(before: &HashMap<String, Record>) -> Vec<(String, String, Birth)>
     found
 }
 
-/// Of every process that leads a group, as those of services do, as far as we may see it.
-fn environments() -> impl Iterator<Item = (i32, Vec<u8>)> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let leaders = pids.filter(|pid| getpgid(Some(Pid::from_raw(*pid))).is_ok_and(|group| group.as_raw() == *pid));
-    leaders.filter_map(|pid| Some((pid, fs::read(format!("/proc/{pid}/environ")).ok()?)))
-}
-
-/// The mark of a process that we have started, or that descends from one.
-pub(super) fn mark_of(pid: i32) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let name = format!("{MARK}=");
-    let mark = environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name.as_bytes()))?;
-    String::from_utf8(mark.to_vec()).ok().filter(|mark| !mark.is_empty())
-}
-
-fn has(environment: &[u8], mark: &str) -> bool {
-    let wanted = format!("{MARK}={mark}");
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
-}
-
-/// A variable of every process we start; says nothing to anybody else.
-pub const MARK: &str = "MSF_DAEMON_MARK";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -75,6 +75,18 @@ impl Audience {
     }
 }
 
+impl Service {
+    /// How far the last upgrade is; `None` for one that is a restart.
+    fn upgrade_progress(&self) -> Option<Progress> {
+        match (&self.succession.under_way, &self.succession.outcome) {
+            (Some(_), _) => Some(Progress::Pending),
+            (None, Some(Ok(done))) => Some(Progress::Done(done.to_string())),
+            (None, Some(Err(why))) => Some(Progress::Failed(why.clone())),
+            (None, None) => None,
+        }
+    }
+}
+
 impl Driver {
     /// Whoever is behind `token` is answered when all of these have reached the goal.
     pub(super) fn wait_until(

@@ -4,9 +4,9 @@
 //! It must be the service's own: of the process group of the one before, one of its descendants, or, when whoever was in between
 //! has ended, marked as started by us for this service. Anything else is refused: a service could have a stranger killed.
 
-use super::adopt::mark_of;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
+use super::mark::mark_of;
 use super::service::Service;
 use msf_core::event::Reactor;
 use msf_core::log;

@@ -4,12 +4,10 @@
 //! the other, which that one has told ([`Succession::from`]), and waits: for its word that it is ready, or for its end.
 //! Until then the old one is the service; whatever the successor fails of, it stays so.
 
-use super::audience::Progress;
 use super::change::Change;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
-use super::ready::Readying;
-use super::safe::FIRST;
+use super::ready::{FIRST, Readying};
 use super::service::{End, Running, Service};
 use crate::face::event::{Happening, Turn, What};
 use crate::face::json::{Value, json};
@@ -90,16 +88,6 @@ impl Succession {
 }
 
 impl Service {
-    /// How far the last upgrade is; `None` for one that is a restart.
-    pub fn upgrade_progress(&self) -> Option<Progress> {
-        match (&self.succession.under_way, &self.succession.outcome) {
-            (Some(_), _) => Some(Progress::Pending),
-            (None, Some(Ok(done))) => Some(Progress::Done(done.to_string())),
-            (None, Some(Err(why))) => Some(Progress::Failed(why.clone())),
-            (None, None) => None,
-        }
-    }
-
     /// What came of the last upgrade, for programs; in words it is `what`.
     pub fn upgrade_document(&self, what: &str) -> Value {
         let done = self.succession.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok());

@@ -28,6 +28,7 @@ mod inherit;
 pub mod journal;
 mod kin;
 mod leaver;
+mod mark;
 mod metrics;
 pub mod morgue;
 mod notice;

@@ -3,8 +3,8 @@
 //! One socket for all; who has sent a datagram is what the kernel says. It belongs to a service when the sender is its
 //! process, or one of its process group.
 
-use super::adopt::mark_of;
 use super::driver::{Driver, Due, Key, MODULE, Watched};
+use super::mark::mark_of;
 use super::ready::Readying;
 use super::remedy::Trouble;
 use crate::law::alarm::Kind;

@@ -230,4 +230,6 @@ impl Driver {
     }
 }
 
+/// The number of the first descriptor that is given, as everybody who knows `LISTEN_FDS` expects it.
+pub const FIRST: i32 = 3;
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";

@@ -7,7 +7,7 @@
 //! given it, which has a copy.
 
 use super::driver::{Driver, Key, MODULE};
-use super::ready::Gift;
+use super::ready::{FIRST, Gift};
 use super::service::Service;
 use super::surroundings::Unstartable;
 use msf_conf::daemon::{Place, Socket};
@@ -250,9 +250,6 @@ fn open(place: &Place) -> io::Result<OwnedFd> {
         }
     }
 }
-
-/// The number of the first one, as everybody who knows `LISTEN_FDS` expects it.
-pub const FIRST: i32 = 3;
 /// So many are kept for one service.
 const MOST: usize = 64;
 

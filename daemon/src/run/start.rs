@@ -1,10 +1,9 @@
 //! Starting one process: what it is given, where it writes to, and how its end is learned.
 
-use super::adopt::MARK;
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::kin::Kin;
-use super::ready::{Gift, Readying};
-use super::safe::FIRST;
+use super::mark::MARK;
+use super::ready::{FIRST, Gift, Readying};
 use super::service::{End, Running};
 use super::surroundings::Unstartable;
 use crate::law::life::Event;
