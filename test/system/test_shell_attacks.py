@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from house import program, wait_for
-from test_shell import ShellCase
+from shells import ShellCase
 
 HEAD = """
 #include <signal.h>

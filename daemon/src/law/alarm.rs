@@ -1,9 +1,9 @@
 //! Alarms: what is worth telling somebody far away, once when it begins and once when it is over. Pure.
 //!
-//! [`by_change`] says what a change of a phase raises and what it ends; who looks after a process's health raises and
+//! [`raised_by`] and [`is_ended_by`] say what a change of a phase raises and what it ends; who looks after a process's health raises and
 //! ends what he finds himself. The [`Book`] knows what is open, so that everything is told once.
 
-use super::life::{Event, Phase, Reason};
+use super::life::{Event, Next, Phase, Reason};
 use std::collections::BTreeMap;
 
 /// Something is wrong with a process, or is no longer.
@@ -135,6 +135,8 @@ pub fn raised_by(from: Phase, to: Phase, event: Event) -> Option<Raised> {
         (Phase::Starting | Phase::Up(_), Phase::Down, Event::Died { clean: false, .. }) => {
             Some((Kind::Failed, Critical))
         }
+        // Ended for its own good, however it took that, and its law wants no other.
+        (Phase::Stopping(Next::ByLaw(_)), Phase::Down, Event::Died { .. }) => Some((Kind::Failed, Critical)),
         (_, Phase::Held(Reason::Missing), _) => Some((Kind::Held, Warning)),
         _ => None,
     }
@@ -191,7 +193,6 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::life::Next;
     use super::*;
     use std::time::Instant;
 
@@ -246,6 +247,7 @@ mod tests {
         assert_eq!(kind(Phase::Up(at), Phase::Down, died(false)), Some(Kind::Failed));
         assert_eq!(kind(Phase::Up(at), Phase::Down, died(true)), None);
         assert_eq!(kind(Phase::Stopping(Next::Down), Phase::Down, died(false)), None);
+        assert_eq!(kind(stopping, Phase::Down, died(true)), Some(Kind::Failed));
         assert_eq!(kind(Phase::Starting, Phase::Waiting, unstartable), Some(Kind::NotStarted));
         assert_eq!(kind(Phase::Starting, Phase::Down, unstartable), Some(Kind::NotStarted));
         assert_eq!(kind(Phase::Starting, stopping, Event::Timeout), Some(Kind::StartTimeout));
@@ -271,6 +273,9 @@ mod tests {
         assert!(is_ended_by(Kind::Memory, stopping, Phase::Down, died));
         assert!(is_ended_by(Kind::CrashLoop, Phase::Waiting, Phase::Down, Event::WantDown));
         assert!(!is_ended_by(Kind::Failed, up, Phase::Down, died));
+        // Ill, ended for that, and never to come back: that is no recovery.
+        let put_down = Phase::Stopping(Next::ByLaw(std::time::Duration::ZERO));
+        assert!(!is_ended_by(Kind::Health, put_down, Phase::Down, died));
         assert!(is_ended_by(Kind::StopTimeout, stopping, Phase::Down, died));
         assert!(!is_ended_by(Kind::StopTimeout, up, stopping, Event::WantDown));
         assert!(is_ended_by(Kind::Held, Phase::Held(Reason::Missing), starting, Event::Present));

@@ -4,30 +4,30 @@
 //! Decides nothing about a process's life: that is `law`. Knows of every source only how to find it: the files beside
 //! this one do the rest. Idle, it sleeps without a timer.
 
-use super::audience::Audience;
-use super::capture::Captures;
-use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::child::cgroup::Groups;
+use super::child::crash::Corpse;
+use super::child::leaver::Leaver;
+use super::child::morgue::Morgue;
+use super::child::notice::Noticeboard;
+use super::child::probe::Attempt;
+use super::child::surroundings::Surroundings;
 use super::clerk::Clerk;
-use super::crash::Corpse;
-use super::deposit::Deposits;
-use super::herald::Herald;
-use super::journal::Journal;
-use super::leaver::Leaver;
-use super::metrics::Show;
-use super::morgue::Morgue;
-use super::notice::Noticeboard;
-use super::outputs::Outputs;
-use super::probe::Attempt;
+use super::door::signals;
+use super::door::superior::Superior;
+use super::keep::deposit::Deposits;
+use super::keep::safe::Safe;
+use super::keep::state::Store;
+use super::output::capture::Captures;
+use super::output::outputs::Outputs;
 use super::purpose::Purpose;
 use super::roll::Roll;
-use super::safe::Safe;
-use super::signals;
-use super::state::Store;
-use super::superior::Superior;
-use super::surroundings::Surroundings;
-use super::teller::{TellerId, Tellers};
+use super::tell::audience::Audience;
+use super::tell::herald::Herald;
+use super::tell::journal::Journal;
+use super::tell::metrics::Show;
+use super::tell::teller::{TellerId, Tellers};
 use crate::face::control::Control;
 use crate::face::conversation::Conversation;
 use crate::face::scrape::Scraper;
@@ -148,6 +148,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// More children may have ended.
     Collect,
+    /// More has come to the notice board than is read at a time.
+    Notices,
     /// The page of metrics goes on.
     Page,
     /// Whoever waits in this conversation has waited long enough.
@@ -457,6 +459,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Collect) => self.collect_all(reactor),
+            Some(Due::Notices) => self.hear_more(reactor),
             Some(Due::Page) => return self.go_on_with_page(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),

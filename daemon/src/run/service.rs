@@ -2,13 +2,13 @@
 //!
 //! Carries out what concerns it alone: signals, its records in the log, its row of the table.
 
+use super::child::heir::{Heir, Succession};
+use super::child::kin::Kin;
+use super::child::ready::Readying;
+use super::child::surroundings::Unstartable;
 use super::driver::{MODULE, Timer};
-use super::health::Vigil;
-use super::heir::{Heir, Succession};
-use super::kin::Kin;
-use super::ready::Readying;
-use super::surroundings::Unstartable;
-use super::usage::Usage;
+use super::watch::health::Vigil;
+use super::watch::usage::Usage;
 use crate::face::status::{Last, Row, span};
 use crate::law::life::{Life, Phase, Reason, Rules};
 use libc::{SIGCONT, SIGTERM};
@@ -96,6 +96,8 @@ pub enum End {
         /// The signal's number, if that was it.
         signal: Option<i32>,
     },
+    /// It has not quite ended; how, is known when it has.
+    Dumping,
     /// It is gone, and nobody says how; why not.
     Unknown(String),
 }
@@ -279,6 +281,7 @@ impl fmt::Display for End {
             End::Exit(exit) => exit.fmt(f),
             End::Unstartable(reason) => reason.fmt(f),
             End::Told { reason, .. } => f.write_str(reason),
+            End::Dumping => f.write_str("its core is being written"),
             End::Unknown(why) => write!(f, "gone, nobody knows how: {why}"),
         }
     }
