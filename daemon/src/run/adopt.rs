@@ -26,18 +26,19 @@ impl Driver {
     /// Every service of the file, as it was; those that are new are returned. What runs and is in the file no more
     /// becomes a service that is to stop.
     pub(super) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
-        let mut before = self.store.read();
+        let mut before = self.store.take_over();
         let seq = before.values().map(|record| record.seq).max();
         self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
         for (name, mark, birth) in marked {
-            before.entry(name).and_modify(|record| match &mut record.heir {
+            let Some(record) = before.get_mut(&name) else { continue };
+            match &mut record.heir {
                 Some(heir) if heir.mark == mark => heir.process = Some(birth),
                 _ => record.process = Some(birth),
-            });
+            }
+            // Until it is decided what becomes of each, what is known stays known: we may die here as well.
+            self.store.append(record);
         }
-        // Until it is decided what becomes of each, what was known stays known: we may die here as well.
-        self.store.renew(before.values().cloned());
         let mut restored = Vec::new();
         for entry in entries {
             let record = before.remove(&entry.name);
@@ -87,7 +88,7 @@ impl Driver {
             None if record.phase == "down" => None,
             None if record.phase == "waiting" => {
                 service.life.phase = Phase::Waiting;
-                let after = service.rules.restart.delay;
+                let after = service.rules().restart.delay;
                 self.arm_phase(reactor, key, after);
                 None
             }
@@ -134,7 +135,7 @@ impl Driver {
         };
         if matches!(service.life.phase, Phase::Upgrading(_)) {
             service.readying = None;
-            let patience = service.rules.upgrade_timeout;
+            let patience = service.rules().upgrade_timeout;
             self.arm_phase(reactor, key, patience);
             return self.heir_has_told(key).then(|| Event::Ready(Instant::now()));
         }
@@ -144,7 +145,7 @@ impl Driver {
             return None;
         }
         service.life.phase = Phase::Starting;
-        if let Some(timeout) = service.rules.start_timeout {
+        if let Some(timeout) = service.rules().start_timeout {
             self.arm_phase(reactor, key, timeout);
         }
         self.await_readiness(reactor, key);
@@ -214,7 +215,7 @@ impl Service {
 
     /// Stands for what it is run with: another one is a reason to start it anew.
     pub(super) fn launch_sum(&self) -> u32 {
-        crc32(self.entry.launch.shown().to_string().as_bytes())
+        *self.sum.get_or_init(|| crc32(self.entry.launch.shown().to_string().as_bytes()))
     }
 }
 

@@ -148,7 +148,7 @@ impl Driver {
         let mut report = self.autopsy(service, at);
         report.fault = Some((address, Vec::new()));
         let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
-        let patience = service.rules.stop_timeout.max(SHORTEST);
+        let patience = service.rules().stop_timeout.max(SHORTEST);
         let leaving = service.leaving;
         let Some(running) = self.roll.get_mut(key).and_then(|service| {
             service.last = Some((end, at));
