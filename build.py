@@ -134,32 +134,36 @@ def check_steps(stage):
         Step("format", ["cargo", "fmt", "--all", "--check"]),
         Step("layers", [python, "script/check_layers.py"]),
         Step("licences", [python, "script/check_licences.py"]),
-        Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900),
-        Step("doc", ["cargo", "doc", "--package", "msf-core", "--no-deps"], env={"RUSTDOCFLAGS": "-D warnings"}),
+        Step("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], limit=900, behind=True),
+        Step("doc", ["cargo", "doc", "--package", "msf-core", "--no-deps"], env={"RUSTDOCFLAGS": "-D warnings"}, behind=True),
         Step("rows", [python, "script/check_rows.py"]),
         Step("abi", [python, "script/check_abi.py"], env=staged(stage)),
-        Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage)),
+        Step("abi-self", [python, "script/check_abi.py", "--self-test"], env=staged(stage), behind=True),
     ]
 
 
 def test_steps(stage):
     python, env = sys.executable, staged(stage)
+    # Test programs of the crates that use libmsf.so find the staged one.
+    rust = {**env, "LD_LIBRARY_PATH": str(stage.lib)}
+    # A million calls; the step `cargo` has a tenth of them. Not optimised at all they take a minute.
+    simulation = ["cargo", "test", "--config", "profile.dev.package.msf-agent.opt-level=1",
+                  "--package", "msf-agent", "--bin", "msf_agent", "simulation"]
     return [
+        Step("compile", [python, "script/cargo_tests.py", "--build"], env=rust, limit=1200, behind=True),
+        Step("compile-sim", [*simulation, "--no-run"], env=rust, limit=600, behind=True),
+        Step("compile-load", [python, "test/soak/run.py", "--stage", stage.root, "--build"], limit=600, behind=True),
         Step("sizes", [python, "script/check_sizes.py", stage.root]),
-        # Test programs of the crates that use libmsf.so find the staged one.
-        Step("cargo", ["cargo", "test", "--workspace"], env={**env, "LD_LIBRARY_PATH": str(stage.lib)}, limit=1200),
-        # A million calls; `cargo test` has had a tenth of them. Not optimised at all they take a minute.
-        Step("simulation", ["cargo", "test", "--config", "profile.dev.package.msf-agent.opt-level=1",
-                            "--package", "msf-agent", "--bin", "msf_agent", "simulation"],
-             env={**env, "LD_LIBRARY_PATH": str(stage.lib), "MSF_SIMULATION_SEEDS": "100"}, limit=600),
-        Step("c", [python, "test/c/run.py"], env=env),
         Step("script", [python, "-m", "unittest", "discover", "-v", "-s", "script", "-p", "test_*.py"], env=env),
-        Step("system", [python, "-m", "unittest", "discover", "-v", "-s", "test/system", "-p", "test_*.py"], env=env),
+        Step("system", [python, "test/system/run.py"], env=env),
         # The limit leaves time to fetch and build the peers, once.
         Step("interop", [python, "test/interop/run.py"], env=env, limit=400),
         Step("demo", [python, "script/demo.py", stage.root], env=env, limit=60),
         Step("pair", [python, "script/demo_pair.py", stage.root], env=env, limit=60),
-        Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "3"], env=env),
+        Step("c", [python, "test/c/run.py"], env=env),
+        Step("cargo", [python, "script/cargo_tests.py"], env=rust, limit=1200, alone=True),
+        Step("simulation", simulation, env={**rust, "MSF_SIMULATION_SEEDS": "100"}, limit=600, alone=True),
+        Step("soak", [python, "test/soak/run.py", "--stage", stage.root, "--seconds", "3"], env=env, alone=True),
     ]
 
 

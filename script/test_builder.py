@@ -48,6 +48,17 @@ class Counting(unittest.TestCase):
             count = suite.Step("hangs", ["sleep", "30"], limit=0.2).run()
         self.assertEqual(1, count.failed)
 
+    def test_a_step_that_is_alone_waits_for_those_behind_the_others_and_all_are_counted(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch("builtins.print") as said:
+            with mock.patch.object(suite, "LOG", suite.ROOT / "build/log/test_builder"):
+                behind = Path(folder, "behind")
+                status = suite.run_all([suite.Step("slow", ["sh", "-c", f"sleep 0.3; touch {behind}"], behind=True),
+                                        suite.Step("front", ["test", "!", "-e", behind]),
+                                        suite.Step("broken", ["false"], behind=True),
+                                        suite.Step("measures", ["test", "-e", behind], alone=True)])
+        self.assertEqual(1, status)
+        self.assertEqual("3 passed, 1 failed, 0 skipped", str(said.call_args_list[-1].args[0]))
+
 
 class Missing(unittest.TestCase):
     def test_who_is_not_root_is_told_the_package(self):

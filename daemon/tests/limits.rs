@@ -27,23 +27,30 @@ fn supervised(limits: Value, words: &str) -> (Daemon, PathBuf) {
     (place.start(), file)
 }
 
-/// Becomes ill by `words`; told as `warned` within two periods, and as over once it is well.
+/// Becomes ill by `words`; told as `warned` within two periods, and as over once it is well. A machine that does other things
+/// may be late, so it has a few tries; what is always late is late in each of them.
 fn warned_and_recovered(limits: Value, period: Duration, words: &str, warned: &str, over: &str) {
     let (daemon, file) = supervised(limits, "");
     thread::sleep(4 * period);
     assert!(!daemon.place.log().contains(LIMIT), "{}", daemon.place.log());
     let pid = daemon.place.pid("one");
-    tell(&file, words);
-    let begun = Instant::now();
-    until("it is told", || daemon.place.log().contains(warned));
-    assert!(begun.elapsed() < 3 * period + SLACK, "{:?}", begun.elapsed());
-    assert_ne!(daemon.place.process("one")["above_limits"], json!([]));
-    tell(&file, "");
-    until("its recovery is told", || daemon.place.log().contains(over));
-    assert_eq!(daemon.place.process("one")["above_limits"], json!([]));
+    let told = |what: &str| daemon.place.log().matches(what).count();
+    let mut took = Vec::new();
+    while took.len() < TRIES && took.iter().all(|took| *took >= 3 * period + SLACK) {
+        let (warnings, recoveries) = (told(warned), told(over));
+        tell(&file, words);
+        let begun = Instant::now();
+        until("it is told", || told(warned) > warnings);
+        took.push(begun.elapsed());
+        assert_ne!(daemon.place.process("one")["above_limits"], json!([]));
+        tell(&file, "");
+        until("its recovery is told", || told(over) > recoveries);
+        assert_eq!(daemon.place.process("one")["above_limits"], json!([]));
+        // By us, and by the alarm that goes to the log.
+        assert!(told(warned) <= warnings + 2, "{}", daemon.place.log());
+    }
+    assert!(took.iter().any(|took| *took < 3 * period + SLACK), "{took:?}");
     assert_eq!(daemon.place.pid("one"), pid);
-    // By us, and by the alarm that goes to the log.
-    assert!(daemon.place.log().matches(warned).count() <= 2, "{}", daemon.place.log());
 }
 
 #[test]
@@ -69,9 +76,9 @@ fn threads() {
 
 #[test]
 fn a_busy_loop() {
-    // Other tests want the processor as well: it gets at least this much of it.
-    let limits = json!({"sample_ms": 100, "cpu_percent": {"warn": 15, "window_ms": 500}});
-    let warned = "% of a processor, the limit is 15 % (cpu_percent), over ";
+    // Others want the processor as well: it gets at least this much of it, as long as it lasts.
+    let limits = json!({"sample_ms": 100, "cpu_percent": {"warn": 6, "window_ms": 500}});
+    let warned = "% of a processor, the limit is 6 % (cpu_percent), over ";
     warned_and_recovered(limits, Duration::from_millis(500), "spin", warned, "below its limit (cpu_percent)");
 }
 
@@ -159,10 +166,17 @@ fn many_are_looked_at_in_one_wake_up_and_nobody_in_none() {
             let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
             line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
         };
-        thread::sleep(Duration::from_millis(700));
-        let before = slept();
-        thread::sleep(Duration::from_secs(3));
-        slept() - before
+        let within = |time| {
+            let before = slept();
+            thread::sleep(time);
+            slept() - before
+        };
+        // Until all have been started, and the tests beside this one let it come to rest.
+        until("they are up", || {
+            daemon.place.status()["processes"].as_array().unwrap().iter().all(|one| one["state"] == "up")
+        });
+        until("it is at rest", || within(Duration::from_millis(300)) <= 1);
+        within(Duration::from_secs(3))
     };
     assert_eq!(wakes(None), 0);
     let many = wakes(Some(json!({"sample_ms": 500, "fds": {"warn": 1000}, "rss_bytes": {"warn": 1 << 30}})));
@@ -173,3 +187,4 @@ fn many_are_looked_at_in_one_wake_up_and_nobody_in_none() {
 const LIMIT: &str = ", the limit is ";
 /// For a loaded machine.
 const SLACK: Duration = Duration::from_millis(1500);
+const TRIES: usize = 4;

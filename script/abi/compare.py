@@ -18,7 +18,7 @@ class Abi:
 
     def __init__(self, include, ffi, cc="gcc"):
         self.headers = include if isinstance(include, Headers) else Headers(include, cc)
-        self.mirrors = {library: Mirror(Path(ffi, library)) for library in LIBRARIES}
+        self.mirrors = ffi if isinstance(ffi, dict) else {library: Mirror(Path(ffi, library)) for library in LIBRARIES}
 
     def prototypes(self, cc):
         """Mirror against headers, judged by the compiler: functions, variables, constants, layouts."""

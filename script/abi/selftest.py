@@ -70,15 +70,20 @@ class Probe:
             changes += [(functions | {"msf_not_declared"}, variables, "msf_not_declared"),
                         (functions, variables | {"msf_not_declared"}, "msf_not_declared")]
             changes += [(functions | {name}, variables - {name}, name) for name in variables]
-            folder = self.folder / library
-            folder.mkdir()
+            original = self.folder / library
+            original.mkdir()
             for other in LIBRARIES:
-                library_of(*self.exported(other), folder / f"lib{other}.so")
-            wrong = self.abi.symbols(folder)
-            for functions, variables, name in changes:
-                library_of(functions, variables, folder / f"lib{library}.so")
-                if not any(f" {name}:" in sentence for sentence in self.abi.symbols(folder)):
-                    wrong.append(f"{name}: the change went unnoticed")
+                library_of(*self.exported(other), original / f"lib{other}.so")
+
+            def unseen(change, library=library, original=original):
+                functions, variables, name = change
+                with tempfile.TemporaryDirectory(dir=self.folder) as copy:
+                    shutil.copytree(original, copy, dirs_exist_ok=True)
+                    library_of(functions, variables, Path(copy, f"lib{library}.so"))
+                    noticed = any(f" {name}:" in sentence for sentence in self.abi.symbols(copy))
+                return None if noticed else f"{name}: the change went unnoticed"
+
+            wrong = self.abi.symbols(original) + each_of(unseen, changes)
             self.tally.compared(f"symbols of lib{library}.so: {len(changes)} changes, each alone", wrong)
 
     def exported(self, library):
@@ -111,22 +116,27 @@ class Probe:
                 return None if noticed else f"{name}: the change went unnoticed"
 
         chosen = sample(names)
-        with ThreadPoolExecutor(os.cpu_count()) as workers:
-            wrong = list(filter(None, workers.map(unseen, chosen)))
+        wrong = each_of(unseen, chosen)
         self.tally.compared(f"{title}: {len(chosen)} of {len(names)} changes, each alone", wrong or empty(names))
 
     # What a changed copy is held against. The half that did not change is not read again.
     def header_types(self, copy):
-        return Abi(copy, self.ffi).prototypes("gcc")
+        return Abi(copy, self.abi.mirrors).prototypes("gcc")
 
     def header_names(self, copy):
-        return Abi(copy, self.ffi).names()
+        return Abi(copy, self.abi.mirrors).names()
 
     def mirror_types(self, copy):
         return Abi(self.abi.headers, copy).prototypes("gcc")
 
     def mirror_names(self, copy):
         return Abi(self.abi.headers, copy).names()
+
+
+def each_of(unseen, changes):
+    """What went unnoticed; several are tried at once."""
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        return list(filter(None, workers.map(unseen, changes)))
 
 
 def sample(names):

@@ -1,5 +1,8 @@
 """The test suite: a list of steps, each another program, run in order and counted.
 
+Steps that want nothing but processors, compilers above all, run behind the others: in order too, but at low priority, in
+what time those leave that wait for programs. A step that is `alone` begins when nothing is behind it any more.
+
 A step's whole output goes to build/log/<step>.log; the terminal sees one line per step, and the log's end when it
 fails. What a step counted itself is read from its output (cargo's, unittest's, or `N passed, N failed`); a step that
 counts nothing is one test.
@@ -10,13 +13,17 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from .command import ROOT, described, merged
 
 LOG = ROOT / "build/log"
 TAIL = 80
+LOW = ("nice", "-n", "10")
+SPEAKING = threading.Lock()
 
 
 @dataclass
@@ -38,12 +45,13 @@ class Step:
     command: list
     env: dict = field(default_factory=dict)
     limit: int = 600        # seconds
+    behind: bool = False
+    alone: bool = False
 
     def run(self):
         LOG.mkdir(parents=True, exist_ok=True)
         log = LOG / f"{self.name}.log"
-        command = [str(word) for word in self.command]
-        print(f"  {self.name:<12}", end="", flush=True)
+        command = [str(word) for word in (*(LOW if self.behind else ()), *self.command)]
         began = time.monotonic()
         with log.open("w") as out:
             out.write(f"$ {shlex.join(command)}\n")
@@ -53,11 +61,12 @@ class Step:
         text = log.read_text(errors="replace")
         count = counted(text, status)
         failed = status != 0 or count.failed
-        print(f"{'FAILED' if failed else 'ok':<8}{count}   {took:.1f} s", flush=True)
+        lines = [f"  {self.name:<12}{'FAILED' if failed else 'ok':<8}{count}   {took:.1f} s{', behind' if self.behind else ''}"]
         if failed:
-            print(f"--- {log.relative_to(ROOT)}: {ending(status, self.limit)}; its end:")
-            print("\n".join(text.splitlines()[-TAIL:]))
-            print(f"--- end of {self.name}", flush=True)
+            lines += [f"--- {log.relative_to(ROOT)}: {ending(status, self.limit)}; its end:", *text.splitlines()[-TAIL:],
+                      f"--- end of {self.name}"]
+        with SPEAKING:
+            print("\n".join(lines), flush=True)
         return count
 
     def wait(self, command, out):
@@ -80,15 +89,23 @@ class Step:
 
 def run_all(steps):
     """Runs every step, also after a failure; prints the total as a line of its own."""
-    began, total, broken = time.monotonic(), Count(), []
-    for step in steps:
-        count = step.run()
-        total += count
-        if count.failed:
-            broken.append(step.name)
+    began, counts = time.monotonic(), {}
+    with ThreadPoolExecutor(1) as background:
+        behind = {step.name: background.submit(step.run) for step in steps if step.behind}
+        try:
+            for step in steps:
+                if step.alone:
+                    wait(behind.values())
+                if not step.behind:
+                    counts[step.name] = step.run()
+        except KeyboardInterrupt:
+            background.shutdown(wait=False, cancel_futures=True)
+            raise
+    counts |= {name: step.result() for name, step in behind.items()}
+    broken = [name for name, count in counts.items() if count.failed]
     print(f"\n{len(steps)} steps in {time.monotonic() - began:.0f} s"
           + (f"; failed: {', '.join(broken)}" if broken else ""))
-    print(total, flush=True)
+    print(sum(counts.values(), Count()), flush=True)
     return 1 if broken else 0
 
 

@@ -53,11 +53,13 @@ fn serve() -> io::Result<()> {
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
     let _signals = Signals::block()?;
     let library = relative::receive(&shell)?.map(File::from);
+    let receipt = relative::receive(&shell)?.ok_or(io::ErrorKind::InvalidData)?;
+    let mut receipt = Receipt { counter: File::from(receipt), last: 0 };
     let wire = Arc::new(Wire { writer: Mutex::new(shell.try_clone()?) });
     let _host = HostThread::this();
     crash::hang_up(shell.try_clone()?.into());
     let mut reader = shell;
-    let order = next(&mut reader)?;
+    let order = next(&mut reader, &mut receipt)?;
     let (order, id) = (Order::of(&order), order.id);
     let order = match order {
         Ok(order) => order,
@@ -74,7 +76,7 @@ fn serve() -> io::Result<()> {
     let Some(traits) = traits else { return Err(io::ErrorKind::NotFound.into()) };
     let opened = letter::opened(&Opened { file, traits, sandbox: tenant.sandbox.clone() });
     wire.say(&Frame { bytes: opened, ..Frame::bare(id, Kind::Done) })?;
-    tenant.work(&mut reader, &wire)
+    tenant.work(&mut reader, &mut receipt, &wire)
 }
 
 /// What is to be loaded, understood.
@@ -90,6 +92,13 @@ struct Tenant {
     house: House,
     sandbox: Enforced,
     _roster: Arc<Mutex<Roster>>,
+}
+
+/// Tells the shell, also after our end, which question was the last we took.
+struct Receipt {
+    /// What is written is added up.
+    counter: File,
+    last: u64,
 }
 
 /// The way to the shell; whole frames only.
@@ -154,10 +163,10 @@ impl Order {
 }
 
 impl Tenant {
-    fn work(self, reader: &mut UnixStream, wire: &Arc<Wire>) -> io::Result<()> {
+    fn work(self, reader: &mut UnixStream, receipt: &mut Receipt, wire: &Arc<Wire>) -> io::Result<()> {
         let place = self.generation.place();
         loop {
-            let frame = match next(reader) {
+            let frame = match next(reader, receipt) {
                 Ok(frame) => frame,
                 Err(_) => end_with_the_shell(),
             };
@@ -202,6 +211,13 @@ impl Tenant {
     }
 }
 
+impl Receipt {
+    fn sign(&mut self, id: u64) -> io::Result<()> {
+        let more = id.saturating_sub(std::mem::replace(&mut self.last, id));
+        self.counter.write_all(&more.to_ne_bytes())
+    }
+}
+
 impl Wire {
     fn say(&self, frame: &Frame) -> io::Result<()> {
         let mut bytes = Vec::new();
@@ -227,14 +243,17 @@ fn needs(file: &Path, staged: Option<&Staged>) -> Result<Needs, String> {
     Ok(Needs { read, write: vec![log] })
 }
 
-fn next(reader: &mut UnixStream) -> io::Result<Frame> {
+/// The next question; taken, once this returns.
+fn next(reader: &mut UnixStream, receipt: &mut Receipt) -> io::Result<Frame> {
     let nonsense = |_| io::Error::from(io::ErrorKind::InvalidData);
     let mut bytes = vec![0; HEAD];
     reader.read_exact(&mut bytes)?;
     let length = Frame::length(&bytes).map_err(nonsense)?.unwrap_or(HEAD);
     bytes.resize(length, 0);
     reader.read_exact(bytes.get_mut(HEAD..).unwrap_or_default())?;
-    Frame::take(&bytes).map_err(nonsense)
+    let frame = Frame::take(&bytes).map_err(nonsense)?;
+    receipt.sign(frame.id)?;
+    Ok(frame)
 }
 
 /// What others had open and did not say that it must not be handed on. Before anything of ours is open.

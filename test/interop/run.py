@@ -14,9 +14,10 @@ import sys
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import peers                                                            # noqa: E402
+from classes import run_classes                                         # noqa: E402
 
 
 def main():
@@ -35,11 +36,9 @@ def main():
     except peers.Broken as why:
         print(f"a peer cannot be built: {why}")
         return 1
-    loader = unittest.defaultTestLoader
-    if options.name:
-        tests = loader.loadTestsFromNames(options.name)
-    else:
-        tests = loader.discover(HERE, "long_*.py" if options.long else "test_*.py")
+    if not options.name:
+        return run_classes(HERE, "long_*.py" if options.long else "test_*.py")
+    tests = unittest.defaultTestLoader.loadTestsFromNames(options.name)
     done = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(tests)
     return 0 if done.wasSuccessful() else 1
 

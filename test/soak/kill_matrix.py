@@ -192,16 +192,21 @@ class Director:
         print(f"soak matrix: in the run folder at the end: {sorted(path.name for path in self.house.run.rglob('*'))}", flush=True)
 
 
+def load_generators():
+    """The folder where they are. A program that only makes load need not be linked as one that is shipped."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--config", "profile.release.lto=false",
+                    "--config", "profile.release.codegen-units=16", "--package", "msf-test", "--bins"], cwd=ROOT, check=True)
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+
+
 def build(stage, folder):
     """The programs that only this test needs."""
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "msf-test", "--bins"], cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{stage}/include", f"-L{stage}/lib", f"-Wl,-rpath,{stage}/lib"]
     for source, name, more in (("soak_caller.c", "soak_caller", []), ("soak_service.c", "soak_service", []),
                                ("soak_plugin.c", "soak_plugin.so", ["-shared", "-fPIC", "-Wl,-z,defs"])):
         subprocess.run([os.environ.get("CC", "gcc"), *flags, *more, str(HERE / source), "-o", str(folder / name), "-lipc", "-lmsf",
                         "-lpthread"], check=True)
-    return Programs(target / "release" / "msf_matrix", folder / "soak_caller", folder / "soak_service", folder / "soak_plugin.so")
+    return Programs(load_generators() / "msf_matrix", folder / "soak_caller", folder / "soak_service", folder / "soak_plugin.so")
 
 
 def inside(options, programs):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|conf|matrix]
+usage: run.py --stage DIR [--build] [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|conf|matrix]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
 with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the
@@ -10,7 +10,8 @@ ring in shared memory: 10^8 messages, its sides killed at random (shm_torture.c)
 complain (daemon/tests/limits.rs). Then a million broken configurations of each kind
 (lib/conf/tests/mutation.rs), of which some that were accepted are given to the programs. Then the kill matrix: everybody in a house is killed 200 times under load
 (kill_matrix.py), which takes an hour and wants namespaces. With --seconds N only a few of those, each for N seconds, and two
-kills of each. Ends with a line `N passed, N failed`.
+kills of each; and all but librpc's, whose promises are in milliseconds, go two at once. Ends with a line
+`N passed, N failed`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import kill_matrix
 import nmid
@@ -31,12 +33,6 @@ SHM_MESSAGES = 100_000_000
 NMID_PAYLOAD = 2000                 # some tasks above one segment, most far below
 
 
-def build_load_generators():
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "msf-test", "--bins"], cwd=ROOT, check=True)
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return [ROOT / target / "release" / name for name in ("msf_soak", "msf_nmid_soak")]
-
-
 def build(stage, folder, name):
     program = pathlib.Path(folder) / name
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
@@ -45,8 +41,9 @@ def build(stage, folder, name):
     return program
 
 
-def librpc_passes(load, stage, options):
+def librpc_passes(stage, options):
     """Yields whether each pass was in order."""
+    load = kill_matrix.load_generators() / "msf_soak"
     seconds = options.seconds or 30
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
         service = build(stage, folder, "soak_service")
@@ -57,21 +54,23 @@ def librpc_passes(load, stage, options):
             yield subprocess.run(common + extra, check=False, timeout=seconds + 60).returncode == 0
 
 
-def nmid_passes(load, stage, options):
+def nmid_passes(stage, options):
     """Yields whether each pass was in order."""
+    load = kill_matrix.load_generators() / "msf_nmid_soak"
     seconds = options.seconds or 60
     for each in nmid.passes(brief=options.seconds is not None):
         print(f"soak nmid, {each}, {seconds} s", flush=True)
         yield nmid.run_pass(load, stage, each, seconds, NMID_PAYLOAD)
 
 
-def upgrade_pass(load, nmid_load, stage, options):
-    """Whether nothing was lost while the agent was replaced."""
-    seconds, times = (20, 10) if options.seconds else (600, 100)
+def upgrade_pass(stage, options):
+    """Yields whether nothing was lost while the agent was replaced."""
+    load, nmid_load = (kill_matrix.load_generators() / name for name in ("msf_soak", "msf_nmid_soak"))
+    seconds, times = (12, 10) if options.seconds else (600, 100)
     print(f"soak upgrade, {times} times in {seconds} s", flush=True)
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
         service = build(stage, folder, "soak_service")
-        return upgrade.run_pass(upgrade.Loads(load, nmid_load, service), stage, seconds, times)
+        yield upgrade.run_pass(upgrade.Loads(load, nmid_load, service), stage, seconds, times)
 
 
 def shm_passes(stage, options):
@@ -85,7 +84,7 @@ def shm_passes(stage, options):
             yield subprocess.run(command, check=False, timeout=3600).returncode == 0
 
 
-def log_passes(options):
+def log_passes(_stage, options):
     """Yields whether each record of processes that were killed is in the log once."""
     kills = "50" if options.seconds else "500"
     print(f"soak log, killed {kills} times", flush=True)
@@ -93,16 +92,16 @@ def log_passes(options):
     yield subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_LOG_KILLS": kills}).returncode == 0
 
 
-def health_pass(options):
-    """Whether nothing is said of processes that are well."""
+def health_pass(_stage, options):
+    """Yields whether nothing is said of processes that are well."""
     seconds = str(options.seconds or 600)
     print(f"soak health, {seconds} s of normal load", flush=True)
     command = ["cargo", "test", "--quiet", "--package", "msf-daemon", "--test", "limits", "normal_load"]
-    return subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_SOAK_SECONDS": seconds}).returncode == 0
+    yield subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "MSF_SOAK_SECONDS": seconds}).returncode == 0
 
 
 def conf_pass(stage, options):
-    """Whether no broken configuration breaks a reader, and what a reader accepts the program accepts, but for what is wrong
+    """Yields whether no broken configuration breaks a reader, and what a reader accepts the program accepts, but for what is wrong
     with it on this machine, of which it names file and key."""
     many = "2000" if options.seconds else "1000000"
     print(f"soak conf, {many} of each kind", flush=True)
@@ -110,7 +109,8 @@ def conf_pass(stage, options):
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
         env = {**os.environ, "MSF_MUTATIONS": many, "MSF_SAMPLES": folder}
         if subprocess.run(command, cwd=ROOT, check=False, env=env).returncode != 0:
-            return False
+            yield False
+            return
         samples = sorted(pathlib.Path(folder).iterdir())
         refused, wrong = 0, 0
         for sample in samples:
@@ -125,7 +125,7 @@ def conf_pass(stage, options):
                 wrong += 1
                 print(f"{program} -k parse: {done.returncode}: {done.stderr.strip()}", flush=True)
         print(f"soak conf: of {len(samples)} accepted files the programs refuse {refused}, {wrong} of them badly", flush=True)
-        return wrong == 0 and len(samples) > 100 and refused < len(samples) / 20
+        yield wrong == 0 and len(samples) > 100 and refused < len(samples) / 20
 
 
 def matrix_passes(stage, options):
@@ -141,31 +141,41 @@ def main():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--payload", type=int, default=64 * 1024)
-    parser.add_argument("--only", choices=("librpc", "nmid", "upgrade", "shm", "log", "health", "conf", "matrix"))
+    parser.add_argument("--only", choices=PASSES)
+    parser.add_argument("--build", action="store_true", help="builds the load generators only")
     options = parser.parse_args()
+    if options.build:
+        kill_matrix.load_generators()
+        return 0
     stage = options.stage.resolve()
-    results = []
-    if options.only not in ("shm", "log", "health", "conf", "matrix"):
-        load, nmid_load = build_load_generators()
-        if options.only in (None, "librpc"):
-            results += librpc_passes(load, stage, options)
-        if options.only in (None, "nmid"):
-            results += nmid_passes(nmid_load, stage, options)
-        if options.only in (None, "upgrade"):
-            results.append(upgrade_pass(load, nmid_load, stage, options))
-    if options.only in (None, "shm"):
-        results += shm_passes(stage, options)
-    if options.only in (None, "log"):
-        results += log_passes(options)
-    if options.only in (None, "health"):
-        results.append(health_pass(options))
-    if options.only in (None, "conf"):
-        results.append(conf_pass(stage, options))
-    if options.only in (None, "matrix"):
-        results += matrix_passes(stage, options)
-    passed = sum(results)
-    print(f"{passed} passed, {len(results) - passed} failed")
-    return 0 if all(results) else 1
+    if options.only:
+        results = list(PASSES[options.only](stage, options))
+        passed, failed = sum(results), len(results) - sum(results)
+    else:
+        passed, failed = all_passes(options)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def all_passes(options):
+    """How many were in order, and how many not; each kind is a run of this script, with its output in one block."""
+    def run(name):
+        command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        *said, last = done.stdout.splitlines() or [""]
+        counts = re.fullmatch(r"(\d+) passed, (\d+) failed", last)
+        print("\n".join(said if counts else [*said, last]), flush=True)
+        return (int(counts[1]), int(counts[2])) if counts else (0, 1)
+
+    kill_matrix.load_generators()
+    with ThreadPoolExecutor(2 if options.seconds else 1) as pool:
+        counts = [run("librpc"), *pool.map(run, [name for name in PASSES if name != "librpc"])]
+    return sum(passed for passed, _ in counts), sum(failed for _, failed in counts)
+
+
+# In this order.
+PASSES = {"librpc": librpc_passes, "nmid": nmid_passes, "matrix": matrix_passes, "upgrade": upgrade_pass, "shm": shm_passes,
+          "log": log_passes, "health": health_pass, "conf": conf_pass}
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ class GoWorker:
         self.calls, self.complaints, self.over = 0, [], threading.Event()
         self.address = agent.address("HTTP")
         self.child = subprocess.Popen([peers.go_worker(peers.NEW), "-server", agent.place("nmid"), "-name", "go",
-                                       "-functions", "ToUpper"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                                       "-functions", "ToUpper"], cwd=agent.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      text=True)
         while "registered" not in self.child.stdout.readline():
             pass
         self.thread = threading.Thread(target=self.call)

@@ -10,7 +10,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from house import House, program, wait_for
+from house import PATIENCE, House, program, wait_for
 
 NOBODY = 65534
 QUICK = {"immediate": 3, "delay_ms": 20, "delay_max_ms": 100}
@@ -81,7 +81,7 @@ class DaemonCase(unittest.TestCase):
     def ends(self, daemon, sign=signal.SIGTERM):
         """The daemon ends as it should, and leaves nothing in the run directory."""
         daemon.send_signal(sign)
-        self.assertEqual(daemon.wait(10), 0, self.log())
+        self.assertEqual(daemon.wait(PATIENCE), 0, self.log())
         self.assertEqual(list(self.house.run.glob("msf_daemon.*")), [])
 
     def knock(self):

@@ -15,6 +15,8 @@ from test_daemon_attacks import AS_ROOT, NOBODY, QUICK, DaemonCase
 
 
 class Processes(DaemonCase):
+    LONG = True
+
     def test_what_cannot_be_executed_is_told_with_its_reason(self):
         texts = {"shebangless": "echo no interpreter\n", "absent": "#!/nowhere/at/all\n", "cut": "\x7fELF"}
         for name, text in texts.items():
@@ -74,12 +76,12 @@ class Processes(DaemonCase):
         self.assertTrue(all(gone(pid) for pid in pids))
 
     def test_one_that_is_stopped_is_ended(self):
-        self.configure(self.sleeper())
+        self.configure(self.sleeper(), stop_timeout_ms=20_000)
         daemon = self.start()
         os.kill(self.status("one")["pid"], signal.SIGSTOP)
         began = time.monotonic()
         self.ends(daemon)
-        self.assertLess(time.monotonic() - began, 0.5)
+        self.assertLess(time.monotonic() - began, 10, "it was not told to go on, and killed at the end of its time")
 
     def test_regress_one_that_left_its_group_is_killed_when_it_ignores_sigterm(self):
         text = ("import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

@@ -31,10 +31,12 @@ int main(void)
         pause();
 }
 """
-ROUNDS = 5
+ROUNDS = 3
 
 
 class Crash(DaemonCase):
+    LONG = True
+
     def events(self, name, to):
         text = (self.house.log / "msf_daemon.events.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]

@@ -11,11 +11,13 @@ from house import HERE, program, wait_for
 from test_daemon_attacks import DaemonCase
 
 SAMPLE = 0.4                        # seconds from one look to the next
-SLACK = 0.8                         # for a machine that others use as well
+SLACK = 2                           # for a machine that others use as well
 MIB = 1 << 20
 
 
 class Health(DaemonCase):
+    ALONE = "its bounds are in tenths of a second"
+
     def setUp(self):
         super().setUp()
         self.house.compile(HERE / "sick_plugin.c", self.house.folder / "libsick.so", "-shared", "-fPIC")
@@ -100,7 +102,7 @@ class Health(DaemonCase):
 
     def named(self, *illnesses, within=0.6, **service):
         """Each is reported by the service's name, and the service alone is restarted."""
-        limits = {"threads": 20, "cpu_percent": 25, "pool_bytes": MIB, "do": "restart"}
+        limits = {"threads": 20, "cpu_percent": 15, "pool_bytes": MIB, "do": "restart"}
         daemon = self.shell(services={"limits": limits, "stop_timeout_ms": 300, **service}, check_ms=200)
         before = self.pid
         for command, number, said in illnesses:

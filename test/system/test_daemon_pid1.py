@@ -115,6 +115,8 @@ class Container(DaemonCase):
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class Process1(Container):
+    LONG = True
+
     def test_hundreds_of_orphans_that_end_at_once_are_reaped_and_no_service_is_mistaken(self):
         never = {"policy": "never"}
         self.configure(self.with_orphans("one", 200, "hold(); sys.exit(7)", restart=never),

@@ -104,7 +104,7 @@ class Toys(Upgrade):
         self.ends(daemon)
 
     def test_whatever_the_successor_fails_of_the_old_one_goes_on(self):
-        self.configure(self.toy(upgrade={"timeout_ms": 300}))
+        self.configure(self.toy(upgrade={"timeout_ms": 1500}))
         daemon = self.start()
         self.call("wait", "toy", "--ready")
         pid = self.status("toy")["pid"]

@@ -28,6 +28,8 @@ def unit(name, conf):
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class Real(unittest.TestCase):
+    LONG = True
+
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="msf_systemd_"))

@@ -56,6 +56,8 @@ class FolderCase(FunctionCase):
 
 
 class Folder(FolderCase):
+    LONG = True
+
     def test_a_library_and_its_file_in_whatever_order_are_a_service_and_either_taken_away_is_its_end(self):
         child, config = self.watching()
         self.drop_json("a", worker=True)

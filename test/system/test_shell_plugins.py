@@ -672,6 +672,8 @@ class Rust(PluginCase):
 class Cycles(PluginCase):
     """As many as MSF_CYCLES says, of each; the long run is in test/soak."""
 
+    LONG = True
+
     def test_a_plugin_in_c_leaves_nothing(self):
         self.cycles(lambda: self.counter("a", "LOOP"), "a")
 

@@ -1,19 +1,21 @@
 //! The process of an isolated service, seen from outside: started, spoken to without ever waiting for it, and its end.
 //!
-//! It is this program again, which knows itself by its first word; a socket to us is its standard input, and the first
-//! byte there brings the library.
+//! It is this program again, which knows itself by its first word; a socket to us is its standard input. The first byte
+//! there brings the library, the second the receipt: a counter in which it writes the number of every question it takes,
+//! before it does anything about it. So its end leaves no doubt about which questions may be asked again.
 
 use crate::apart::frame::{Frame, HEAD, Nonsense};
 use msf_sys::relative;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
@@ -27,6 +29,7 @@ pub struct Child {
     /// Until it has ended.
     process: Option<std::process::Child>,
     socket: UnixStream,
+    receipt: EventFd,
     /// Readable when it has ended; kernels before 5.3 have none.
     end: Option<OwnedFd>,
     /// How it has ended.
@@ -53,6 +56,7 @@ impl Child {
     /// Starts one, and hands it the library. Without a terminal if we have let go of ours.
     pub fn start(library: Option<&File>, quiet: bool) -> io::Result<Child> {
         let (ours, its) = UnixStream::pair()?;
+        let receipt = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         // The file we are made from, also when another one has taken its name.
         let mut command = Command::new("/proc/self/exe");
         command.arg0(TENANT).stdin(Stdio::from(OwnedFd::from(its))).process_group(0);
@@ -67,17 +71,32 @@ impl Child {
         drop(command);
         let number = process.id();
         let end = relative::end_of(number).ok();
-        let (began, unsent) = (Instant::now(), Vec::new());
-        let process = Some(process);
-        let child =
-            Child { number, process, socket: ours, end, status: None, unsent, sent: 0, unread: Vec::new(), began };
-        let numbers: Vec<i32> = library.iter().map(|file| file.as_raw_fd()).collect();
+        let child = Child {
+            number,
+            process: Some(process),
+            socket: ours,
+            receipt,
+            end,
+            status: None,
+            unsent: Vec::new(),
+            sent: 0,
+            unread: Vec::new(),
+            began: Instant::now(),
+        };
+        child.hand(library.map(AsFd::as_fd))?;
+        child.hand(Some(child.receipt.as_fd()))?;
+        child.socket.set_nonblocking(true)?;
+        Ok(child)
+    }
+
+    /// One byte, and a file with it.
+    fn hand(&self, file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let numbers: Vec<i32> = file.iter().map(AsRawFd::as_raw_fd).collect();
         let rights: Vec<ControlMessage<'_>> =
             if numbers.is_empty() { Vec::new() } else { vec![ControlMessage::ScmRights(&numbers)] };
         let byte = [IoSlice::new(b"\n")];
-        sendmsg::<()>(child.socket.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
-        child.socket.set_nonblocking(true)?;
-        Ok(child)
+        sendmsg::<()>(self.socket.as_raw_fd(), &byte, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
     }
 
     /// Its number.
@@ -153,6 +172,16 @@ impl Child {
         }
         self.unread.drain(..at);
         Ok(frames)
+    }
+
+    /// The last question it has taken, of one that has ended. To be asked once.
+    pub fn taken(&self) -> u64 {
+        match self.receipt.read() {
+            Ok(number) => number,
+            Err(Errno::EAGAIN) => 0,
+            // Not to be told: then it may have been any.
+            Err(_) => u64::MAX,
+        }
     }
 
     /// How it has ended, if it has. What it has forked and left in its group ends with it.

@@ -3,7 +3,7 @@
 //! | the process         | a call                                              |
 //! |---------------------|-----------------------------------------------------|
 //! | is up               | goes to it, and its answer comes back               |
-//! | dies                | those it had get an error at once                   |
+//! | dies                | those it had taken get an error at once             |
 //! | is being replaced   | waits for the next one, no longer than [`HELD`]     |
 //! | is not to come back | gets an error at once                               |
 //!
@@ -68,6 +68,8 @@ enum Asked {
     Somebody {
         then: Then,
         bytes: usize,
+        /// What can be asked of the next process, should this one not take it.
+        again: Option<Frame>,
     },
     Slot {
         slot: Slot,
@@ -82,7 +84,7 @@ enum Asked {
 
 struct Held {
     until: Instant,
-    work: Work,
+    frame: Frame,
     then: Then,
     bytes: usize,
 }
@@ -204,11 +206,11 @@ impl Warden {
                 self.settle(0);
                 self.climb_to(to, Some(Box::new(move |done| then(outcome_of(done)))));
             }
-            work if self.is_up() => self.ask_work(work, then, bytes),
+            work if self.is_up() => self.ask_work(Frame::of_work(0, work), then, bytes),
             // It is being replaced: what has a caller waits a moment for the next one.
             work @ (Work::Call { .. } | Work::Health) if self.reach == Reach::Started => {
                 let until = Instant::now() + HELD;
-                self.held.push_back(Held { until, work, then, bytes });
+                self.held.push_back(Held { until, frame: Frame::of_work(0, work), then, bytes });
             }
             _ => {
                 self.settle(bytes);
@@ -262,10 +264,12 @@ impl Warden {
         self.say(&Frame::of_work(self.next, Work::Run(slot)));
     }
 
-    fn ask_work(&mut self, work: Work, then: Then, bytes: usize) {
+    fn ask_work(&mut self, frame: Frame, then: Then, bytes: usize) {
         self.next += 1;
-        self.asked.insert(self.next, Asked::Somebody { then, bytes });
-        self.say(&Frame::of_work(self.next, work));
+        let frame = Frame { id: self.next, ..frame };
+        self.say(&frame);
+        let again = matches!(frame.kind, Kind::Call | Kind::Health).then_some(frame);
+        self.asked.insert(self.next, Asked::Somebody { then, bytes, again });
     }
 
     /// One question is answered.
@@ -297,7 +301,7 @@ impl Warden {
         }
         let Ok(outcome) = frame.into_outcome() else { return };
         match asked {
-            Asked::Somebody { then, bytes } => {
+            Asked::Somebody { then, bytes, .. } => {
                 self.settle(bytes);
                 then(outcome);
             }

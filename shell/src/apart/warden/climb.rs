@@ -110,8 +110,8 @@ impl Warden {
                 tell(Level::Warn, &self.plan.service.name, &format!("is up again, in process {pid}"));
             }
         }
-        for Held { work, then, bytes, .. } in std::mem::take(&mut self.held) {
-            self.ask_work(work, then, bytes);
+        for Held { frame, then, bytes, .. } in std::mem::take(&mut self.held) {
+            self.ask_work(frame, then, bytes);
         }
     }
 

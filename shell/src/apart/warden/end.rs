@@ -1,6 +1,6 @@
 //! The end of a process: its callers are told, and whether there is to be another one.
 
-use super::{Asked, Reach, Warden};
+use super::{Asked, HELD, Held, Reach, Warden};
 use crate::apart::child;
 use crate::place::work::Outcome;
 use crate::tell;
@@ -14,7 +14,7 @@ impl Warden {
     /// It has ended, or will in a moment. `why`, if it was us.
     pub(super) fn died(&mut self, why: Option<String>) {
         let Some(mut child) = self.child.take() else { return };
-        let (pid, up) = (child.pid(), child.began.elapsed());
+        let (pid, up, noticed) = (child.pid(), child.began.elapsed(), Instant::now());
         self.desk.up.store(false, Ordering::Release);
         self.desk.pid.store(0, Ordering::Release);
         let mut status = child.ends_within(AFTERMATH);
@@ -28,6 +28,8 @@ impl Warden {
             (None, Some(status)) => format!("its process {pid} {}", child::told(status)),
             (None, None) => format!("its process {pid} crashes, and its core is being written"),
         };
+        // One that is not certain to be dead may still take something.
+        let taken = if status.is_some() && why.is_none() { child.taken() } else { u64::MAX };
         if status.is_none() {
             self.dying.push(child);
         }
@@ -42,10 +44,13 @@ impl Warden {
         }
         self.last = how.clone();
         self.desk.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&how);
-        self.fail_asked(&how);
         let replaces = self.climb.as_ref().is_none_or(|climb| climb.done.is_none());
-        self.fell(&how, false);
         let in_order = why.is_none() && status.is_some_and(|status| status.success());
+        if self.reach == Reach::Started && replaces && self.backoff.comes_back(in_order) {
+            self.hold_untaken(taken, noticed + HELD);
+        }
+        self.fail_asked(&how);
+        self.fell(&how, false);
         if self.reach == Reach::Started && replaces && !self.backoff.comes_back(in_order) {
             self.reach = Reach::Initialised;
             self.let_go(None);
@@ -60,11 +65,26 @@ impl Warden {
         }
     }
 
+    /// What came after question `taken` nobody has seen: it waits for the next process, as what comes from now on does.
+    fn hold_untaken(&mut self, taken: u64, until: Instant) {
+        let mut untaken: Vec<u64> = self.asked.keys().copied().filter(|id| *id > taken).collect();
+        untaken.sort_unstable();
+        for id in untaken {
+            match self.asked.remove(&id) {
+                Some(Asked::Somebody { then, bytes, again: Some(frame) }) => {
+                    self.held.push_back(Held { until, frame, then, bytes });
+                }
+                Some(other) => drop(self.asked.insert(id, other)),
+                None => {}
+            }
+        }
+    }
+
     pub(super) fn fail_asked(&mut self, how: &str) {
         let lost = || Outcome::lost(ErrorKind::ConnectionReset, how);
         for (_, asked) in std::mem::take(&mut self.asked) {
             match asked {
-                Asked::Somebody { then, bytes } => {
+                Asked::Somebody { then, bytes, .. } => {
                     self.settle(bytes);
                     then(lost());
                 }
