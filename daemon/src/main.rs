@@ -18,11 +18,12 @@ use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Bequest, Ready, Starter, claim, daemonize, title};
+use msf_core::sys::heap;
 use msf_core::sys::place::{log_dir, run_dir};
 use run::courier::refused;
-use run::crash::Morgue;
 use run::driver::{Driver, Setting};
 use run::journal::Journal;
+use run::morgue::Morgue;
 use run::outputs::Outputs;
 use run::surroundings::{Surroundings, is_executable};
 use std::env;
@@ -68,6 +69,7 @@ fn command() -> Result<u8, Failure> {
     }
     match args.word.as_deref() {
         None => run(&config(plain(&args)?)?, args.daemon),
+        Some(word) if args.daemon => Err(wrong(format!("-d is for running, not for \"{word}\""))),
         Some(word) => order(word, &args).map(|()| DONE),
     }
 }
@@ -186,6 +188,8 @@ fn parse(file: &Path) -> Result<(), Failure> {
 
 /// From the beginning to the end; whoever started us hears of a failure as well.
 fn run(file: &Path, background: bool) -> Result<u8, Failure> {
+    // A configuration of a thousand processes is large for a moment.
+    heap::keep_little();
     // Before anything is opened, which might get a number that the environment names.
     let starter = Starter::from_environment();
     let bequests = Bequest::claim();
