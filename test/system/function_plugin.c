@@ -86,8 +86,9 @@ FUNCTION(stall)
 {
     NOTHING_ELSE;
     close(creat("stalled", 0600));
-    for (;;)
-        pause();
+    while (pause() < 0)
+        continue;
+    return -1;
 }
 
 FUNCTION(crash)

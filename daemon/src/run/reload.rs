@@ -1,8 +1,8 @@
 //! Carrying out what a new configuration changes.
 
-use super::courier::refused;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
+use super::tell::courier::refused;
 use crate::law::difference::{Change, Changes, difference};
 use crate::law::life::{Event, Phase};
 use msf_conf::daemon::{Process, Settings};

@@ -2,13 +2,13 @@
 //!
 //! Carries out what concerns it alone: signals, its records in the log, its row of the table.
 
+use super::child::heir::{Heir, Succession};
+use super::child::kin::Kin;
+use super::child::ready::Readying;
+use super::child::surroundings::Unstartable;
 use super::driver::{MODULE, Timer};
-use super::health::Vigil;
-use super::heir::{Heir, Succession};
-use super::kin::Kin;
-use super::ready::Readying;
-use super::surroundings::Unstartable;
-use super::usage::Usage;
+use super::watch::health::Vigil;
+use super::watch::usage::Usage;
 use crate::face::status::{Last, Row, span};
 use crate::law::life::{Life, Phase, Reason, Rules};
 use libc::{SIGCONT, SIGTERM};
