@@ -205,9 +205,6 @@ def soak(options):
     stage = native(options)
     run([sys.executable, "test/soak/run.py", "--stage", stage.root], env=staged(stage))
     run([sys.executable, "test/interop/run.py", "--long"], env=staged(stage))
-    run([sys.executable, "-m", "unittest", "discover", "-s", "test/system", "-p", "test_shell_plugins.py",
-         "-k", "Cycles", "-k", "no_call_and_no_count"],
-        env={**staged(stage), "MSF_CYCLES": "10000", "MSF_UPGRADES": "1000"})
 
 
 def pair(options):

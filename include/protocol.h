@@ -104,6 +104,7 @@ enum RPC_COMMAND_ID {
  * NUL, and the data up to the end. All three are answered when timeout is not 0, and when they are refused:
  *   RPC_EXEC_SUCC     done; a publication is on its way to all who want it
  *   RPC_EXEC_FAIL     that is no name, or no publication
+ *   RPC_LOGIN_FAIL    a name that begins with component_, from who is neither root nor the agent's user
  *   RPC_PEER_BUSY     one client may want 64 names; or the agent's memory is full
  *   RPC_PEER_OFFLINE  an agent that knows no events
  * Whoever has subscribed gets each event as a request RPC_EVENT from RPC_EVENT_SRV_ID with timeout 0, which nobody
@@ -135,7 +136,10 @@ struct basic_head {
     s8 reserved[8];
 } MSF_PACKED_MEMORY;
 
-/* The payload of RPC_LOGIN. */
+/*
+ * The payload of RPC_LOGIN. Who goes on with another process's connection sends it once more, and behind it its pid (u32)
+ * and the inode of its /proc/self/ns/pid (u64).
+ */
 struct login_pdu {
     s8 name[32]; /* padded with NULs */
     s8 hash[32];

@@ -4,9 +4,12 @@
 mod common;
 
 use common::{Agent, DLNA, Got, PATIENCE, Peer, UPNP, call, command, frame, reply};
-use msf_wire::librpc::{COMPONENT_OFFLINE, COMPONENT_ONLINE, Header, Publication, cmd, errcode, id, opcode, timeout};
+use msf_wire::librpc::{
+    COMPONENT_OFFLINE, COMPONENT_ONLINE, HEADER_LEN, Header, Publication, cmd, errcode, id, opcode, timeout,
+};
 use nix::sys::signal::Signal;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -248,6 +251,39 @@ fn who_does_not_read_loses_events_and_is_told_how_many_and_nobody_waits_for_it()
     assert_eq!(said(&slow.get()), ("news".to_owned(), "all is well".to_owned(), UPNP, 0));
     let counted = agent.end();
     assert_eq!(counted.of("untold"), u64::from(lost));
+}
+
+#[test]
+fn who_comes_and_goes_is_said_by_those_alone_whom_the_kernel_vouches_for() {
+    let agent = Agent::start("max_threads=2\nnet_enable=true\ntcp_port=0");
+    let line = agent.wait_for_log("TCP 127.0.0.1:");
+    let port: String = line.split("TCP 127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let mut far = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut watcher, mut near) = (agent.member(DLNA), agent.member(UPNP));
+    subscribe(&mut watcher, DLNA, b"*");
+    (0..2).for_each(|_| drop(watcher.get()));
+    let mut answer = |bytes: &[u8]| {
+        far.write_all(bytes).unwrap();
+        let mut head = [0; HEADER_LEN];
+        far.read_exact(&mut head).unwrap();
+        Header::parse(&head).unwrap().errcode
+    };
+    assert_eq!(answer(&common::login(0x99)), errcode::EXEC_SUCC);
+    watcher.get();
+    let publish = |me, name: &[u8]| {
+        let head = Header { timeout: 1000, ..Header::request(me, id::EVENT_SRV, cmd::PUBLISH, 7) };
+        frame(head, &event(name, b"{}"))
+    };
+    for name in [COMPONENT_ONLINE, COMPONENT_OFFLINE, b"component_state"] {
+        assert_eq!(answer(&publish(0x99, name)), errcode::LOGIN_FAIL);
+    }
+    assert_eq!(answer(&publish(0x99, b"components")), errcode::EXEC_SUCC);
+    assert_eq!(said(&watcher.get()), ("components".to_owned(), "{}".to_owned(), 0x99, 0));
+    assert_eq!(ask(&mut near, UPNP, cmd::PUBLISH, &event(COMPONENT_OFFLINE, b"{}")), errcode::EXEC_SUCC);
+    assert_eq!(said(&watcher.get()), ("component_offline".to_owned(), "{}".to_owned(), UPNP, 0));
+    agent.wait_for_log("its events component_... refused");
+    assert_eq!(agent.end().of("spoofed"), 3);
 }
 
 #[test]

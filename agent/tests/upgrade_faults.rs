@@ -15,17 +15,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// An agent whose program is a file of its own, which can be replaced.
 fn replaceable(lines: &str) -> Agent {
+    replaceable_by(lines, Agent::start_alone)
+}
+
+fn replaceable_by(lines: &str, start: impl FnOnce(Folder, Command, &str) -> Agent) -> Agent {
     let folder = Folder::new();
     let program = folder.0.join("program");
     symlink(env!("CARGO_BIN_EXE_msf_agent"), &program).unwrap();
     let command = command_of(program.to_str().unwrap(), &folder.0);
-    Agent::start_as(folder, command, lines)
+    start(folder, command, lines)
 }
 
 /// What will be started instead of it.
@@ -94,7 +98,7 @@ fn one_that_ends_at_once_or_is_not_there_changes_nothing() {
 
 #[test]
 fn one_that_cannot_read_its_settings_changes_nothing() {
-    let agent = Agent::start("");
+    let agent = replaceable("");
     let witness = Witness::of(&agent);
     let config = agent.folder.0.join("agent.conf");
     let good = fs::read_to_string(&config).unwrap();
@@ -103,6 +107,20 @@ fn one_that_cannot_read_its_settings_changes_nothing() {
     witness.goes_on(&agent);
     fs::write(&config, good).unwrap();
     agent.upgrade();
+}
+
+#[test]
+fn one_that_is_systemds_child_from_the_first_and_fails_changes_nothing_either() {
+    let agent = replaceable_by("", Agent::start_as);
+    let witness = Witness::of(&agent);
+    replace(&agent, "echo $PPID > parent; exit 3");
+    // How it ended only its parent knows for certain, which we are not.
+    refused(&agent, "the new msf_agent has ended ");
+    let parent = fs::read_to_string(agent.folder.0.join("parent")).unwrap();
+    assert_ne!(parent.trim(), agent.pid().to_string());
+    replace(&agent, &format!("exec {} \"$@\"", env!("CARGO_BIN_EXE_msf_agent")));
+    agent.upgrade();
+    Witness { pid: agent.holder(), ..witness }.goes_on(&agent);
 }
 
 #[test]

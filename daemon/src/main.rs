@@ -20,9 +20,9 @@ use msf_core::log::Level;
 use msf_core::process::{Bequest, Ready, Starter, claim, daemonize, title};
 use msf_core::sys::place::{log_dir, run_dir};
 use run::courier::refused;
-use run::crash::Morgue;
 use run::driver::{Driver, Setting};
 use run::journal::Journal;
+use run::morgue::Morgue;
 use run::outputs::Outputs;
 use run::surroundings::{Surroundings, is_executable};
 use std::env;
@@ -68,6 +68,7 @@ fn command() -> Result<u8, Failure> {
     }
     match args.word.as_deref() {
         None => run(&config(plain(&args)?)?, args.daemon),
+        Some(word) if args.daemon => Err(wrong(format!("-d is for running, not for \"{word}\""))),
         Some(word) => order(word, &args).map(|()| DONE),
     }
 }

@@ -7,6 +7,7 @@ use common::{Daemon, Place, lives, send, shell, sleeper, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 /// Kills the daemon, lets something happen, and starts another one in the same place.
 fn again(mut daemon: Daemon, meanwhile: impl FnOnce(&Place)) -> Daemon {
@@ -59,6 +60,60 @@ fn running_children_are_adopted_with_their_counters_and_go_on_being_supervised()
     assert_eq!(daemon.ended().code(), Some(0));
     assert!(!lives(pids[0]), "an adopted one is stopped as well");
     assert!(fs::read_dir(daemon.place.file("run")).unwrap().next().is_none(), "nothing is left in the run directory");
+}
+
+/// The alarms that were told: of whom, which, and how it stood.
+fn alarms(place: &Place) -> Vec<[String; 3]> {
+    let text = fs::read_to_string(place.file("log/msf_daemon.events.jsonl")).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let alarms = lines.filter(|line| line["event"] == "alarm");
+    alarms.map(|line| ["name", "alarm", "state"].map(|key| line[key].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn alarms_that_were_open_are_not_told_again_and_their_end_is() {
+    let place = Place::new();
+    let (well, calm) = (place.file("well"), place.file("calm"));
+    let loops = |index, name, until: &Path, reset: u32| {
+        let script = format!("[ -e {} ] && exec sleep 1000; exit 3", until.display());
+        let law = json!({"immediate": 0, "delay_ms": 20, "delay_max_ms": 20, "reset_ms": reset});
+        with(shell(index, name, &script), json!({"restart": law}))
+    };
+    let numbers = 3..=8;
+    let [open, closed] =
+        ["</dev/null ", "<&- "].map(|to| numbers.clone().map(|fd| format!("{fd}{to}")).collect::<String>());
+    let script =
+        format!("exec {open}; until [ -e {} ]; do sleep 0.02; done; exec {closed}; exec sleep 1000", well.display());
+    let probe = json!({"by": "exec", "command": ["test", "-e", well], "interval_ms": 300, "act": "alarm"});
+    place.configure(json!([
+        with(shell(0, "large", &script), json!({"limits": {"sample_ms": 50, "fds": {"warn": 8}}})),
+        with(sleeper(1, "ill"), json!({"health": probe})),
+        loops(2, "loops", &well, 100),
+        loops(3, "calms", &calm, 1500),
+    ]));
+    let daemon = place.start();
+    until("all is told", || alarms(&daemon.place).len() == 4);
+    fs::write(&calm, "").unwrap();
+    until("it stays up", || daemon.place.process("calms")["uptime_ms"].as_u64() > Some(50));
+    let daemon = again(daemon, |_| {});
+    assert_eq!(daemon.place.process("large")["above_limits"], json!(["fds"]));
+    let restarts = || daemon.place.process("loops")["restarts"].as_u64();
+    let before = restarts();
+    until("it goes on dying", || restarts() > before.map(|before| before + 3));
+    until("it is found ill anew", || {
+        let health = daemon.place.process("ill")["health"].as_str().unwrap_or_default().to_owned();
+        health.starts_with("ill: ") && health != "ill: as a daemon before this one has found"
+    });
+    until("who has calmed down is told of", || alarms(&daemon.place).len() == 5);
+    fs::write(&well, "").unwrap();
+    until("the end of all is told", || alarms(&daemon.place).len() == 8);
+    let mut told = alarms(&daemon.place);
+    told[..4].sort();
+    let all = [["calms", "crash-loop"], ["ill", "health"], ["large", "files"], ["loops", "crash-loop"]];
+    assert_eq!(told[..4], all.map(|[name, kind]| [name, kind, "raised"].map(str::to_owned)));
+    assert_eq!(told[4], ["calms", "crash-loop", "recovered"].map(str::to_owned));
+    told[5..].sort();
+    assert_eq!(told[5..], [all[1], all[2], all[3]].map(|[name, kind]| [name, kind, "recovered"].map(str::to_owned)));
 }
 
 #[test]

@@ -153,6 +153,17 @@ fn in_the_background_the_command_returns_when_everything_is_started() {
 }
 
 #[test]
+fn what_a_test_has_left_running_ends_with_its_place() {
+    let place = Place::new();
+    place.configure(json!([sleeper(0, "one")]));
+    assert!(place.run(&["-d", "-c", place.config().to_str().unwrap()]).status.success());
+    let pids = [place.status()["pid"].as_i64().unwrap() as i32, place.pid("one")];
+    assert!(pids.iter().all(|pid| lives(*pid)));
+    drop(place);
+    assert!(!pids.iter().any(|pid| lives(*pid)));
+}
+
+#[test]
 fn a_service_manager_is_told_of_the_beginning_and_the_end() {
     let place = Place::new();
     let told = place.file("told");

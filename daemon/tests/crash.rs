@@ -17,6 +17,14 @@ fn reports(place: &Place, name: &str) -> Vec<String> {
     own.map(|file| fs::read_to_string(file).unwrap()).collect()
 }
 
+/// How often it has died by itself.
+fn deaths(place: &Place, name: &str) -> usize {
+    let text = fs::read_to_string(place.file("log/msf_daemon.events.jsonl")).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let died = |event: &serde_json::Value| event["exit_code"].is_number() && event["from"] != "stopping";
+    events.filter(|event| event["name"] == name && died(event)).count()
+}
+
 #[test]
 fn an_end_that_nobody_asked_for_leaves_a_report_and_only_the_newest_stay() {
     let place = Place::new();
@@ -25,12 +33,15 @@ fn an_end_that_nobody_asked_for_leaves_a_report_and_only_the_newest_stay() {
     fs::write(place.config(), text.replacen('{', r#"{"crash_reports": {"files": 3}, "#, 1)).unwrap();
     let mut daemon = place.start();
     until("it has failed often", || daemon.place.process("fails")["restarts"].as_i64() > Some(8));
+    assert!(daemon.place.run(&["stop", "fails"]).status.success());
+    // They are written by somebody for whom nobody waits: all are there when the last death has its own.
+    let deaths = deaths(&daemon.place, "fails");
+    assert!(deaths > 8, "{deaths}");
+    until("all are written", || daemon.place.log().matches("fails: what is known of its end").count() == deaths);
     let all = reports(&daemon.place, "fails");
     assert!(all.len() == 3 && all[2].starts_with("fails ended: exit code 7\n"), "{all:?}");
     // Of one process the newest is shown.
-    assert!(daemon.place.run(&["stop", "fails"]).status.success());
-    let newest = reports(&daemon.place, "fails").pop().unwrap();
-    let (text, document) = newest.trim_end().rsplit_once('\n').unwrap();
+    let (text, document) = all[2].trim_end().rsplit_once('\n').unwrap();
     let shown = daemon.place.run(&["status", "fails"]).stdout;
     assert!(String::from_utf8_lossy(&shown).ends_with(&format!(".txt\n{text}\n")));
     let crash = daemon.place.process("fails").get("crash_report").cloned();
@@ -102,5 +113,6 @@ fn who_says_that_he_crashes_and_goes_on_is_ended_and_a_stop_waits_for_nobodys_co
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.ended().code(), Some(0));
     assert!(!lives(pid));
+    // The end of the daemon has waited for it.
     assert_eq!(reports(&daemon.place, "liar").len(), 1);
 }

@@ -99,7 +99,7 @@ fn a_limit_may_stop_for_good() {
     let limits = json!({"sample_ms": 100, "fds": {"act": 150, "do": "stop", "periods": 1}});
     let (daemon, _) = supervised(limits, "fds:200");
     until("it is down", || daemon.place.process("one")["state"] == "down");
-    assert!(daemon.place.log().contains("the limit is 150 (fds); stopped for good"));
+    until("the log says so", || daemon.place.log().contains("the limit is 150 (fds); stopped for good"));
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn a_file_that_cannot_be_used_leaves_everything_as_it_is() {
     let reload = daemon.place.run(&["reload"]);
     assert_eq!(String::from_utf8(reload.stdout).unwrap(), "keep one, start two\n");
     assert_eq!(daemon.place.pid("one"), pid);
+    assert_eq!(daemon.place.log().matches("the old configuration goes on").count(), 2, "once for each");
 }
 
 #[test]

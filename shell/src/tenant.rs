@@ -5,6 +5,7 @@
 
 use crate::MODULE;
 use crate::apart::annex::{Inside, Opened};
+use crate::apart::bond::{Bond, end_with_the_shell};
 use crate::apart::child::TENANT;
 use crate::apart::frame::{Frame, HEAD, Kind};
 use crate::apart::letter;
@@ -20,9 +21,6 @@ use msf_sys::process::{self, About};
 use msf_sys::rest::HostThread;
 use msf_sys::roster::Roster;
 use msf_sys::{crash, relative};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -46,8 +44,7 @@ pub fn run() -> u8 {
 }
 
 fn serve() -> io::Result<()> {
-    // The shell's thread that has started us lives as long as it wants us.
-    set_pdeathsig(Signal::SIGKILL)?;
+    Bond::tie()?;
     close_strangers();
     let shell = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
@@ -164,8 +161,9 @@ impl Order {
 
 impl Tenant {
     fn work(self, reader: &mut UnixStream, receipt: &mut Receipt, wire: &Arc<Wire>) -> io::Result<()> {
-        let place = self.generation.place();
+        let (place, bond) = (self.generation.place(), Bond::loosen()?);
         loop {
+            bond.hold(reader)?;
             let frame = match next(reader, receipt) {
                 Ok(frame) => frame,
                 Err(_) => end_with_the_shell(),
@@ -185,7 +183,11 @@ impl Tenant {
                         msf_sys::log!(Level::Error, MODULE, "cannot open the log anew: {e}");
                     }
                 }
-                Kind::Leave => return self.leave(id, &wire),
+                Kind::Leave => {
+                    // Nobody waits for its end any more.
+                    Bond::tie()?;
+                    return self.leave(id, &wire);
+                }
                 _ => {}
             }
         }
@@ -263,12 +265,5 @@ fn close_strangers() {
     // The one they were read through is closed by now.
     for fd in numbers.into_iter().filter(|fd| *fd > 2) {
         let _ = nix::unistd::close(fd);
-    }
-}
-
-/// The shell is gone, or has had enough: nobody is there to be asked how long an orderly end may take.
-fn end_with_the_shell() -> ! {
-    loop {
-        let _ = kill(Pid::this(), Signal::SIGKILL);
     }
 }

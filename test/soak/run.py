@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """The soak test: many callers, every answer compared, plain and with those who answer killed.
 
-usage: run.py --stage DIR [--build] [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|shm|log|health|conf|matrix]
+usage: run.py --stage DIR [--build] [--seconds N] [--clients N] [--payload BYTES] [--only librpc|nmid|upgrade|plugins|shm|log|health|conf|matrix]
 
 Builds the load generators (the package msf-test) and the C service and runs all passes against the staged agent: two
-with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then the
-ring in shared memory: 10^8 messages, its sides killed at random (shm_torture.c), and a process that logs, killed at random
-500 times (lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not
-complain (daemon/tests/limits.rs). Then a million broken configurations of each kind
-(lib/conf/tests/mutation.rs), of which some that were accepted are given to the programs. Then the kill matrix: everybody in a house is killed 200 times under load
-(kill_matrix.py), which takes an hour and wants namespaces. With --seconds N only a few of those, each for N seconds, and two
-kills of each; and all but librpc's, whose promises are in milliseconds, go two at once. Ends with a line
+with librpc's services, then nmid's (nmid.py), then both while the agent is replaced again and again (upgrade.py). Then
+plugins are loaded, called and unloaded 10,000 times, one in C and one in Rust, and upgraded 1,000 times under calls, in the
+shell's process and in one of their own (test/system/test_shell_cycles.py and test_shell_upgrade.py). Then the ring in
+shared memory: 10^8 messages, its sides killed at random (shm_torture.c), and a process that logs, killed at random 500
+times (lib/core/tests/log_killed.rs). Then ten minutes in which msf_daemon looks after healthy processes and may not complain
+(daemon/tests/limits.rs). Then a million broken configurations of each kind (lib/conf/tests/mutation.rs), of which some that
+were accepted are given to the programs. The kill matrix kills everybody in a house 200 times under load (kill_matrix.py),
+which takes an hour and wants namespaces. With --seconds N only a few of those, each for N seconds, and two kills of each;
+and all but librpc's, whose promises are in milliseconds, go two at once. Ends with a line
 `N passed, N failed`.
 """
 
@@ -71,6 +73,17 @@ def upgrade_pass(stage, options):
     with tempfile.TemporaryDirectory(prefix="msf-soak-") as folder:
         service = build(stage, folder, "soak_service")
         yield upgrade.run_pass(upgrade.Loads(load, nmid_load, service), stage, seconds, times)
+
+
+def plugins_passes(stage, options):
+    """Yields whether plugins have left nothing behind, and whether their upgrades have lost nothing."""
+    profile, cycles, upgrades = ("dev", 300, 50) if options.seconds else ("release", 10_000, 1_000)
+    print(f"soak plugins, {cycles} cycles of each, {upgrades} upgrades of each", flush=True)
+    env = {**os.environ, "MSF_STAGE": str(stage), "MSF_PLUGIN_PROFILE": profile, "MSF_CYCLES": str(cycles),
+           "MSF_UPGRADES": str(upgrades)}
+    for file, case in (("test_shell_cycles.py", "Cycles"), ("test_shell_upgrade.py", "UnderCalls")):
+        command = [sys.executable, "-m", "unittest", "discover", "-s", "test/system", "-p", file, "-k", case]
+        yield subprocess.run(command, cwd=ROOT, check=False, env=env).returncode == 0
 
 
 def shm_passes(stage, options):
@@ -174,8 +187,8 @@ def all_passes(options):
 
 
 # In this order.
-PASSES = {"librpc": librpc_passes, "nmid": nmid_passes, "matrix": matrix_passes, "upgrade": upgrade_pass, "shm": shm_passes,
-          "log": log_passes, "health": health_pass, "conf": conf_pass}
+PASSES = {"librpc": librpc_passes, "nmid": nmid_passes, "matrix": matrix_passes, "upgrade": upgrade_pass,
+          "plugins": plugins_passes, "shm": shm_passes, "log": log_passes, "health": health_pass, "conf": conf_pass}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
  *   -DFAIL=<slot>      init, start, stop, export_state or import_state fails
  *   -DBLOCK=<slot>     init, start or stop does not return until the file "go" is there
  *   -DABI=<n> -DSIZE=<n>
+ *   -DKEYS             it keeps something in each thread, also in one that every `add` begins and joins, and leaves the key
  *   -DSPIN -DSLEEPER -DTIMER -DHANDLER   what it leaves behind: a thread, busy or asleep, a timer, a signal handler
  */
 #define _GNU_SOURCE
@@ -63,8 +64,26 @@ static s32 say(struct msf_svc_out *out, const char *text)
     return msf_svc_put(out, text, strlen(text));
 }
 
+#ifdef KEYS
+static pthread_key_t key;
+static void free_kept(void *kept)
+{
+    free(kept);
+}
+static void *keep(void *arg)
+{
+    pthread_setspecific(key, malloc(100));
+    return arg;
+}
+#endif
+
 static s32 on_init(struct msf_svc_ctx *ctx)
 {
+#ifdef KEYS
+    if (pthread_key_create(&key, free_kept) != 0)
+        return -1;
+    keep(NULL);
+#endif
     if (ctx->size < sizeof(*ctx) || strcmp(ctx->name, STRING(NAME)) != 0)
         return -1;
     ctx->data = &total;
@@ -191,6 +210,11 @@ static s32 add(struct msf_svc_ctx *ctx, const void *params, size_t len, struct m
     if (len >= sizeof(text))
         return -1;
     memcpy(text, params, len);
+#ifdef KEYS
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, keep, NULL) != 0 || pthread_join(thread, NULL) != 0)
+        return -1;
+#endif
     total += atoll(text);
     snprintf(text, sizeof(text), "%lld", total);
     return say(result, text);

@@ -7,8 +7,10 @@
  *   Nap    sleeps as many milliseconds as the text says
  *   Refuse fails with -7 and "not today", Silent with -8 and no words
  *   Raw    answers with bytes that are no text
+ *   Stall  makes the file "stalled" and does not return
  *   Crash  ends the process
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +82,15 @@ FUNCTION(raw)
     return msf_svc_put(result, "\xff\0\xfe", 3);
 }
 
+FUNCTION(stall)
+{
+    NOTHING_ELSE;
+    close(creat("stalled", 0600));
+    while (pause() < 0)
+        continue;
+    return -1;
+}
+
 FUNCTION(crash)
 {
     NOTHING_ELSE;
@@ -106,6 +117,7 @@ static s32 on_import(struct msf_svc_ctx *ctx, u32 version, const void *state, si
 static const struct msf_svc_function functions[] = {
     { "Who", who, 0, 0 },       { "Params", given, 0, 0 },  { "Count", one_more, 0, 0 }, { "Nap", nap, 0, 0 },
     { "Refuse", refuse, 0, 0 }, { "Silent", silent, 0, 0 }, { "Raw", raw, 0, 0 },        { "Crash", crash, 0, 0 },
+    { "Stall", stall, 0, 0 },
 #ifdef MORE
     { "More", who, 0, 0 },
 #endif

@@ -63,6 +63,17 @@ class House:
         self.started = []
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "ASAN_OPTIONS") if name in os.environ}
         self.env = {**kept, "MSF_RUN_DIR": str(self.run), "MSF_LOG_DIR": str(self.log)}
+        self.rings = self.ring_folder()
+
+    def ring_folder(self):
+        """Rings of programs that are killed would stay in /dev/shm when their log is gone."""
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="msf-log-house-", dir="/dev/shm"))
+        except OSError:
+            return None
+        folder.chmod(0o1777)
+        self.env["MSF_LOG_RING_DIR"] = str(folder)
+        return folder
 
     def tear_down(self):
         for child in self.started:
@@ -72,7 +83,8 @@ class House:
             for pipe in (child.stdout, child.stderr):
                 if pipe:
                     pipe.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in filter(None, (self.folder, self.rings)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, command, ready=False, **options):
         """Starts a program; with ready, returns when it says so or has ended."""

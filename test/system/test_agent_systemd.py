@@ -3,12 +3,17 @@
 import os
 import signal
 import socket
+import struct
 import unittest
 from pathlib import Path
 
 from house import House, gone, program
 from manager import Manager
 from test_daemon_attacks import DaemonCase
+
+
+#: As service 0x31, by the name "A".
+LOGIN = struct.pack("<14I", 0x100, 0x12345678, 0x31, 0xfffffff1, 1, 1, 7, 0, 68, 0, 0, 1000, 0, 0) + b"A".ljust(68, b"\0")
 
 
 def free_address():
@@ -96,16 +101,34 @@ class Below(DaemonCase):
         (self.house.folder / "a.conf").write_text(
             "net_enable=false\nnmid_enable=false\nmetrics_enable=false\n"
             f"http_enable=true\nhttp_ip=127.0.0.1\nhttp_port={address[1]}\n")
+        unix = self.house.run / "msf_agent.sock"
         self.configure(self.command("agent", str(program("msf_agent")), proc_conf="a.conf", ready={"by": "fd"},
-                                    sockets=[{"name": "http", "listen": "%s:%d" % address}]))
+                                    sockets=[{"name": "http", "listen": "%s:%d" % address},
+                                             {"name": "librpc", "unix": str(unix), "mode": "0666"}]))
         daemon = self.start()
         self.assertEqual(self.call("wait", "agent", "--ready", "--timeout", "20").returncode, 0)
         for _ in range(5):
             os.kill(self.status("agent")["pid"], signal.SIGKILL)
-            with socket.create_connection(address, 20) as caller:
-                caller.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
-                self.assertTrue(caller.recv(64).startswith(b"HTTP/1.1 "))
+            self.served(address, unix)
+        # A successor gets the same sockets twice: of the old one, and of the daemon.
+        self.assertEqual(self.call("upgrade", "agent").returncode, 0)
+        self.served(address, unix)
+        os.kill(self.status("agent")["pid"], signal.SIGKILL)
+        self.served(address, unix)
+        self.assertNotIn("was given to us", self.house.text("msf_agent.log"))
         self.ends(daemon)
+        self.assertFalse(unix.exists())
+
+    def served(self, address, unix):
+        """Whoever connects, be the agent there or not, and waits."""
+        with socket.create_connection(address, 20) as caller, socket.socket(socket.AF_UNIX) as member:
+            member.settimeout(20)
+            member.connect(str(unix))
+            caller.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+            member.sendall(LOGIN)
+            self.assertTrue(caller.recv(64).startswith(b"HTTP/1.1 "))
+            answer = struct.unpack("<14I", member.recv(56, socket.MSG_WAITALL))
+            self.assertEqual((answer[4], answer[5], answer[7]), (2, 1, 0))
 
 
 if __name__ == "__main__":

@@ -272,8 +272,8 @@ class Control(DaemonCase):
         return said
 
     def test_garbage_gets_no_further_than_its_line(self):
-        for garbage, said in ((b"\0\xff\n", b"failed\nnot understood"), (b"\n", b"failed\nnot understood"),
-                              (b"status\r\n", b"failed\nnot understood"), (b"x" * 5000, b""), (b"x" * 5000 + b"\n", b"")):
+        for garbage, said in ((b"\0\xff\n", b"wrong\nnot understood"), (b"\n", b"wrong\nnot understood"),
+                              (b"status\r\n", b"wrong\nnot understood"), (b"x" * 5000, b""), (b"x" * 5000 + b"\n", b"")):
             peer = self.knock()
             peer.sendall(garbage)
             peer.shutdown(socket.SHUT_WR)
@@ -331,6 +331,29 @@ class Control(DaemonCase):
         self.assertEqual(list(self.house.run.glob("msf_daemon.*")), [])
         self.daemon = self.start()
 
+
+    def flood(self, text, *words):
+        """Several who never stop."""
+        for _ in range(3):
+            self.house.start(["python3", "-c", text, *words])
+
+    def answers(self):
+        for _ in range(5):
+            self.assertEqual(self.call("status", timeout=20).returncode, 0)
+
+    def test_regress_who_goes_on_talking_is_cut_off_and_keeps_nobody_out(self):
+        self.flood("import socket, sys\nwhile True:\n  peer = socket.socket(socket.AF_UNIX)\n  peer.connect(sys.argv[1])\n"
+                   "  try:\n    peer.sendall(b'wait\\tone down\\n')\n    while True: peer.sendall(b'x' * 65536)\n"
+                   "  except OSError: pass\n", self.socket)
+        wait_for("somebody is cut off", lambda: "goes on talking" in self.log())
+        self.answers()
+
+    def test_regress_who_floods_the_notice_board_keeps_nobody_out_and_fills_no_log(self):
+        self.flood("import socket, sys\npeer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\npeer.connect(sys.argv[1])\n"
+                   "while True: peer.send(b'STATUS=x')\n", self.house.run / "msf_daemon.notify")
+        wait_for("they are heard", lambda: "is no process of ours" in self.log())
+        self.answers()
+        self.assertLess(self.log().count("is no process of ours"), 100)
 
     def test_regress_a_daemon_that_is_stopped_is_not_waited_for(self):
         self.daemon.send_signal(signal.SIGSTOP)

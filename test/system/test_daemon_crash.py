@@ -23,7 +23,7 @@ int main(void)
     char *memory = malloc(256 << 20);
 
     memset(memory, 0x5a, 256 << 20);
-    if (msf_crash_notify() != 0)
+    if (!getenv("SILENT") && msf_crash_notify() != 0)
         return 1;
     if (write(atoi(getenv("MSF_READY_FD")), "\n", 1) != 1)
         return 2;
@@ -47,14 +47,41 @@ class Crash(DaemonCase):
         source.write_text(LARGE)
         return self.house.compile(source, binary, f"-Wl,-rpath,{program('').parent / 'lib'}")
 
-    def test_a_crash_is_noticed_before_its_core_is_written(self):
+    def setUp(self):
+        super().setUp()
         pattern = Path("/proc/sys/kernel/core_pattern").read_text()
         if pattern.startswith(("|", "/")):
             self.skipTest(f"core_pattern is {pattern.strip()}: cores do not go to the process's folder")
-        cores = self.house.folder / "cores"
-        cores.mkdir()
-        self.configure(self.command("large", str(self.build()), ready={"by": "fd"}, working_directory=str(cores),
-                                    rlimits={"core": "unlimited"}, restart={"immediate": 1000}))
+        self.cores = self.house.folder / "cores"
+        self.cores.mkdir()
+
+    def large(self, **changes):
+        return self.command("large", str(self.build()), ready={"by": "fd"}, working_directory=str(self.cores),
+                            rlimits={"core": "unlimited"}, restart={"immediate": 1000}, **changes)
+
+    def test_one_that_does_not_tell_is_found_writing_its_core_when_it_is_looked_at(self):
+        looked_at = {"sample_ms": 10, "rss_bytes": {"warn": 1 << 40}}
+        self.configure(self.large(env={"SILENT": "1"}, limits=looked_at))
+        daemon = self.start()
+
+        def found():
+            """That it is looked at in time is no promise."""
+            wait_for("its readiness", lambda: self.status("large")["state"] == "up", 60)
+            pid = self.status("large")["pid"]
+            os.kill(pid, signal.SIGSEGV)
+            wait_for("a successor", lambda: self.status("large")["pid"] not in (None, pid))
+            at_it = not gone(pid)
+            wait_for("the end of the core", lambda: gone(pid), 60)
+            return at_it and f"pid {pid} is crashing: its core is being written" in self.log()
+
+        wait_for("one that is found", found, 60)
+        report = wait_for("its report", lambda: sorted((self.house.log / "crash").glob("large-*.txt")))[-1].read_text()
+        self.assertIn("ended: SIGSEGV (core dumped)", report)
+        self.assertGreater(max(core.stat().st_size for core in self.cores.iterdir()), 256 << 20)
+        self.ends(daemon)
+
+    def test_a_crash_is_noticed_before_its_core_is_written(self):
+        self.configure(self.large())
         daemon = self.start()
         noticed, dumped = [], []
         for _ in range(ROUNDS):
@@ -70,7 +97,7 @@ class Crash(DaemonCase):
             wait_for("a successor", lambda: self.status("large")["pid"] not in (None, pid))
             wait_for("the end of the core", lambda: gone(pid), 60)
             dumped.append(time.time() - began)
-            for core in cores.iterdir():
+            for core in self.cores.iterdir():
                 self.assertGreater(core.stat().st_size, 256 << 20)
                 core.unlink()
         # Noticed while the core is written, however busy the machine is; test/bench/daemon/crash.py says how soon.

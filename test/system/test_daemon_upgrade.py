@@ -30,6 +30,7 @@ if before:
     what = open(f"{folder}/heir").read().strip() if os.path.exists(f"{folder}/heir") else heir
     if what == "hang": time.sleep(1000)
     if what == "end": tell("MSF_UPGRADE_ASK", "STATUS=too young"); sys.exit(7)
+    if what == "ill": tell("MSF_UPGRADE_ASK", "WATCHDOG=trigger"); time.sleep(1000)
     channel = socket.socket(socket.AF_UNIX); channel.connect(before); channel.send(b"x"); channel.recv(1)
     if what == "late": time.sleep(0.5)
 tell("MSF_UPGRADE_ASK", f"MSF_UPGRADE_FROM={place}")
@@ -104,13 +105,16 @@ class Toys(Upgrade):
         self.ends(daemon)
 
     def test_whatever_the_successor_fails_of_the_old_one_goes_on(self):
-        self.configure(self.toy(upgrade={"timeout_ms": 1500}))
+        self.configure(self.toy())
         daemon = self.start()
         self.call("wait", "toy", "--ready")
         pid = self.status("toy")["pid"]
         how = self.house.folder / "heir"
-        for word, said in (("end", "exit code 7 (too young)"), ("hang", "not ready within")):
+        for word, said in (("end", "exit code 7 (too young)"), ("ill", "says that it is ill"), ("hang", "not ready within")):
             how.write_text(word)
+            if word == "hang":
+                self.configure(self.toy(upgrade={"timeout_ms": 1500}))
+                self.call("reload")
             self.assertIn(said, self.upgrade("toy", code=1).stderr)
             self.goes_on("toy", pid)
         wait_for("no other process", lambda: self.status("toy")["replaced"] == [])
@@ -123,6 +127,8 @@ class Toys(Upgrade):
         self.assertIn("under way already", self.upgrade("toy", code=1).stderr)
         how.unlink()
         wait_for("its end", lambda: self.status("toy")["state"] == "up")
+        self.configure(self.toy())
+        self.call("reload")
         self.upgrade("toy")
         self.ends(daemon)
 
@@ -152,7 +158,7 @@ class Toys(Upgrade):
         self.upgrade("toy")
         self.assertEqual(self.status("toy")["replaced"], [before])
         wait_for("its end", lambda: gone(before))
-        self.assertIn("which was replaced, is asked to end", self.log())
+        wait_for("what the log says", lambda: "which was replaced, is asked to end" in self.log())
         self.ends(daemon)
 
     def test_an_upgrade_outlives_the_daemon(self):
@@ -344,6 +350,11 @@ class Agents(Upgrade):
         self.goes_on("broker", pid)
         self.ends(daemon)
 
+    def known_as(self, name):
+        """Who that service is to the agent."""
+        listed = json.loads(self.house.call([program("msf_agent"), "list", "--json"]).stdout)
+        return next(one["peer"] for one in listed["services"] if one["name"] == name)
+
     def test_a_service_hands_its_connection_to_its_successor(self):
         binary = self.house.compile(HERE / "heir_service.c", self.house.folder / "service")
         env = {"LD_LIBRARY_PATH": str(STAGE / "lib")}
@@ -356,6 +367,8 @@ class Agents(Upgrade):
             before = self.status("service")["pid"]
             self.upgrade("service")
             wait_for("the end of the old one", lambda before=before: gone(before))
+            # The kernel goes on naming the first one, who has connected; the agent has heard of the heir.
+            wait_for("its pid at the agent", lambda: f"pid {self.status('service')['pid']} " in self.known_as("PASSED"))
         hang = self.house.folder / "hang"
         hang.touch()
         before = self.status("service")["pid"]

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from house import program, wait_for
-from test_shell import ShellCase
+from shells import ShellCase
 
 HEAD = """
 #include <signal.h>

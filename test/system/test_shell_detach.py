@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 from house import gone, program, wait_for
-from test_shell import ShellCase
+from shells import ShellCase
 
 
 class Detach(ShellCase):

@@ -3,6 +3,7 @@ exchanged and agents and shells are killed."""
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import struct
@@ -12,7 +13,7 @@ import unittest
 
 from house import HERE, STAGE, program, wait_for
 from nmid_peer import CANT_DO, CLIENT, DO, ERROR, RESULT, Broker, Peer, counted, frame, request, words
-from test_shell_plugins import PluginCase
+from shells import IsolateCase
 
 JSON = 6
 
@@ -38,7 +39,7 @@ def ret_of(data):
     return parts[0], parts[1].decode(), parts[2]
 
 
-class FunctionCase(PluginCase):
+class FunctionCase(IsolateCase):
     def setUp(self):
         super().setUp()
         self.broker = self.start_broker()
@@ -193,6 +194,41 @@ class Limits(FunctionCase):
         self.registered(config, "a")
         self.assertIsNone(self.worker(config, "old"))
         self.assertIn("service old: it is to be a worker, and has no table of functions", self.log_text())
+        self.ends(child)
+
+    def test_what_others_would_call_it_by_keeps_a_library_that_is_unloaded(self):
+        source = self.house.folder / "a.c"
+        source.write_text("""
+            #include <string.h>
+            #include <client.h>
+            #include <msf_loop.h>
+            #include <msf_svc.h>
+            static s32 beats;
+            static s32 answer(s8 *data, u32 len, u32 cmd) { (void)cmd; memset(data, 'x', len); return 0; }
+            static void beat(void *arg) { (void)arg; beats++; }
+            static s32 come(void *data, u32 len)
+            {
+                struct client_param me = { .cid = 0x41, .name = "LEFT", .host = LOCAL_HOST_V4, .port = LOCAL_PORT,
+                                           .req_scb = answer, .ack_scb = answer };
+                struct msf_loop *loop = msf_loop_new(NULL);
+                (void)data, (void)len;
+                if (msf_event_timer_start(msf_event_timer_new(msf_loop_base(loop), beat, NULL), 1, 1) < 0)
+                    return -1;
+                return client_agent_init(&me);
+            }
+            struct msf_svc a = { .start = come };
+        """)
+        self.house.compile(source, self.house.folder / "liba.so", "-shared", "-fPIC")
+        config = self.config({"svc_name": "a", "svc_libs": "liba.so"}, self.counter("b"))
+        child = self.shell(config)
+        rows = {row["name"]: row for row in json.loads(self.ask(config, "stats", "--json"))["services"]}
+        self.assertEqual((rows["a"]["threads"], rows["b"]["threads"]), (4, 1))
+        told = self.ask(config, "unload", "a")
+        self.assertIn("is left mapped: ", told)
+        for name in ("ipc_io", "ipc_callback", "msf_loop"):
+            self.assertRegex(told, rf"thread '{name}' \(\d+\), which it has started, still runs|thread '{name}' \(\d+\) still runs")
+        self.assertEqual(self.post("LEFT/0x11", json.dumps({"restlen": 4}))[1]["data"], "xxxx", "nobody falls into a hole")
+        self.assertIn("is unmapped", self.ask(config, "unload", "b"), "which others began is none of its")
         self.ends(child)
 
 
@@ -369,6 +405,34 @@ class Deaths(FunctionCase):
                 file.unlink()
         child, _ = self.up(self.functions("a"))
         self.assertEqual(self.native("Who", b"\x80")[1][2], b'"a"')
+        self.ends(child)
+
+    def test_an_isolated_one_that_is_killed_fails_its_callers_at_once_and_its_next_process_serves(self):
+        child, config = self.up({**self.functions("a"), "isolate": True})
+        took = []
+        for _ in range(5):
+            pid, stalled = self.pid_of(config), self.house.folder / "stalled"
+            stalled.unlink(missing_ok=True)
+            caller, others = Peer((self.host, self.port)), [Peer((self.host, self.port)) for _ in range(3)]
+            caller.raw(request(b"Stall", b"\x80"))
+            wait_for("the process to be at it", stalled.exists)
+            for other in others:
+                # The agent gives the worker one call at a time, so these wait.
+                other.raw(request(b"Who", b"\x80"))
+            killed = time.monotonic()
+            os.kill(pid, signal.SIGKILL)
+            code, said, _ = ret_of(caller.answer()[3])
+            took.append(time.monotonic() - killed)
+            self.assertEqual((code, said), (503, f"service a: its process {pid} was ended by SIGKILL"))
+            for other in others:
+                self.assertEqual(ret_of(other.answer()[3]), (0, "ok", b'"a"'))
+                other.close()
+            caller.close()
+            self.assertNotEqual(self.pid_of(config, "a", pid), pid)
+        # 0.1 s is the promise; other tests may run beside this one.
+        self.assertLess(min(took), 0.1, took)
+        self.assertLess(max(took), 1, took)
+        self.assertTrue(self.worker(config, "a")["registered"], "the agent has noticed nothing")
         self.ends(child)
 
 

@@ -55,7 +55,7 @@ impl Errands for Program {
     fn call_successor(&mut self, drain: bool) -> Result<Coming, String> {
         match Supervisor::from_environment() {
             Some(supervisor) => supervisor.ask(SOCKET, drain).map(Coming::Asked).map_err(|error| error.to_string()),
-            None => self.invocation.spawn_successor(drain).map(Coming::Started),
+            None => self.invocation.spawn_successor(drain, self.starter.listens()),
         }
     }
 

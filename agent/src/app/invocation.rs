@@ -1,7 +1,8 @@
 //! How this program was started, kept for the one that is to take its place.
 
 use crate::control::admin::SOCKET;
-use msf_core::process::{Child, Plan, Stdio, in_path};
+use crate::control::thread::Coming;
+use msf_core::process::{Birth, Foster, Plan, Stdio, in_path};
 use msf_core::sys::place;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -30,9 +31,12 @@ impl Invocation {
     /// Starts it again, with the same words, environment and folder, to take our place. It shares our output and our
     /// process group, so that a Ctrl-C meant for one of us reaches the other.
     ///
+    /// Where we are a `unit`, it is nobody's child, which is to say systemd's: a main process that is not its own when it
+    /// is told of it, systemd would not wait for at a stop. Else it is our child, whose end we hear of for certain.
+    ///
     /// # Errors
     /// It cannot be started; or somebody else has to do it.
-    pub fn spawn_successor(&self, drain: bool) -> Result<Child, String> {
+    pub fn spawn_successor(&self, drain: bool, unit: bool) -> Result<Coming, String> {
         if let Some(how) = env::var_os(SUPERVISED).filter(|how| !how.is_empty()) {
             return Err(format!(
                 "this msf_agent has a supervisor, whose child its successor must be: {}",
@@ -46,7 +50,16 @@ impl Invocation {
         let environment = ours.chain([(OsString::from(PREDECESSOR), place.into_os_string())]).chain(drains);
         let plan = Plan::new(&self.program, &self.words, environment).map_err(|error| failed(&error))?;
         let plan = plan.in_folder(&self.folder).map_err(|error| failed(&error))?.output(Stdio::Ours);
-        plan.in_our_group().spawn().map_err(|error| failed(&error))
+        let plan = plan.in_our_group();
+        if !unit {
+            return plan.spawn().map(Coming::Started).map_err(|error| failed(&error));
+        }
+        let pid = plan.spawn_detached().map_err(|error| failed(&error))?;
+        match Birth::of(pid).and_then(Foster::adopt) {
+            Ok(Some(successor)) => Ok(Coming::Released(successor)),
+            Ok(None) => Err("the new msf_agent has ended at once; see its log".to_owned()),
+            Err(error) => Err(failed(&error)),
+        }
     }
 }
 

@@ -41,6 +41,11 @@ impl Left {
         }
     }
 
+    /// Another process hands us its listeners, and with them the sockets these are.
+    pub fn let_go(mut self) {
+        self.0.clear();
+    }
+
     fn take(&mut self, is_it: impl Fn(OwnedFd) -> bool) -> Option<OwnedFd> {
         let listens = |one: &Bequest| getsockopt(&one.fd, AcceptConn).unwrap_or(false);
         let found = |one: &Bequest| listens(one) && one.fd.try_clone().is_ok_and(&is_it);

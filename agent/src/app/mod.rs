@@ -212,6 +212,7 @@ fn run(args: &Args, mut begun: Begun, mut claim: Claim) -> Result<bool, Failure>
 /// background already, if it is to be there.
 fn take_over(mut begun: Begun, predecessor: Predecessor) -> Result<bool, Failure> {
     begun.open_log()?;
+    std::mem::take(&mut begun.left).let_go();
     let (running, taken, (claim, pid_file)) = predecessor.succeed(&begun.settings, begun.program(None))?;
     let (version, micros) = (env!("CARGO_PKG_VERSION"), taken.standstill.as_micros());
     msf_core::log!(

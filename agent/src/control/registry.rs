@@ -102,6 +102,14 @@ impl Registry {
         Some(member.component(id))
     }
 
+    /// The connection of a session has passed to another process, which is the service now.
+    pub fn passed(&mut self, address: Address, peer: Peer, process: Process) {
+        let member = self.ids.get(&address).and_then(|id| self.members.get_mut(id));
+        if let Some(member) = member {
+            (member.peer, member.process) = (peer, process);
+        }
+    }
+
     /// Everybody who has been told OK.
     pub fn present(&self) -> impl Iterator<Item = Component> {
         self.members.iter().filter(|(_, member)| member.online).map(|(id, member)| member.component(*id))
@@ -162,6 +170,19 @@ mod tests {
     const OLD: Address = Address { reactor: 0, session: 1 };
     const NEW: Address = Address { reactor: 1, session: 1 };
     const THIRD: Address = Address { reactor: 1, session: 2 };
+
+    #[test]
+    fn a_connection_that_has_passed_is_its_heirs_in_life_and_death() {
+        let mut registry = Registry::default();
+        registry.login(login(OLD), Process::Local(5, None), |_| true);
+        let peer = Peer::Local { pid: 6, uid: 0 };
+        registry.passed(OLD, peer, Process::Local(6, None));
+        registry.passed(NEW, peer, Process::Local(7, None));
+        assert_eq!(registry.online(OLD).unwrap().peer, peer);
+        // Whether its process lives is asked of the heir.
+        let effects = registry.login(login(NEW), Process::Unknown, |process| *process != Process::Local(6, None));
+        assert!(effects.contains(&Effect::Evict(OLD)), "{effects:?}");
+    }
 
     fn login(address: Address) -> Login {
         Login { address, id: 0x12, name: "UPNP".to_owned(), peer: Peer::Local { pid: 5, uid: 0 } }

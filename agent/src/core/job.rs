@@ -3,6 +3,7 @@
 
 use super::message::{Address, Moment, Params};
 use super::rules::Rules;
+use crate::observe::function::Tally;
 use msf_core::timer::TimerId;
 use msf_wire::snapshot::{Damage, Reader, State, Writer};
 use msf_wire::state;
@@ -92,12 +93,21 @@ pub struct Job {
     pub params: Option<Kept>,
     /// What ends it at its deadline.
     pub timer: Option<TimerId>,
+    /// Where it is counted how it ends, once a worker has it: its worker may have withdrawn the function by then.
+    pub tally: Option<Arc<Tally>>,
 }
 
 state! {
     struct Job {
         caller, function, since, deadline, place, past, params;
-        rules: Arc::default(), timer: None,
+        rules: Arc::default(), timer: None, tally: None,
+    }
+}
+
+impl Job {
+    /// Whoever was at it has not ended it, or too late.
+    pub fn count_lost(&self) {
+        self.tally.iter().for_each(|tally| tally.lost());
     }
 }
 
@@ -307,6 +317,7 @@ mod tests {
             past: Past::default(),
             params: None,
             timer: None,
+            tally: None,
         }
     }
 

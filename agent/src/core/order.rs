@@ -83,6 +83,8 @@ pub enum Report {
     Login(Login),
     /// This session has been told that it is known: from here on it can be called.
     Joined(Address),
+    /// The connection of this session belongs to another process now.
+    Passed(Address, Peer),
     /// A worker offers a function.
     Offer(Offer),
     /// A worker no longer offers it.

@@ -7,7 +7,7 @@ pub mod nmid;
 use msf_wire::librpc::{Frame, HEADER_LEN, Header, LOGIN_LEN, Login, Step, cmd, decode, errcode, id, opcode};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -62,6 +62,13 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// The defaults without TCP, and these lines.
+fn configure(folder: &Folder, lines: &str) -> PathBuf {
+    let config = folder.0.join("agent.conf");
+    std::fs::write(&config, format!("net_enable=false\n{lines}\n")).unwrap();
+    config
+}
+
 /// A running agent; killed when dropped.
 pub struct Agent {
     pub folder: Folder,
@@ -85,8 +92,7 @@ impl Agent {
     }
 
     pub fn start_as(folder: Folder, mut command: Command, lines: &str) -> Agent {
-        let config = folder.0.join("agent.conf");
-        std::fs::write(&config, format!("net_enable=false\n{lines}\n")).unwrap();
+        let config = configure(&folder, lines);
         let ready = folder.0.join("ready.sock");
         let _ = std::fs::remove_file(&ready);
         let ready_socket = UnixDatagram::bind(&ready).unwrap();
@@ -105,6 +111,16 @@ impl Agent {
         };
         assert_eq!(&word[..length], b"READY=1");
         std::fs::remove_file(ready).unwrap();
+        agent
+    }
+
+    /// One whom nobody has started who would want to be told anything: successors it starts are its children.
+    pub fn start_alone(folder: Folder, mut command: Command, lines: &str) -> Agent {
+        command.arg("-c").arg(configure(&folder, lines)).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut agent = Agent { child: command.spawn().unwrap(), folder };
+        let mut greeting = String::new();
+        BufReader::new(agent.child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+        assert!(greeting.contains("; log "), "{greeting}{}", agent.log());
         agent
     }
 

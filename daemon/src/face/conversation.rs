@@ -56,6 +56,8 @@ pub struct Conversation {
     to_say: Vec<u8>,
     stage: Stage,
     since: Instant,
+    /// Bytes that came behind the request.
+    ignored: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +120,8 @@ impl Conversation {
     /// With whoever has connected.
     pub fn new(stream: UnixStream) -> io::Result<Conversation> {
         stream.set_nonblocking(true)?;
-        Ok(Conversation { stream, heard: Vec::new(), to_say: Vec::new(), stage: Stage::Hearing, since: Instant::now() })
+        let (heard, to_say, since) = (Vec::new(), Vec::new(), Instant::now());
+        Ok(Conversation { stream, heard, to_say, stage: Stage::Hearing, since, ignored: 0 })
     }
 
     /// The user at the other end, if he may not be heard.
@@ -192,13 +195,13 @@ impl Conversation {
         }
     }
 
-    /// True at the peer's end. What comes after a request is of no interest.
+    /// True at the peer's end. What comes after a request is of no interest; whoever goes on and on is not listened to.
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 512];
         loop {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(true),
-                Ok(_) if self.stage != Stage::Hearing => {}
+                Ok(len) if self.stage != Stage::Hearing => self.ignored += len,
                 Ok(len) => self.heard.extend_from_slice(&bytes[..len]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -206,6 +209,9 @@ impl Conversation {
             }
             if self.heard.len() > LONGEST {
                 return Ok(false);
+            }
+            if self.ignored > LONGEST {
+                return Err(io::Error::new(ErrorKind::InvalidData, "goes on talking behind its request"));
             }
         }
     }
@@ -312,6 +318,19 @@ mod tests {
     fn a_peer_that_never_ends_its_line_is_cut_off() {
         let (mut conversation, mut peer) = pair();
         peer.write_all(&[b'x'; LONGEST + 1]).unwrap();
+        assert!(conversation.go_on().is_err());
+    }
+
+    #[test]
+    fn who_goes_on_talking_behind_a_request_is_cut_off() {
+        let (mut conversation, mut peer) = pair();
+        peer.write_all(b"wait\tone\n").unwrap();
+        assert_eq!(conversation.go_on().unwrap(), Next::Answer("wait\tone".to_owned()));
+        for _ in 0..LONGEST / 1024 {
+            peer.write_all(&[b'x'; 1024]).unwrap();
+            assert_eq!(conversation.go_on().unwrap(), Next::Wait);
+        }
+        peer.write_all(b"x").unwrap();
         assert!(conversation.go_on().is_err());
     }
 

@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// One of the files.
@@ -57,7 +57,7 @@ pub fn tail(paths: &[PathBuf], lines: usize, on: bool, to: &mut dyn Write) -> io
 impl Source {
     /// A file that is not there yet may come.
     fn open(&mut self, watcher: &Watcher) -> io::Result<()> {
-        self.file = match File::open(&self.path) {
+        self.file = match open_file(&self.path) {
             Ok(file) => Some(file),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => return Err(io::Error::new(e.kind(), format!("{}: {e}", self.path.display()))),
@@ -93,6 +93,15 @@ impl Source {
         self.shown.extend_from_slice(&piece);
         self.shown.drain(..self.shown.len().saturating_sub(REMEMBERED));
         Ok((length > 0).then_some(piece))
+    }
+}
+
+/// What is a file: a device has no end, and a pipe would be waited for.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("is not a file")),
     }
 }
 
@@ -180,6 +189,14 @@ mod tests {
         assert_eq!((shown(b"\n\n\n", 2), shown(b"x", 1)), ("\n\n".into(), "x".into()));
         let long = [b"first\n".to_vec(), vec![b'x'; 3 * PIECE], b"\nlast\n".to_vec()].concat();
         assert_eq!(shown(&long, 2).len(), 3 * PIECE + 6);
+    }
+
+    #[test]
+    fn regress_what_is_no_file_is_not_read_without_end() {
+        for path in ["/dev/zero", "/tmp"] {
+            let said = tail(&[PathBuf::from(path)], 2, false, &mut Vec::new()).unwrap_err().to_string();
+            assert_eq!(said, format!("{path}: is not a file"));
+        }
     }
 
     #[test]

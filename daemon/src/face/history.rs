@@ -5,6 +5,7 @@
 
 use super::event::Happening;
 use super::event::older;
+use super::follow::open_file;
 use super::json::parse;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -89,7 +90,7 @@ impl Write for History<'_> {
 /// Those there are, newest first.
 fn files(newest: &Path) -> Vec<File> {
     let paths = std::iter::once(newest.to_owned()).chain((1..).map(|number| older(newest, number)));
-    paths.map_while(|path| File::open(path).ok()).collect()
+    paths.map_while(|path| open_file(&path).ok()).collect()
 }
 
 fn missing(first: u64, end: u64) {

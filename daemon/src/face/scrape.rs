@@ -37,6 +37,8 @@ pub struct Scraper {
     /// The answer, once there is one.
     to_say: Option<Vec<u8>>,
     said: usize,
+    /// Bytes that came behind the request.
+    ignored: usize,
     /// When he came.
     pub since: Instant,
 }
@@ -124,7 +126,7 @@ impl Scraper {
             Stream::Tcp(stream) => stream.set_nonblocking(true)?,
             Stream::Unix(stream) => stream.set_nonblocking(true)?,
         }
-        Ok(Scraper { stream, heard: Vec::new(), to_say: None, said: 0, since: Instant::now() })
+        Ok(Scraper { stream, heard: Vec::new(), to_say: None, said: 0, ignored: 0, since: Instant::now() })
     }
 
     /// Begins to watch him under `token`.
@@ -184,7 +186,7 @@ impl Scraper {
         self.write().map(drop)
     }
 
-    /// True at his end. What comes behind a request is of no interest.
+    /// True at his end. What comes behind a request is of no interest; whoever goes on and on is not listened to.
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 1024];
         loop {
@@ -194,7 +196,7 @@ impl Scraper {
             };
             match read {
                 Ok(0) => return Ok(true),
-                Ok(_) if self.to_say.is_some() => {}
+                Ok(length) if self.to_say.is_some() => self.ignored += length,
                 Ok(length) => self.heard.extend_from_slice(&bytes[..length]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -202,6 +204,9 @@ impl Scraper {
             }
             if self.heard.len() > LONGEST {
                 return Ok(false);
+            }
+            if self.ignored > LONGEST {
+                return Err(io::Error::new(ErrorKind::InvalidData, "goes on talking behind its request"));
             }
         }
     }
@@ -287,5 +292,18 @@ mod tests {
             assert_eq!((need, answer.get(9..12)), (Need::Nothing, Some(status)), "{answer}");
         }
         assert_eq!(asked(b""), (Need::End, String::new()));
+    }
+
+    #[test]
+    fn who_goes_on_talking_behind_a_request_is_cut_off() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut scraper = Scraper::new(Stream::Unix(ours)).unwrap();
+        theirs.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(scraper.go_on().unwrap(), Need::Page);
+        scraper.serve("a 1\n").unwrap();
+        theirs.write_all(&[b'x'; LONGEST]).unwrap();
+        assert_eq!(scraper.go_on().unwrap(), Need::Nothing);
+        theirs.write_all(b"x").unwrap();
+        assert!(scraper.go_on().is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! Alarms: what is worth telling somebody far away, once when it begins and once when it is over. Pure.
 //!
-//! [`by_change`] says what a change of a phase raises and what it ends; who looks after a process's health raises and
+//! [`raised_by`] and [`is_ended_by`] say what a change of a phase raises and what it ends; who looks after a process's health raises and
 //! ends what he finds himself. The [`Book`] knows what is open, so that everything is told once.
 
-use super::life::{Event, Phase, Reason};
+use super::life::{Event, Next, Phase, Reason};
 use std::collections::BTreeMap;
 
 /// Something is wrong with a process, or is no longer.
@@ -62,6 +62,29 @@ pub enum Severity {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 14] = [
+        Kind::CrashLoop,
+        Kind::NotStarted,
+        Kind::Failed,
+        Kind::Held,
+        Kind::StartTimeout,
+        Kind::StopTimeout,
+        Kind::Health,
+        Kind::Heartbeat,
+        Kind::Memory,
+        Kind::MemoryTrend,
+        Kind::Cpu,
+        Kind::Files,
+        Kind::Threads,
+        Kind::Inside,
+    ];
+
+    /// The one of this word.
+    pub fn of(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
     /// As people and programs see it.
     pub fn word(self) -> &'static str {
         match self {
@@ -84,6 +107,11 @@ impl Kind {
 }
 
 impl Severity {
+    /// The one of this word.
+    pub fn of(word: &str) -> Option<Severity> {
+        [Severity::Warning, Severity::Critical].into_iter().find(|severity| severity.word() == word)
+    }
+
     /// As people and programs see it.
     pub fn word(self) -> &'static str {
         match self {
@@ -107,6 +135,8 @@ pub fn raised_by(from: Phase, to: Phase, event: Event) -> Option<Raised> {
         (Phase::Starting | Phase::Up(_), Phase::Down, Event::Died { clean: false, .. }) => {
             Some((Kind::Failed, Critical))
         }
+        // Ended for its own good, however it took that, and its law wants no other.
+        (Phase::Stopping(Next::ByLaw(_)), Phase::Down, Event::Died { .. }) => Some((Kind::Failed, Critical)),
         (_, Phase::Held(Reason::Missing), _) => Some((Kind::Held, Warning)),
         _ => None,
     }
@@ -144,6 +174,11 @@ impl Book {
         self.open.insert(place, alarm.severity).is_none_or(|before| before < alarm.severity)
     }
 
+    /// What a daemon before us has told is open: it is not told again before it is worse, and its end is.
+    pub fn reopen(&mut self, service: u64, (kind, severity): Raised) {
+        self.open.insert((service, kind), severity);
+    }
+
     /// What is open of `service`.
     pub fn of(&self, service: u64) -> Vec<Raised> {
         let all = self.open.iter().filter(|((owner, _), _)| *owner == service);
@@ -158,7 +193,6 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::super::life::Next;
     use super::*;
     use std::time::Instant;
 
@@ -181,6 +215,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_before_us_is_not_told_again_and_its_end_is() {
+        let mut book = Book::default();
+        book.reopen(1, (Kind::Memory, Severity::Warning));
+        assert!(!book.enter(1, &alarm(Severity::Warning, false)));
+        assert!(book.enter(1, &alarm(Severity::Critical, false)));
+        assert!(book.enter(1, &alarm(Severity::Critical, true)));
+        assert_eq!(book.of(1), []);
+    }
+
+    #[test]
+    fn words_lead_back_to_what_they_stand_for() {
+        assert!(Kind::ALL.into_iter().all(|kind| Kind::of(kind.word()) == Some(kind)));
+        assert_eq!(
+            ["warning", "critical", "?"].map(Severity::of),
+            [Some(Severity::Warning), Some(Severity::Critical), None]
+        );
+        assert_eq!(Kind::of(""), None);
+    }
+
+    #[test]
     fn what_goes_wrong_raises_and_what_was_asked_for_does_not() {
         let at = Instant::now();
         let died = |clean| Event::Died { at, clean, chance: 0 };
@@ -193,6 +247,7 @@ mod tests {
         assert_eq!(kind(Phase::Up(at), Phase::Down, died(false)), Some(Kind::Failed));
         assert_eq!(kind(Phase::Up(at), Phase::Down, died(true)), None);
         assert_eq!(kind(Phase::Stopping(Next::Down), Phase::Down, died(false)), None);
+        assert_eq!(kind(stopping, Phase::Down, died(true)), Some(Kind::Failed));
         assert_eq!(kind(Phase::Starting, Phase::Waiting, unstartable), Some(Kind::NotStarted));
         assert_eq!(kind(Phase::Starting, Phase::Down, unstartable), Some(Kind::NotStarted));
         assert_eq!(kind(Phase::Starting, stopping, Event::Timeout), Some(Kind::StartTimeout));
@@ -218,6 +273,9 @@ mod tests {
         assert!(is_ended_by(Kind::Memory, stopping, Phase::Down, died));
         assert!(is_ended_by(Kind::CrashLoop, Phase::Waiting, Phase::Down, Event::WantDown));
         assert!(!is_ended_by(Kind::Failed, up, Phase::Down, died));
+        // Ill, ended for that, and never to come back: that is no recovery.
+        let put_down = Phase::Stopping(Next::ByLaw(std::time::Duration::ZERO));
+        assert!(!is_ended_by(Kind::Health, put_down, Phase::Down, died));
         assert!(is_ended_by(Kind::StopTimeout, stopping, Phase::Down, died));
         assert!(!is_ended_by(Kind::StopTimeout, up, stopping, Event::WantDown));
         assert!(is_ended_by(Kind::Held, Phase::Held(Reason::Missing), starting, Event::Present));

@@ -31,6 +31,11 @@ pub enum Turn {
 }
 
 impl Pulse {
+    /// Of a process that was held to be this before we came.
+    pub fn known(verdict: Option<Verdict>) -> Pulse {
+        Pulse { verdict, ..Pulse::default() }
+    }
+
     /// As of the process that is started in its place: whoever was ill is so until the new one answers.
     pub fn of_successor(self) -> Pulse {
         Pulse { failures: 0, successes: 0, ..self }
@@ -93,5 +98,8 @@ mod tests {
         let mut well = pulse;
         assert_eq!(turns(&rules(2, 1), &mut pulse, "-"), "i");
         assert_eq!(turns(&rules(2, 1), &mut well, "+"), "w");
+        // As of one that a daemon before us has found ill.
+        assert_eq!(turns(&rules(2, 1), &mut Pulse::known(Some(Verdict::Ill)), "+"), "w");
+        assert_eq!(turns(&rules(2, 1), &mut Pulse::known(None), "+"), ".");
     }
 }

@@ -194,6 +194,12 @@ impl Phase {
         self != next && !looked && !ending
     }
 
+    /// Whether it is worth a line in what is kept of the process: one that is over when the driver is done is not, nor is
+    /// the start, before which there is a line with its mark.
+    pub fn is_lasting(self) -> bool {
+        !matches!(self, Phase::Held(Reason::Looking) | Phase::Starting)
+    }
+
     /// Whether a timer armed in `self` still means something in `next`.
     pub fn keeps_timer(self, next: Phase) -> bool {
         match (self, next) {

@@ -76,6 +76,13 @@ pub struct Finding {
 }
 
 impl Watch {
+    /// Of a process of which somebody has been told already that these are above their limits.
+    pub fn warned(things: impl Iterator<Item = Thing>) -> Watch {
+        let mut watch = Watch::default();
+        things.for_each(|thing| watch.ladders[thing as usize].level = Level::Warned);
+        watch
+    }
+
     /// Of the process that is started in its place, with what it has used already.
     pub fn of_successor(&self, bounds: &Bounds, busy: Option<Duration>, now: Instant) -> Watch {
         let growing = bounds.growth.map(|Growth { window, warm_up, .. }| {
@@ -146,7 +153,7 @@ impl Growing {
 }
 
 /// In the order of their places.
-const ALL: [Thing; 5] = [Thing::Rss, Thing::Growth, Thing::Cpu, Thing::Fds, Thing::Threads];
+pub const ALL: [Thing; 5] = [Thing::Rss, Thing::Growth, Thing::Cpu, Thing::Fds, Thing::Threads];
 
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,14 @@
 //! being made when the daemon died has no number in the file; it has a mark in its environment.
 
 use super::driver::{Driver, Due, Key, MODULE};
+use super::health::Vigil;
 use super::kin::Kin;
 use super::ready::Readying;
 use super::service::{End, Service};
 use super::state::{Record, monotonic};
-use crate::law::life::{Event, Life, Next, Phase, Reason};
+use super::usage::Usage;
+use crate::law::alarm::{Kind, Raised, Severity};
+use crate::law::life::{Event, Life, Next, Phase};
 use crate::law::tally::Tally;
 use msf_conf::daemon::{Order, Process, Ready, Stop, Told};
 use msf_core::crypto::crc32;
@@ -78,6 +81,7 @@ impl Driver {
             (End::Told { reason: reason.clone(), code: *code, signal: *signal }, instant(*at))
         });
         self.restore_leavers(reactor, key, &record.left);
+        self.reopen_alarms(key, record);
         let heir = self.restore_heir(reactor, key, record);
         let service = self.roll.get_mut(key)?;
         let at = Instant::now();
@@ -117,6 +121,16 @@ impl Driver {
         }
     }
 
+    /// What was told of it is not told again; when it is over is.
+    fn reopen_alarms(&mut self, key: Key, record: &Record) {
+        let known = |(kind, severity): &(String, String)| Some((Kind::of(kind)?, Severity::of(severity)?));
+        let open: Vec<Raised> = record.alarms.iter().filter_map(known).collect();
+        if let Some(service) = self.roll.get_mut(key) {
+            (service.vigil, service.usage) = (Vigil::of_alarms(&open), Usage::of_alarms(&open));
+        }
+        open.into_iter().for_each(|raised| self.alarms.reopen(key, raised));
+    }
+
     /// One that runs, in the phase it was in.
     fn go_on(&mut self, reactor: &mut Reactor, key: Key, record: &Record, changed: bool) -> Option<Event> {
         let service = self.roll.get_mut(key)?;
@@ -141,6 +155,7 @@ impl Driver {
         if matches!(record.phase.as_str(), "up" | "upgrading") || service.readying.is_none() {
             service.readying = None;
             self.watch_over(reactor, key);
+            self.watch_calm(reactor, key);
             return None;
         }
         service.life.phase = Phase::Starting;
@@ -170,7 +185,9 @@ impl Driver {
     fn record_of(&self, key: Key, service: &Service) -> Record {
         let left = self.leavers_of(key).filter_map(|(_, birth)| birth).collect();
         let kept = self.safe.noted(service.name());
-        Record { left, kept, seq: self.audience.chronicle.count(), ..service.record() }
+        let words = |(kind, severity): Raised| (kind.word().to_owned(), severity.word().to_owned());
+        let alarms = self.alarms.of(key).into_iter().map(words).collect();
+        Record { left, alarms, kept, seq: self.audience.chronicle.count(), ..service.record() }
     }
 
     fn remember_all(&mut self) {
@@ -208,6 +225,7 @@ impl Service {
             from: self.succession.from.as_deref().map(shown),
             heir: self.heir_record(),
             left: Vec::new(),
+            alarms: Vec::new(),
             kept: Vec::new(),
         }
     }
@@ -294,8 +312,3 @@ fn has(environment: &[u8], mark: &str) -> bool {
 /// A variable of every process we start; says nothing to anybody else.
 pub const MARK: &str = "MSF_DAEMON_MARK";
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Whether a phase is worth a line: one that is over when the driver is done is not, nor is the start, before which there
-/// is a line with its mark.
-pub const fn is_lasting(phase: Phase) -> bool {
-    !matches!(phase, Phase::Held(Reason::Looking) | Phase::Starting)
-}

@@ -5,6 +5,7 @@
 //! nothing has come any more, the kernel is asked to tell again. So whoever is silent costs nothing, and whoever
 //! floods costs a bounded part of the daemon's time.
 
+use super::clerk::Clerk;
 use super::driver::{Driver, Due, Key, MODULE, Watched};
 use super::outputs::Sink;
 use super::rotation::Rotation;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 /// All files that are looked after.
@@ -42,7 +44,7 @@ struct Stream {
 #[derive(Debug)]
 enum Kind {
     Log(Spool),
-    File { max_bytes: u64, files: u32, rotation: Option<Rotation>, failed: bool },
+    File { max_bytes: u64, files: u32, rotation: Option<Receiver<io::Result<()>>>, failed: bool },
 }
 
 impl Captures {
@@ -196,7 +198,7 @@ impl Driver {
         let again = match &mut stream.kind {
             Kind::Log(_) => self.look_at_log(reactor, id),
             Kind::File { max_bytes, files, rotation, failed } => {
-                match rotate(&stream.path, *max_bytes, *files, rotation) {
+                match rotate(&mut self.clerk, &stream.path, (*max_bytes, *files), rotation) {
                     Ok(again) => {
                         *failed = false;
                         again
@@ -290,16 +292,29 @@ impl Driver {
     }
 }
 
-/// When to go on, if there is something to go on with.
-fn rotate(path: &Path, max: u64, files: u32, rotation: &mut Option<Rotation>) -> io::Result<Option<Duration>> {
-    if rotation.is_none() {
-        *rotation = Rotation::begin(path, max, files)?;
+/// When to look again, if there is something to be looked at. What becomes of a rotation comes through `under_way`.
+fn rotate(
+    clerk: &mut Clerk,
+    path: &Path,
+    (max, files): (u64, u32),
+    under_way: &mut Option<Receiver<io::Result<()>>>,
+) -> io::Result<Option<Duration>> {
+    if let Some(told) = under_way {
+        let done = match told.try_recv() {
+            Err(TryRecvError::Empty) => return Ok(Some(AT_ONCE)),
+            Err(TryRecvError::Disconnected) => Ok(()),
+            Ok(done) => done,
+        };
+        *under_way = None;
+        return done.map(|()| None);
     }
-    let Some(going_on) = rotation else { return Ok(None) };
-    if going_on.go_on()? {
-        *rotation = None;
+    if !Rotation::is_due(path, max)? {
         return Ok(None);
     }
+    let (tell, told) = channel();
+    let path = path.to_owned();
+    clerk.take(move || drop(tell.send(Rotation::of(&path, max, files))))?;
+    *under_way = Some(told);
     Ok(Some(AT_ONCE))
 }
 

@@ -1,7 +1,6 @@
 //! The one place that every change of a process's phase passes through. Whoever wants to know of changes (the log,
 //! those who wait for others, events, alarms, metrics) is called from here.
 
-use super::adopt::is_lasting;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
 use crate::face::status::span;
@@ -72,7 +71,7 @@ impl Driver {
         self.record(key, change);
         self.follow_upgrade(reactor, key, change);
         self.tell_change(reactor, key, change);
-        if is_lasting(change.to) {
+        if change.to.is_lasting() {
             self.remember(key);
         }
         self.line_is_old(reactor);

@@ -2,6 +2,7 @@
 
 use super::crash::used;
 use super::driver::{Driver, Due, Key, MODULE, Watched};
+use super::morgue::Unwanted;
 use super::service::{End, Service};
 use crate::face::report::Report;
 use crate::law::life::{Event, Phase};
@@ -9,21 +10,7 @@ use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Usage, ended, reap};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// An end that nobody asked for, and what a report about it takes.
-#[derive(Debug)]
-pub struct Unwanted {
-    /// What was known before it was collected.
-    pub report: Report,
-    /// The signal by which it left a core.
-    pub cored_by: Option<i32>,
-    /// The short name of its program.
-    pub program: String,
-    /// The folder it began in.
-    pub folder: PathBuf,
-}
 
 impl Driver {
     /// Looks whether a process has ended, and if so lets its life go on from there.
@@ -68,7 +55,7 @@ impl Driver {
         self.feed(reactor, key, Event::Died { at, clean, chance });
         // Its successor does not wait for a file.
         if let Some(unwanted) = unwanted {
-            self.unwanted_end(unwanted);
+            self.morgue.bring(&mut self.clerk, unwanted);
         }
         true
     }

@@ -1,22 +1,23 @@
-//! Ends that nobody asked for: the reports about them, and those that are told when they begin.
+//! Ends that nobody asked for: what is known of them, and those that are told when they begin.
 //!
 //! Who tells the notice board that he is crashing counts as dead from then on. His successor is started while the kernel
 //! still writes the core; what is left of him is a corpse, of which the end is waited for, and no longer than for the core.
+//! Who does not tell may be found at it by those who look after his limits and his health.
 
-use super::collect::Unwanted;
 use super::driver::{Driver, Due, Key, MODULE, Timer, Watched};
 use super::kin::Kin;
+use super::morgue::Unwanted;
 use super::service::{End, Running, Service};
-use crate::face::report::{Found, Report, core_file, is_about};
+use crate::face::report::Report;
 use crate::law::life::{Event, Phase};
-use msf_conf::daemon::CrashReports;
+use msf_conf::daemon::Policy;
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Exit, Usage, usage};
 use msf_core::sys::now_rfc3339;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,66 +32,6 @@ pub struct Corpse {
     program: String,
     folder: PathBuf,
     timer: Option<Timer>,
-}
-
-/// The folder of the reports.
-#[derive(Debug)]
-pub struct Morgue {
-    folder: PathBuf,
-    limits: CrashReports,
-}
-
-impl Morgue {
-    /// In the log folder; made when there is something to put into it.
-    pub fn new(log_folder: &Path, limits: CrashReports) -> Morgue {
-        Morgue { folder: log_folder.join("crash"), limits }
-    }
-
-    /// Other limits.
-    pub fn follow(&mut self, limits: CrashReports) {
-        self.limits = limits;
-    }
-
-    fn keep(&self, report: &Report) -> io::Result<PathBuf> {
-        fs::create_dir_all(&self.folder)?;
-        let path = self.folder.join(report.file_name());
-        let mut options = File::options();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o640).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        file.write_all(report.file().as_bytes())?;
-        self.clear()?;
-        Ok(path)
-    }
-
-    /// The newest stay: so many, and of no more bytes. The last one stays whatever it weighs.
-    fn clear(&self) -> io::Result<()> {
-        let mut all = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let about = entry.as_ref().map_err(|e| io::Error::from(e.kind()))?.metadata();
-            if let (Ok(entry), Ok(about)) = (entry, about)
-                && entry.file_name().to_string_lossy().ends_with(".txt")
-            {
-                all.push((about.modified()?, entry.file_name(), about.len()));
-            }
-        }
-        all.sort();
-        let mut bytes = 0;
-        for (place, (_, name, size)) in all.iter().rev().enumerate() {
-            bytes += size;
-            if place > 0 && (place >= self.limits.files as usize || bytes > self.limits.max_bytes) {
-                fs::remove_file(self.folder.join(name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The newest report about `name`.
-    pub fn newest(&self, name: &str) -> Option<Found> {
-        let entries = fs::read_dir(&self.folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let newest = self.folder.join(entries.filter(|file| is_about(file, name)).max()?);
-        let file = fs::read(&newest).ok()?;
-        Some(Found::new(newest.display().to_string(), &String::from_utf8_lossy(&file)))
-    }
 }
 
 impl Driver {
@@ -125,17 +66,25 @@ impl Driver {
         })
     }
 
-    /// An end that nobody asked for.
-    pub(super) fn unwanted_end(&mut self, Unwanted { mut report, cored_by, program, folder }: Unwanted) {
-        report.core = cored_by.map(|signal| core_of(report.pid, &program, signal, &folder));
-        match self.morgue.keep(&report) {
-            Ok(path) => log!(Level::Info, MODULE, "{}: what is known of its end is in {}", report.name, path.display()),
-            Err(e) => log!(Level::Error, MODULE, "{}: no report about its end: {e}", report.name),
-        }
+    /// Who does not tell of it is found at it, if he is looked at while his core is written.
+    pub(super) fn found_dumping(&mut self, reactor: &mut Reactor, key: Key) -> bool {
+        // Nobody waits for the place of one that has no successor.
+        let service = self.roll.get(key).filter(|service| service.rules.restart.policy != Policy::Never);
+        let Some(pid) = service.and_then(Service::pid).filter(|pid| is_dumping(*pid)) else { return false };
+        self.crash_begun(reactor, key, pid, None, String::new());
+        self.settle(reactor);
+        true
     }
 
-    /// A service's own process says that it is crashing.
-    pub(super) fn crash_begun(&mut self, reactor: &mut Reactor, key: Key, pid: i32, signal: i32, address: String) {
+    /// A service's own process says that it is crashing, by which signal, and where; or was found at it.
+    pub(super) fn crash_begun(
+        &mut self,
+        reactor: &mut Reactor,
+        key: Key,
+        pid: i32,
+        signal: Option<i32>,
+        address: String,
+    ) {
         let at = Instant::now();
         let Some(service) = self.roll.get(key) else { return };
         if service.pid() != Some(pid)
@@ -143,10 +92,10 @@ impl Driver {
         {
             return;
         }
-        let end = End::Exit(Exit::Signal { number: signal, core: false });
+        let end = signal.map_or(End::Dumping, |number| End::Exit(Exit::Signal { number, core: false }));
         log!(Level::Error, MODULE, "{}: pid {pid} is crashing: {end}", service.name());
         let mut report = self.autopsy(service, at);
-        report.fault = Some((address, Vec::new()));
+        report.fault = signal.map(|_| (address, Vec::new()));
         let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
         let patience = service.rules.stop_timeout.max(SHORTEST);
         let leaving = service.leaving;
@@ -204,7 +153,7 @@ impl Driver {
             *last = End::Exit(*exit);
         }
         let report = report.ended(&end);
-        self.unwanted_end(Unwanted { report, cored_by: end.cored_by(), program, folder });
+        self.morgue.bring(&mut self.clerk, Unwanted { report, cored_by: end.cored_by(), program, folder });
         true
     }
 
@@ -247,19 +196,6 @@ pub(super) fn used(kin: &Kin) -> Option<Usage> {
 fn is_dumping(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().any(|line| line.strip_prefix("CoreDumping:").is_some_and(|value| value.trim() == "1"))
-}
-
-fn core_of(pid: i32, program: &str, signal: i32, folder: &Path) -> String {
-    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
-    if let Some(reader) = pattern.strip_prefix('|') {
-        return format!("handed to {}", reader.split_whitespace().next().unwrap_or("?"));
-    }
-    let uses_pid = fs::read_to_string("/proc/sys/kernel/core_uses_pid").is_ok_and(|flag| flag.trim() != "0");
-    match core_file(&pattern, uses_pid, pid, program, signal, &folder.display().to_string()) {
-        Some(file) if Path::new(&file).exists() => file,
-        Some(file) => format!("dumped, and not found at {file}"),
-        None => format!("dumped by the pattern {}", pattern.trim_end()),
-    }
 }
 
 fn last_lines(file: &Path) -> Option<Vec<String>> {

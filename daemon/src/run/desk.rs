@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, Key, MODULE, Watched};
 use super::service::Service;
-use crate::face::conversation::{Conversation, Next, Reply, Then};
+use crate::face::conversation::{Conversation, Next, Reply, Then, Verdict};
 use crate::face::request::{Request, Verb};
 use crate::face::status::{Row, Status};
 use msf_core::event::{Reactor, Token};
@@ -73,7 +73,10 @@ impl Driver {
         match conversation.go_on() {
             Ok(Next::Answer(line)) => match Request::from_line(&line) {
                 Ok(request) => self.serve(reactor, token, &request),
-                Err(why) => self.reply(reactor, token, &Reply::failed(format!("{why}\n")), Then::End),
+                Err(why) => {
+                    let reply = Reply { verdict: Verdict::Wrong, text: format!("{why}\n") };
+                    self.reply(reactor, token, &reply, Then::End);
+                }
             },
             Ok(Next::Wait) => {}
             Ok(Next::End) => drop(self.hang_up(reactor, token)),

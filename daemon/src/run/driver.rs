@@ -9,12 +9,14 @@ use super::capture::Captures;
 use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
-use super::crash::{Corpse, Morgue};
+use super::clerk::Clerk;
+use super::crash::Corpse;
 use super::deposit::Deposits;
 use super::herald::Herald;
 use super::journal::Journal;
 use super::leaver::Leaver;
 use super::metrics::Show;
+use super::morgue::Morgue;
 use super::notice::Noticeboard;
 use super::outputs::Outputs;
 use super::probe::Attempt;
@@ -72,6 +74,7 @@ pub struct Driver {
     pub(super) herald: Herald,
     /// Reports of ends that nobody asked for.
     pub(super) morgue: Morgue,
+    pub(super) clerk: Clerk,
     /// Those who are crashing.
     pub(super) corpses: Vec<Corpse>,
     /// Those who are no service's any more, and have not ended.
@@ -145,6 +148,8 @@ pub enum Due {
     ReadyProbe(Key),
     /// More children may have ended.
     Collect,
+    /// More has come to the notice board than is read at a time.
+    Notices,
     /// The page of metrics goes on.
     Page,
     /// Whoever waits in this conversation has waited long enough.
@@ -240,6 +245,7 @@ impl Driver {
             journal: setting.journal,
             herald: Herald::default(),
             morgue: setting.morgue,
+            clerk: Clerk::default(),
             corpses: Vec::new(),
             leavers: Vec::new(),
             safe: Safe::default(),
@@ -453,6 +459,7 @@ impl Turn for Driver {
             }
             Some(Due::ReadyProbe(key)) => self.probe_ready(reactor, key),
             Some(Due::Collect) => self.collect_all(reactor),
+            Some(Due::Notices) => self.hear_more(reactor),
             Some(Due::Page) => return self.go_on_with_page(reactor),
             Some(Due::Patience(token)) => self.out_of_patience(reactor, token),
             Some(Due::Output(id)) => self.look_at_output(reactor, id),

@@ -135,25 +135,7 @@ mod tests {
 
     #[test]
     fn every_limit_the_configuration_knows_is_one_of_the_kernels() {
-        let names = [
-            "as",
-            "core",
-            "cpu",
-            "data",
-            "fsize",
-            "locks",
-            "memlock",
-            "msgqueue",
-            "nice",
-            "nofile",
-            "nproc",
-            "rss",
-            "rtprio",
-            "rttime",
-            "sigpending",
-            "stack",
-        ];
-        assert!(names.iter().all(|name| resource(name).is_some()));
+        assert!(Limit::NAMES.iter().all(|name| resource(name).is_some()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::driver::{Driver, Due, Key, Timer};
 use super::probe::{Asker, Outcome};
 use super::remedy::Trouble;
 use crate::face::status::span;
-use crate::law::alarm::Kind;
+use crate::law::alarm::{Kind, Raised};
 use crate::law::health::{Pulse, Turn, Verdict, step};
 use msf_conf::daemon::{Act, Check, Health};
 use msf_core::event::{Reactor, Token};
@@ -29,6 +29,17 @@ pub struct Vigil {
 }
 
 impl Vigil {
+    /// Of one that is adopted, of which these alarms are open.
+    pub fn of_alarms(open: &[Raised]) -> Vigil {
+        let is_ill = open.iter().any(|(kind, _)| matches!(kind, Kind::Health | Kind::Heartbeat));
+        let verdict = is_ill.then_some(Verdict::Ill);
+        Vigil {
+            pulse: Pulse::known(verdict),
+            wrong: "as a daemon before this one has found".to_owned(),
+            ..Vigil::default()
+        }
+    }
+
     /// What is shown of it.
     pub fn shown(&self) -> Option<String> {
         self.pulse.verdict.map(|verdict| match verdict {
@@ -147,6 +158,8 @@ impl Driver {
         let (act, why) = (health.act, service.vigil.wrong.clone());
         let kind = if health.heartbeat().is_some() { Kind::Heartbeat } else { Kind::Health };
         match turn {
+            // He is not ill but dead, and his core is not to be cut short.
+            Some(Turn::FellIll) if act == Act::Restart && self.found_dumping(reactor, key) => {}
             Some(Turn::FellIll) => self.remedy(reactor, key, &Trouble { kind, text: format!("ill: {why}") }, act),
             Some(Turn::Recovered) => self.recovered(reactor, key, Trouble { kind, text: "well again".to_owned() }),
             None => {}

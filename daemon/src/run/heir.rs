@@ -241,6 +241,15 @@ impl Driver {
         true
     }
 
+    /// An heir that runs is of no use, and why.
+    pub(super) fn heir_fails(&mut self, reactor: &mut Reactor, key: Key, why: &str) {
+        self.end_heir(reactor, key);
+        if let Some(service) = self.roll.get_mut(key) {
+            service.succession.failed = why.to_owned();
+        }
+        self.feed(reactor, key, Event::HeirDied);
+    }
+
     /// It is not to become what it was started for.
     pub(super) fn end_heir(&mut self, reactor: &mut Reactor, key: Key) {
         let Some(service) = self.roll.get_mut(key) else { return };

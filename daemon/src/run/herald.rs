@@ -153,7 +153,7 @@ fn place(place: &BrokerPlace) -> Place {
 fn publication(happening: &Happening, lost: u64) -> (&'static [u8], String) {
     let (name, reason) = match &happening.what {
         What::State { from, to, exit_code, signal, .. } => match (lives(from), to == "up", lives(to)) {
-            (_, true, _) => (COMPONENT_ONLINE, Some("ready")),
+            (false, true, _) => (COMPONENT_ONLINE, Some("ready")),
             (true, _, false) => (COMPONENT_OFFLINE, Some(ending(*exit_code, *signal))),
             _ => (COMPONENT_STATE, None),
         },
@@ -165,9 +165,9 @@ fn publication(happening: &Happening, lost: u64) -> (&'static [u8], String) {
     (name, format!("{open}{reason},\"by\":\"msf_daemon\"}}"))
 }
 
-/// Whether a process that is so has been ready and has not ended.
+/// Whether a process that is so has been ready and has not ended. An upgrade is no end, and no beginning.
 fn lives(word: &str) -> bool {
-    matches!(word, "up" | "stopping")
+    matches!(word, "up" | "upgrading" | "stopping")
 }
 
 fn ending(exit_code: Option<i32>, signal: Option<i32>) -> &'static str {
@@ -206,6 +206,9 @@ mod tests {
             [name("down", "starting"), name("up", "stopping"), name("starting", "waiting")],
             [COMPONENT_STATE; 3]
         );
+        // Whatever comes of an upgrade, somebody was there all the time, but if the one who was there ended early.
+        let upgrade = [name("up", "upgrading"), name("upgrading", "up"), name("upgrading", "stopping")];
+        assert_eq!((upgrade, name("upgrading", "starting")), ([COMPONENT_STATE; 3], COMPONENT_OFFLINE));
         let alarm = What::Alarm { alarm: "rss".to_owned(), state: "raised".to_owned(), severity: "warning".to_owned() };
         assert_eq!(publication(&Happening::new("one", None, "", alarm), 0).0, COMPONENT_STATE);
     }

@@ -4,7 +4,7 @@
 //! process, or one of its process group.
 
 use super::adopt::mark_of;
-use super::driver::{Driver, Key, MODULE, Watched};
+use super::driver::{Driver, Due, Key, MODULE, Watched};
 use super::ready::Readying;
 use super::remedy::Trouble;
 use crate::law::alarm::Kind;
@@ -16,12 +16,17 @@ use msf_core::log::Level;
 use msf_core::process::{Notice, Notices};
 use nix::unistd::{Pid, getpgid};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The socket; its file goes when it is dropped.
 #[derive(Debug)]
 pub struct Noticeboard {
     path: PathBuf,
     notices: Notices,
+    /// There is more than was read at a time, and a timer runs for it.
+    has_more: bool,
+    /// The last one who is nobody's of whom the log has heard, and when.
+    stranger: (i32, Instant),
 }
 
 impl Noticeboard {
@@ -29,7 +34,7 @@ impl Noticeboard {
     pub fn new(run_dir: &Path) -> Option<Noticeboard> {
         let path = std::path::absolute(run_dir.join(SOCKET)).ok()?;
         match Notices::listen(&path) {
-            Ok(notices) => Some(Noticeboard { path, notices }),
+            Ok(notices) => Some(Noticeboard { path, notices, has_more: false, stranger: (0, Instant::now()) }),
             Err(e) => {
                 log!(Level::Error, MODULE, "processes cannot tell how they are: {e}");
                 None
@@ -58,9 +63,10 @@ impl Driver {
         }
     }
 
-    /// Datagrams have come.
+    /// Datagrams have come. Whoever sends them faster than they are read does not keep others from their turn.
     pub(super) fn heard(&mut self, reactor: &mut Reactor) {
-        while let Some(board) = &self.notices {
+        for _ in 0..AT_A_TIME {
+            let Some(board) = &self.notices else { return };
             let notice = match board.notices.next() {
                 Ok(Some(notice)) => notice,
                 Ok(None) => return,
@@ -75,10 +81,29 @@ impl Driver {
                 Some((key, Role::Heir)) => self.heir_noticed(reactor, key, &notice),
                 // What it has to say is its successor's business.
                 None if self.is_leaver(notice.pid) => {}
-                None => {
-                    log!(Level::Warn, MODULE, "pid {} is no process of ours; what it tells is not heard", notice.pid)
-                }
+                None => self.heard_stranger(notice.pid),
             }
+        }
+        // The kernel has told of these, and tells again only of what comes anew.
+        if self.notices.as_ref().is_some_and(|board| !board.has_more) {
+            let timer = self.arm(reactor, Duration::ZERO, Due::Notices);
+            self.notices.iter_mut().for_each(|board| board.has_more = timer.is_some());
+        }
+    }
+
+    /// What was left is heard.
+    pub(super) fn hear_more(&mut self, reactor: &mut Reactor) {
+        self.notices.iter_mut().for_each(|board| board.has_more = false);
+        self.heard(reactor);
+    }
+
+    /// Once for each, and not too often: everybody reaches the socket, and the log is not for everybody.
+    fn heard_stranger(&mut self, pid: i32) {
+        let Some(board) = &mut self.notices else { return };
+        let (last, at) = board.stranger;
+        if last == 0 || last != pid && at.elapsed() > BETWEEN_STRANGERS {
+            board.stranger = (pid, Instant::now());
+            log!(Level::Warn, MODULE, "pid {pid} is no process of ours; what it tells is not heard");
         }
     }
 
@@ -121,6 +146,7 @@ impl Driver {
                     let heir = self.roll.get_mut(key).and_then(|service| service.heir.as_mut());
                     heir.into_iter().for_each(|heir| heir.says = Some(text.clone()));
                 }
+                News::Ill => return self.heir_fails(reactor, key, "the new process says that it is ill"),
                 // It is nobody yet.
                 _ => {}
             }
@@ -143,7 +169,7 @@ impl Driver {
         {
             let address =
                 all.into_iter().find_map(|news| if let News::CrashAddress(text) = news { Some(text) } else { None });
-            return self.crash_begun(reactor, key, notice.pid, signal, address.unwrap_or_default());
+            return self.crash_begun(reactor, key, notice.pid, Some(signal), address.unwrap_or_default());
         }
         let name = all.iter().find_map(|news| if let News::FdName(name) = news { Some(name.clone()) } else { None });
         for news in all {
@@ -187,3 +213,6 @@ enum Role {
 }
 
 const SOCKET: &str = "msf_daemon.notify";
+/// More than the kernel lets wait (`net.unix.max_dgram_qlen`, 512 or less): what the dead have said is heard in one go.
+const AT_A_TIME: usize = 1024;
+const BETWEEN_STRANGERS: Duration = Duration::from_secs(1);

@@ -13,25 +13,23 @@ use msf_core::log::Level;
 impl Driver {
     /// Reads the file again and does what has changed.
     pub(super) fn reload(&mut self, reactor: &mut Reactor) -> Result<String, String> {
-        if self.stopping {
-            return Err("not reloaded: everything is being stopped\n".to_owned());
-        }
-        self.tell_reloading();
-        let outcome = self.read_again(reactor);
-        self.tell_reloaded(reactor, &outcome);
-        outcome
+        let outcome = match self.stopping {
+            true => Err("not reloaded: everything is being stopped\n".to_owned()),
+            false => {
+                self.tell_reloading();
+                let outcome = self.read_again(reactor);
+                self.tell_reloaded(reactor, &outcome);
+                outcome
+            }
+        };
+        outcome.inspect_err(|why| log!(Level::Error, MODULE, "{}", why.trim_end()))
     }
 
     fn read_again(&mut self, reactor: &mut Reactor) -> Result<String, String> {
-        let settings = match Settings::read(&self.config) {
-            Ok(settings) => settings,
-            Err(e) => {
-                log!(Level::Error, MODULE, "not reloaded, the old configuration goes on: {e}");
-                return Err(format!("not reloaded, the old configuration goes on: {e}\n"));
-            }
-        };
+        let goes_on = |why: String| format!("not reloaded, the old configuration goes on: {why}\n");
+        let settings = Settings::read(&self.config).map_err(|e| goes_on(e.to_string()))?;
         if let Some(why) = refused(&settings.alarms) {
-            return Err(format!("not reloaded, the old configuration goes on: {why}\n"));
+            return Err(goes_on(why));
         }
         let runs: Vec<&Process> = self.roll.iter().map(|service| &service.entry).collect();
         let changes = difference(&runs, &settings.processes);

@@ -4,7 +4,7 @@
 use super::driver::{Driver, Key, MODULE};
 use crate::law::alarm::{Alarm, Kind, Severity};
 use crate::law::life::Event;
-use msf_conf::daemon::Act;
+use msf_conf::daemon::{Act, Policy};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
@@ -24,6 +24,7 @@ impl Driver {
         let Some(service) = self.roll.get_mut(key) else { return };
         let what = match act {
             Act::Alarm => "",
+            Act::Restart if service.rules.restart.policy == Policy::Never => "; stopped, and not to be started again",
             Act::Restart => "; stopped and started again",
             Act::Stop => "; stopped for good",
         };

@@ -21,14 +21,26 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// Whether the file is larger than `max_bytes`.
+    pub fn is_due(path: &Path, max_bytes: u64) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(about) => Ok(about.is_file() && about.len() > max_bytes),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// All of it, if it is due. Cutting a file waits until the disk has all of it.
+    pub fn of(path: &Path, max_bytes: u64, files: u32) -> io::Result<()> {
+        if let Some(mut rotation) = Rotation::begin(path, max_bytes, files)? {
+            while !rotation.go_on()? {}
+        }
+        Ok(())
+    }
+
     /// Begins, if the file is larger than `max_bytes`; of its predecessors `files` are kept.
-    pub fn begin(path: &Path, max_bytes: u64, files: u32) -> io::Result<Option<Rotation>> {
-        let about = match fs::symlink_metadata(path) {
-            Ok(about) => about,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        if !about.is_file() || about.len() <= max_bytes {
+    fn begin(path: &Path, max_bytes: u64, files: u32) -> io::Result<Option<Rotation>> {
+        if !Rotation::is_due(path, max_bytes)? {
             return Ok(None);
         }
         let from = File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
@@ -42,12 +54,12 @@ impl Rotation {
             }
         };
         // Should it be written faster than it is copied, there is an end.
-        let most = about.len().saturating_mul(2).saturating_add(PIECE as u64);
+        let most = from.metadata()?.len().saturating_mul(2).saturating_add(PIECE as u64);
         Ok(Some(Rotation { from, to, first, at: 0, most }))
     }
 
     /// The next piece; true when it is done.
-    pub fn go_on(&mut self) -> io::Result<bool> {
+    fn go_on(&mut self) -> io::Result<bool> {
         let went = self.piece();
         if went.is_err() && self.to.is_some() {
             // Half a predecessor is none, and may be what fills the disk.
@@ -95,7 +107,7 @@ impl Rotation {
 
 /// A file that nobody writes to makes room by another name.
 pub fn put_aside(path: &Path, max_bytes: u64, files: u32) -> io::Result<()> {
-    if max_bytes == 0 || !fs::symlink_metadata(path).is_ok_and(|about| about.is_file() && about.len() > max_bytes) {
+    if max_bytes == 0 || !Rotation::is_due(path, max_bytes).unwrap_or(false) {
         return Ok(());
     }
     if files == 0 {
@@ -126,7 +138,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Copied at a time: what the daemon does beside it does not wait long.
+/// Copied at a time.
 const PIECE: usize = 1 << 20;
 const BLOCK: u64 = 4096;
 

@@ -96,6 +96,8 @@ pub enum End {
         /// The signal's number, if that was it.
         signal: Option<i32>,
     },
+    /// It has not quite ended; how, is known when it has.
+    Dumping,
     /// It is gone, and nobody says how; why not.
     Unknown(String),
 }
@@ -279,6 +281,7 @@ impl fmt::Display for End {
             End::Exit(exit) => exit.fmt(f),
             End::Unstartable(reason) => reason.fmt(f),
             End::Told { reason, .. } => f.write_str(reason),
+            End::Dumping => f.write_str("its core is being written"),
             End::Unknown(why) => write!(f, "gone, nobody knows how: {why}"),
         }
     }

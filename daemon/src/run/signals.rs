@@ -31,7 +31,11 @@ impl Driver {
                     self.collect_all(reactor);
                     Ok(String::new())
                 }
-                SIGHUP => self.reload(reactor),
+                SIGHUP => {
+                    // What is wrong with the file is in the log.
+                    let _ = self.reload(reactor);
+                    Ok(String::new())
+                }
                 SIGUSR1 => self.rotate(),
                 SIGUSR2 => self.hand_on(signal),
                 ending => {

@@ -15,7 +15,7 @@ use msf_core::process::{Birth, boot};
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,6 +69,8 @@ pub struct Record {
     pub heir: Option<HeirRecord>,
     /// Those that were replaced, and have not ended.
     pub left: Vec<Birth>,
+    /// Its alarms that are open: kinds and severities.
+    pub alarms: Vec<(String, String)>,
     /// What is kept for it: names, and numbers of the open files.
     pub kept: Vec<(String, u64)>,
 }
@@ -95,7 +97,7 @@ impl Store {
 
     /// What a daemon before us has left, by name.
     pub fn read(&self) -> HashMap<String, Record> {
-        match fs::read(&self.path) {
+        match bytes_of(&self.path) {
             Ok(bytes) => records(&bytes, &self.boot),
             Err(e) if e.kind() == io::ErrorKind::NotFound => HashMap::new(),
             Err(e) => {
@@ -134,8 +136,10 @@ impl Store {
         let mut bytes = line(&json!({"format": 1, "boot": self.boot}));
         records.for_each(|record| bytes.extend(line(&record.document())));
         let aside = self.aside();
+        // Whatever lies there, a daemon before us may have died over it.
+        let _ = fs::remove_file(&aside);
         let mut options = File::options();
-        options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options.create_new(true).write(true).mode(0o600);
         let written = options.open(&aside).and_then(|mut file| {
             file.write_all(&bytes)?;
             fs::rename(&aside, &self.path)?;
@@ -188,6 +192,17 @@ impl Store {
     }
 }
 
+/// All of the file, which is a file: a pipe would be waited for.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The records of a file of this run of the machine.
 fn records(bytes: &[u8], boot: &str) -> HashMap<String, Record> {
     let mut documents = bytes.split(|byte| *byte == b'\n').filter_map(document);
@@ -230,6 +245,7 @@ impl Record {
             "from": self.from,
             "heir": self.heir.as_ref().map(heir),
             "left": self.left.iter().map(birth).collect::<Vec<_>>(),
+            "alarms": self.alarms,
             "kept": self.kept,
         })
     }
@@ -239,6 +255,7 @@ impl Record {
         let int = |value: &Value| i32::try_from(value.as_i64()?).ok();
         let count = |value: &Value| u32::try_from(value.as_u64()?).ok();
         let birth = |value: &Value| Some(Birth { pid: int(&value[0])?, ticks: value[1].as_u64()? });
+        let alarm = |value: &Value| Some((text(&value[0])?, text(&value[1])?));
         let kept = |value: &Value| Some((text(&value[0])?, value[1].as_u64()?));
         let (process, heir) = (&document["process"], &document["heir"]);
         let (tally, stop, last) = (&document["tally"], &document["stop"], &document["last"]);
@@ -273,6 +290,7 @@ impl Record {
                 }),
             },
             left: document["left"].as_array().into_iter().flatten().filter_map(birth).collect(),
+            alarms: document["alarms"].as_array().into_iter().flatten().filter_map(alarm).collect(),
             kept: document["kept"].as_array().into_iter().flatten().filter_map(kept).collect(),
         })
     }
@@ -313,6 +331,7 @@ mod tests {
                 pipe: 7,
                 from: None,
             }),
+            alarms: vec![("health".to_owned(), "critical".to_owned())],
             kept: vec![("web".to_owned(), 12)],
             left: vec![Birth { pid: 5, ticks: 6 }, Birth { pid: 7, ticks: 1 }],
             ..Record::default()
@@ -397,6 +416,26 @@ mod tests {
         assert_eq!(store.read()["a"], record("a", 1));
         store.append(&record("a", 3));
         assert_eq!(store.read()["a"], record("a", 3));
+        gone(&store);
+    }
+
+    #[test]
+    fn regress_pipes_and_links_in_its_place_are_neither_waited_for_nor_followed() {
+        let mut store = store("odd");
+        let victim = store.path.with_extension("victim");
+        fs::write(&victim, "precious").unwrap();
+        for path in [store.path.clone(), store.aside()] {
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            assert!(store.read().is_empty());
+            store.renew([record("a", 1)].into_iter());
+            assert_eq!(store.read()["a"], record("a", 1));
+            store.remove();
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            assert!(store.read().is_empty());
+            store.renew([record("a", 1)].into_iter());
+            assert_eq!((store.read().len(), fs::read_to_string(&victim).unwrap().as_str()), (1, "precious"));
+            store.remove();
+        }
         gone(&store);
     }
 

@@ -32,7 +32,7 @@ impl Driver {
                 }
             }
         }
-        self.watch_calm(reactor, key, change);
+        self.watch_calm(reactor, key);
     }
 
     /// Something has happened: it gets its number, is written down, and told to those who listen.
@@ -51,6 +51,8 @@ impl Driver {
         }
         let Some(service) = self.roll.get(key) else { return };
         let (name, pid) = (service.name().to_owned(), service.pid());
+        // Of a start that is being tried there is a line in a moment, with its mark.
+        let worth_a_line = service.running.is_some() || service.life.phase.is_lasting();
         let state = if alarm.recovered { "recovered" } else { "raised" };
         let what = What::Alarm {
             alarm: alarm.kind.word().to_owned(),
@@ -58,6 +60,9 @@ impl Driver {
             severity: alarm.severity.word().to_owned(),
         };
         self.publish(reactor, Happening::new(&name, pid, &alarm.text, what));
+        if worth_a_line {
+            self.remember(key);
+        }
         let letter = Letter {
             time: now_rfc3339(),
             host: self.host.clone(),
@@ -80,15 +85,15 @@ impl Driver {
     }
 
     /// A crash loop is over when the process has stayed up for as long as its law wants it.
-    fn watch_calm(&mut self, reactor: &mut Reactor, key: Key, change: &Change) {
+    pub(super) fn watch_calm(&mut self, reactor: &mut Reactor, key: Key) {
         if let Some(timer) = self.calming.remove(&key) {
             self.disarm(reactor, timer);
         }
         let Some(service) = self.roll.get(key) else { return };
         let reset = service.rules.restart.reset;
-        if matches!(change.to, Phase::Up(_))
+        if let Phase::Up(since) = service.life.phase
             && self.alarms.has(key, Kind::CrashLoop)
-            && let Some(timer) = self.arm(reactor, reset, Due::Calm(key))
+            && let Some(timer) = self.arm(reactor, reset.saturating_sub(since.elapsed()), Due::Calm(key))
         {
             self.calming.insert(key, timer);
         }

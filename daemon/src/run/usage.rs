@@ -5,10 +5,10 @@ use super::driver::{Driver, Due, Key, MODULE, Timer};
 use super::health::{after, shared};
 use super::remedy::Trouble;
 use crate::face::status::span;
-use crate::law::alarm::Kind;
+use crate::law::alarm::{Kind, Raised};
 use crate::law::limit::Turn;
 use crate::law::trend::Growth as Grown;
-use crate::law::watch::{Finding, Seen, Thing, Watch};
+use crate::law::watch::{ALL, Finding, Seen, Thing, Watch};
 use msf_conf::daemon::{Bounds, Growth};
 use msf_core::event::Reactor;
 use msf_core::log;
@@ -26,9 +26,17 @@ pub struct Usage {
     resident: u64,
     /// Its descriptors cannot be counted, and that was said.
     is_closed: bool,
+    /// A signal was ending it at the last look.
+    is_dying: bool,
 }
 
 impl Usage {
+    /// Of one that is adopted, of which these alarms are open.
+    pub fn of_alarms(open: &[Raised]) -> Usage {
+        let told = ALL.into_iter().filter(|thing| open.iter().any(|(kind, _)| *kind == thing.alarm()));
+        Usage { watch: Watch::warned(told), ..Usage::default() }
+    }
+
     /// What is above its limits.
     pub fn shown(&self) -> Vec<&'static str> {
         self.watch.above().map(Thing::key).collect()
@@ -127,6 +135,9 @@ impl Driver {
                 Vec::new()
             }
         };
+        if service.usage.is_dying && self.found_dumping(reactor, key) {
+            return;
+        }
         self.look_at(reactor, key, after(now, bounds.sample), bounds.sample);
         for finding in found {
             self.found(reactor, key, &bounds, &finding);
@@ -161,7 +172,7 @@ impl Usage {
         let Some(gauge) = &mut self.gauge else { return Ok(Vec::new()) };
         // One that has ended, and is about to be collected, has nothing to be looked at.
         let Ok(seen) = gauge.look() else { return Ok(Vec::new()) };
-        self.resident = seen.resident;
+        (self.resident, self.is_dying) = (seen.resident, seen.is_dying);
         let counted = match bounds.fds.filter(|_| !self.is_closed) {
             Some(_) => gauge.descriptors().map(Some),
             None => Ok(None),

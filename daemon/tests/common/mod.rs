@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -27,7 +27,15 @@ impl Place {
         let folder = std::env::temp_dir().join(format!("msf-daemon-test-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        Place { folder }
+        let place = Place { folder };
+        // Where that cannot be, they lie beside the log.
+        let _ = fs::create_dir_all(place.rings());
+        place
+    }
+
+    /// What the log's authors leave behind when they are killed is to go with the test.
+    fn rings(&self) -> PathBuf {
+        Path::new("/dev/shm").join(format!("msf-log-{}", self.folder.file_name().unwrap().display()))
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -52,6 +60,7 @@ impl Place {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("MSF_RUN_DIR", self.file("run")).env("MSF_LOG_DIR", self.file("log"));
+        command.env("MSF_LOG_RING_DIR", self.rings());
         command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
         command
     }
@@ -93,11 +102,35 @@ impl Place {
     pub fn pid(&self, name: &str) -> i32 {
         self.process(name)["pid"].as_i64().unwrap_or(0) as i32
     }
+
+    /// Everybody who was started here, by us or by one of them.
+    fn residents(&self) -> Vec<Pid> {
+        let mark = format!("MSF_RUN_DIR={}", self.file("run").display());
+        let pids = fs::read_dir("/proc").into_iter().flatten();
+        let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_here = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        pids.filter(is_here).map(Pid::from_raw).collect()
+    }
 }
 
 impl Drop for Place {
+    /// A test that failed may have left a daemon in the background, or processes without one.
     fn drop(&mut self) {
+        for _ in 0..100 {
+            let left = self.residents();
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
         let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(self.rings());
     }
 }
 

@@ -6,7 +6,9 @@
 //! Invariant: while the session is offline nobody waits ([`Session::lost`] hands every ticket back), so no answer of
 //! an old connection can meet a call of a new one.
 
-use msf_wire::librpc::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, LOGIN_LEN, Login, cmd, errcode, id, opcode, timeout};
+use msf_wire::librpc::{
+    DEFAULT_PAYLOAD_LIMIT, Frame, Header, Heir, LOGIN_LEN, Login, cmd, errcode, id, opcode, timeout,
+};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -152,6 +154,14 @@ impl<T> Session<T> {
         self.state = State::Online;
         self.seq = seq;
         self.limit = limit;
+    }
+
+    /// After [`resume`](Self::resume): what to send so that the agent knows which process this is now. Its answer is to be
+    /// dropped: it comes as [`Event::Late`].
+    pub fn introduce(&mut self, heir: Heir) -> (Header, Vec<u8>) {
+        let payload = [self.login.encode().as_slice(), &heir.encode()].concat();
+        let head = Header::request(self.id, id::MSG_SRV, cmd::LOGIN, self.next_seq());
+        (Header { datalen: payload.len() as u32, timeout: timeout::FOREVER, ..head }, payload)
     }
 
     /// A call somebody waits for: the header to send. Every ticket comes back exactly once, by an [`Event::Answer`],
@@ -383,6 +393,20 @@ mod tests {
         let Event::Probe(answer) = online().receive(ack(probe)) else { panic!("not taken for a probe") };
         assert_eq!((answer.opcode, answer.cmd, answer.seq), (opcode::ACK, 0, 11));
         assert_eq!((answer.srcid, answer.dstid), (id::DLNA, id::MSG_SRV));
+    }
+
+    #[test]
+    fn an_heir_says_who_it_is_and_nobody_waits_for_the_answer() {
+        let mut session = Session::<()>::new(id::DLNA, b"DLNA");
+        session.resume(41, DEFAULT_PAYLOAD_LIMIT);
+        let heir = Heir { pid: 7, space: 8 };
+        let (head, payload) = session.introduce(heir);
+        assert_eq!((head.seq, head.cmd, head.datalen as usize), (42, cmd::LOGIN, payload.len()));
+        assert_eq!((Login::parse(&payload), Heir::parse(&payload)), (Ok(Login::named(b"DLNA")), Some(heir)));
+        for code in [errcode::EXEC_SUCC, errcode::LOGIN_FAIL] {
+            assert_eq!(session.receive(ack(head.ack(code, 0))), Event::Late(head.ack(code, 0)));
+            assert!(session.online());
+        }
     }
 
     #[test]

@@ -112,8 +112,19 @@ impl Settings {
     }
 
     fn from_doc(doc: &Doc) -> Result<Settings, ConfError> {
+        let mut strangers = Vec::new();
+        Settings::build(doc, &mut strangers).map_err(|error| {
+            // What is missing may be there, under a name that nobody knows.
+            let misspelt = strangers.iter().position(|stranger| stranger.is_beside(&error));
+            let top = doc.top();
+            let is_ours = top.objects("msf_procs").is_ok_and(|all| is_ours(&top, &all.unwrap_or_default()));
+            misspelt.filter(|_| is_ours).map(|at| strangers.swap_remove(at)).unwrap_or(error)
+        })
+    }
+
+    fn build(doc: &Doc, strangers: &mut Vec<ConfError>) -> Result<Settings, ConfError> {
         let top = doc.top();
-        let mut strangers = top.unknown(&[TOP_KEYS, OUR_TOP_KEYS].concat());
+        strangers.extend(top.unknown(&[TOP_KEYS, OUR_TOP_KEYS].concat()));
         let defaults = top.object("defaults")?;
         if let Some(defaults) = &defaults {
             strangers.extend(defaults.unknown(OUR_KEYS));
@@ -127,18 +138,18 @@ impl Settings {
         let mut names = HashSet::with_capacity(entries.len());
         for entry in &entries {
             strangers.extend(entry.unknown(&[PROCESS_KEYS, OUR_KEYS, OUR_OWN_KEYS].concat()));
-            let process = Process::read(entry, &Layers::new(entry, defaults.as_ref(), &top), &mut strangers)?;
+            let process = Process::read(entry, &Layers::new(entry, defaults.as_ref(), &top), strangers)?;
             if !names.insert(process.name.clone()) {
                 return Err(entry.error("proc_name", format!("\"{}\" is used twice; names are unique", process.name)));
             }
             processes.push(process);
         }
         order::check(&processes, &entries)?;
-        let metrics = Metrics::read(&top, &mut strangers)?;
-        let events = Events::read(&top, &mut strangers)?;
-        let broker = Broker::read(&top, &mut strangers)?;
-        let crash_reports = CrashReports::read(&top, &mut strangers)?;
-        let alarms = Target::read_all(&top, &mut strangers)?;
+        let metrics = Metrics::read(&top, strangers)?;
+        let events = Events::read(&top, strangers)?;
+        let broker = Broker::read(&top, strangers)?;
+        let crash_reports = CrashReports::read(&top, strangers)?;
+        let alarms = Target::read_all(&top, strangers)?;
         let main = main(&top, &processes)?;
         top.integer("version", 1..=1)?;
         if is_ours(&top, &entries) && !strangers.is_empty() {

@@ -36,6 +36,14 @@ impl ConfError {
     pub fn key(file: &Path, key: impl Into<String>, what: impl Into<String>) -> ConfError {
         ConfError::Key { file: file.to_owned(), key: key.into(), what: what.into() }
     }
+
+    /// Whether this is about a key of the object in which `other` misses something.
+    pub(crate) fn is_beside(&self, other: &ConfError) -> bool {
+        let (ConfError::Key { key: own, .. }, ConfError::Key { key, what, .. }) = (self, other) else { return false };
+        let folder = |key: &str| key.rfind('.').map_or(String::new(), |at| key[..at].to_owned());
+        let misses = what.starts_with("missing") || what.starts_with("expected either");
+        misses && [folder(key), key.clone()].contains(&folder(own))
+    }
 }
 
 impl fmt::Display for ConfError {

@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string())),
-            Some(other) => Err(self.mismatch(key, "a string or a number", other)),
+            Some(other) => Err(self.mismatch(key, "a string or a whole number", other)),
         }
     }
 

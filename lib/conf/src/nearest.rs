@@ -6,13 +6,19 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let limit = (length / 3).max(2);
     candidates
         .into_iter()
-        // As many edits as the lengths differ are needed at least: a word of a megabyte costs nothing.
-        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
-        .map(|candidate| (distance(word, candidate), candidate))
+        // As many edits as the lengths differ are needed at least: a word of a megabyte costs nothing. Who writes the
+        // beginning of a word means it.
+        .filter_map(|candidate| match length >= SHORTEST && candidate.starts_with(word) {
+            true => Some((0, candidate)),
+            false if candidate.chars().count().abs_diff(length) > limit => None,
+            false => Some((distance(word, candidate), candidate)),
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
+
+const SHORTEST: usize = 3;
 
 /// `unknown key` with the nearest known one named, ready for an error or a warning.
 pub fn unknown<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
@@ -59,5 +65,7 @@ mod tests {
         assert_eq!(nearest("tcp_prot", known), Some("tcp_port"));
         assert_eq!(nearest("unixpath", known), Some("unix_path"));
         assert_eq!(nearest("zzzzzzzz", known), None);
+        assert_eq!(nearest("rss", ["fds", "rss_bytes", "rss_growth"]), Some("rss_bytes"));
+        assert_eq!(nearest("me", ["memory_max"]), None);
     }
 }

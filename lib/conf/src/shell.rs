@@ -135,7 +135,8 @@ impl Shell {
             services.push(service);
         }
         let check = top.integer("check_ms", 10..=DAY_MS)?.map_or(1000, i64::unsigned_abs);
-        let order = order::order(&services, &|at, key, what| entries[at].error(key, what))?;
+        let order = order::order(&services, &|at, key, what| entries[at].error(key, what))
+            .map_err(|mut wrong| wrong.swap_remove(0).1)?;
         if top.integer("version", 1..=1)?.is_some() && !strangers.is_empty() {
             return Err(strangers.remove(0));
         }

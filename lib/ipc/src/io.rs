@@ -11,14 +11,15 @@ use crate::jobs::Job;
 use crate::link::Phase;
 use crate::loss::{Loss, Told};
 use crate::{face, home, socket};
-use msf_client::wire::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, Step, errcode};
+use msf_client::wire::{DEFAULT_PAYLOAD_LIMIT, Frame, Header, Heir, Step, cmd, errcode, id};
 use msf_client::{Backoff, Event, Inbox, reply};
 use msf_sys::log;
 use msf_sys::log::Level;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{fs, process, thread};
 
 /// See the module.
 pub(crate) struct Io {
@@ -88,6 +89,11 @@ impl Io {
         link.socket = Some(event);
         link.phase = Phase::Up;
         link.session.resume(passed.seq, passed.limit);
+        if let Some(heir) = ourselves() {
+            let (head, payload) = link.session.introduce(heir);
+            // Whom the connection has ended for sees that as ever.
+            let _ = link.send(client, &head, &payload);
+        }
         face::online(number);
         drop(link);
         self.init_ends = None;
@@ -307,6 +313,8 @@ fn handle(client: &Arc<Client>, frame: Frame<'_>, limit: u32) -> Handled {
             return Handled::LoggedIn(link.session.payload_limit());
         }
         Event::LoginRefused(errcode) => return Handled::Refused(errcode),
+        // That to how we have introduced ourselves.
+        Event::Late(head) if (head.srcid, head.cmd) == (id::MSG_SRV, cmd::LOGIN) => {}
         Event::Late(head) => {
             drop(link);
             told_of(client, "late answer dropped", &head);
@@ -386,6 +394,12 @@ fn published(client: &Arc<Client>, frame: Frame<'_>) {
         Some(payload) => enqueue(client, Job::Event(frame.head, payload)),
         None => log!(Level::Error, &client.settings.name, "no memory for an event of {} bytes", frame.body.len()),
     }
+}
+
+/// This process, as the agent can find it.
+fn ourselves() -> Option<Heir> {
+    let space = fs::metadata("/proc/self/ns/pid").ok()?.ino();
+    Some(Heir { pid: process::id().cast_signed(), space })
 }
 
 fn told_of(client: &Arc<Client>, what: &str, head: &Header) {

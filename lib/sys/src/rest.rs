@@ -6,6 +6,9 @@
 //! by accident, never the other way round: what is said to be at rest is. Threads that are too busy to be looked at are
 //! taken for guilty unless they are older than the library.
 //!
+//! A thread that others run for it has no such address while it waits: libipc's, a loop's, a pool's. Those that began while the
+//! library was called and still run are therefore said by the host ([`started`]), and keep it as well.
+//!
 //! Beside threads, signal handlers and 2019's timers (`msf_timer_add`) may point into it: handlers are put back to what
 //! they were, timers keep the library where it is.
 
@@ -44,6 +47,13 @@ pub enum Found {
         /// Its short name.
         name: String,
     },
+    /// A thread that began while it was called.
+    Started {
+        /// The kernel's number.
+        tid: i32,
+        /// Its short name.
+        name: String,
+    },
     /// A thread that was never seen asleep.
     Busy {
         /// The kernel's number.
@@ -61,6 +71,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Found::Thread { tid, name } => write!(f, "thread '{name}' ({tid}) still runs"),
+            Found::Started { tid, name } => write!(f, "thread '{name}' ({tid}), which it has started, still runs"),
             Found::Busy { tid, name } => write!(f, "thread '{name}' ({tid}) is too busy to tell whether it runs there"),
             Found::Timers(1) => write!(f, "a timer of msf_timer_add is still to call it"),
             Found::Timers(count) => write!(f, "{count} timers of msf_timer_add are still to call it"),
@@ -104,8 +115,7 @@ fn hosts() -> MutexGuard<'static, Vec<i32>> {
 
 /// The process before a library was loaded.
 pub struct Before {
-    /// With the time each began: numbers come again.
-    threads: Vec<(i32, u64)>,
+    threads: Vec<Begun>,
     handlers: Vec<(i32, libc::sigaction)>,
 }
 
@@ -113,12 +123,11 @@ impl Before {
     /// As it is now.
     pub fn now() -> Before {
         let handlers = (1..=LAST_SIGNAL).filter_map(|signal| Some((signal, handler(signal)?))).collect();
-        let threads = threads().into_iter().filter_map(|tid| Some((tid, began(tid)?))).collect();
-        Before { threads, handlers }
+        Before { threads: begun(), handlers }
     }
 
-    /// Looks whether nobody runs `library`'s code but, maybe, the calling thread.
-    pub fn look(&self, library: &Library) -> (Option<AtRest>, Vec<Found>) {
+    /// Looks whether nobody runs `library`'s code but, maybe, the calling thread. `its` are threads that it has started.
+    pub fn look(&self, library: &Library, its: &[Begun]) -> (Option<AtRest>, Vec<Found>) {
         let code = library.code();
         let mut found: Vec<Found> = self.handlers.iter().filter_map(|left| put_back(left, &code)).collect();
         // Before the threads: a timer that fires meanwhile is seen on one of them.
@@ -134,6 +143,13 @@ impl Before {
             }
             found.extend(fresh.iter().filter_map(|tid| self.look_at(*tid, &code)));
             seen.extend(fresh);
+        }
+        for (tid, name) in started(its) {
+            let known =
+                |one: &Found| matches!(one, Found::Thread { tid: it, .. } | Found::Busy { tid: it, .. } if *it == tid);
+            if !found.iter().any(known) {
+                found.push(Found::Started { tid, name });
+            }
         }
         let rest = !found.iter().any(Found::keeps);
         (rest.then_some(AtRest(library.handle())), found)
@@ -181,6 +197,22 @@ pub fn named_like(tid: i32) -> Vec<i32> {
     let (name, since) = (comm(tid), began(tid));
     let alike = |other: &i32| *other == tid || comm(*other) == name && began(*other) >= since;
     if since.is_some() { threads().into_iter().filter(alike).collect() } else { Vec::new() }
+}
+
+/// A thread, and when it began: numbers come again.
+pub type Begun = (i32, u64);
+
+/// The threads there are.
+pub fn begun() -> Vec<Begun> {
+    threads().into_iter().filter_map(|tid| Some((tid, began(tid)?))).collect()
+}
+
+/// Those of `its` that still run, with their names, but for the host's and those that a library shares with all.
+pub fn started(its: &[Begun]) -> Vec<(i32, String)> {
+    let hosts = hosts().clone();
+    let alive = |(tid, since): &&Begun| !hosts.contains(tid) && began(*tid) == Some(*since);
+    let named = its.iter().filter(alive).map(|(tid, _)| (*tid, comm(*tid)));
+    named.filter(|(_, name)| ![LOG_WRITER, TIMERS].contains(&name.as_str())).collect()
 }
 
 /// The numbers of this process' threads.
@@ -305,6 +337,8 @@ fn log_failure(signal: i32) -> Option<Found> {
 }
 
 const LOG_WRITER: &str = "msf-log";
+/// Of `msf_timer_add`: whom it will call is known, see [`timers`].
+const TIMERS: &str = "msf_timer";
 const LAST_SIGNAL: i32 = 64;
 const ATTEMPTS: u32 = 12;
 const CHUNK: usize = 64 << 10;

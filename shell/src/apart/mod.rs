@@ -2,6 +2,7 @@
 
 pub mod annex;
 pub mod backoff;
+pub mod bond;
 pub mod child;
 pub mod frame;
 pub mod letter;

@@ -7,7 +7,7 @@ use crate::place::runner::{Left, Runner};
 use crate::place::work::{self, Limit};
 use msf_sys::library::Library;
 use msf_sys::log::Level;
-use msf_sys::rest::{Before, Found};
+use msf_sys::rest::{Before, Begun, Found};
 use msf_sys::thread;
 use std::fs::File;
 use std::path::PathBuf;
@@ -37,6 +37,7 @@ pub struct Grave {
     runner: Arc<Runner>,
     before: Arc<Before>,
     library: Option<Library>,
+    begun: Arc<[Begun]>,
     _held: Option<File>,
 }
 
@@ -51,7 +52,8 @@ impl Grave {
         held: Option<File>,
     ) -> Grave {
         let before = Arc::new(before);
-        Grave { services, file, number, why: Vec::new(), runner, before, library: None, _held: held }
+        let begun = Arc::default();
+        Grave { services, file, number, why: Vec::new(), runner, before, library: None, begun, _held: held }
     }
 
     /// Waits for the thread, unless it is known to be `stuck`, and lets the library go.
@@ -93,11 +95,11 @@ impl Grave {
     }
 
     fn take(&mut self, left: Option<Left>) {
-        let Some(Left { library, told }) = left else { return };
+        let Some(Left { library, told, begun }) = left else { return };
         for told in told {
             msf_sys::log!(Level::Warn, MODULE, "{}: {told}", self.title());
         }
-        self.library = Some(library);
+        (self.library, self.begun) = (Some(library), begun.into());
     }
 
     /// What it is called in messages.
@@ -108,10 +110,10 @@ impl Grave {
     /// True when it is unmapped, false when somebody is in it still, `None` when looking again is of no use.
     fn look_once(&mut self) -> Option<bool> {
         let library = self.library.take()?;
-        let before = Arc::clone(&self.before);
+        let (before, begun) = (Arc::clone(&self.before), Arc::clone(&self.begun));
         let (tell, hear) = mpsc::channel();
         // On a thread of its own: closing runs the library's destructors, and what those leave in a thread has to end.
-        let thread = thread::spawn("msf_shell:close", move || drop(tell.send(closed(library, &before))));
+        let thread = thread::spawn("msf_shell:close", move || drop(tell.send(closed(library, &before, &begun))));
         if let Err(e) = thread.and_then(thread::Thread::join) {
             self.why = vec![format!("there is no thread to let it go: {e}")];
             return None;
@@ -141,8 +143,8 @@ enum Closed {
     Kept(Library, Vec<Found>),
 }
 
-fn closed(library: Library, before: &Before) -> Closed {
-    match before.look(&library) {
+fn closed(library: Library, before: &Before, begun: &[Begun]) -> Closed {
+    match before.look(&library, begun) {
         (Some(rest), found) => {
             if library.close(rest) {
                 Closed::Gone(found)

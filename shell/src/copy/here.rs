@@ -61,7 +61,8 @@ impl Here {
                 .collect::<Result<_, _>>()?;
             let links = elf::Links::of(&staged.path, file.parent().unwrap_or(Path::new("/")));
             libraries::no_second_libmsf(&links, file)?;
-            let needs = links.needs.iter().map(|need| (need.clone(), links.find(need))).collect();
+            let find = |need: &str| links.find(need).or_else(|| libraries::beside_libmsf(need));
+            let needs = links.needs.iter().map(|need| (need.clone(), find(need))).collect();
             plan = Plan { path: staged.path.clone(), mapped_as: staged.mapped_as.clone(), needs };
         }
         let before = Before::now();

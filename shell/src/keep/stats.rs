@@ -13,7 +13,7 @@ use crate::place::runner::Usage;
 use crate::place::work::{Outcome, Work, failure};
 use crate::text::object;
 use msf_conf::tree::Value;
-use msf_sys::rest::{named_like, residents};
+use msf_sys::rest::{named_like, residents, started};
 use msf_sys::service::Answer;
 use msf_sys::usage::thread_time;
 use std::time::Duration;
@@ -82,6 +82,7 @@ fn used_apart(inside: &Inside, footprint: Option<&Footprint>) -> Vec<(&'static s
 fn used(usage: &Usage) -> Vec<(&'static str, Value)> {
     let mut threads = residents(&usage.code);
     threads.extend(named_like(usage.runner));
+    threads.extend(started(&usage.begun).into_iter().map(|(tid, _)| tid));
     threads.push(usage.runner);
     threads.sort_unstable();
     threads.dedup();

@@ -59,6 +59,16 @@ pub fn mapped(library: &Path) -> Option<PathBuf> {
     files.find(|file| file.file_name() == library.file_name())
 }
 
+/// Where libipc is: beside our libmsf, which a plugin need not know to be linked to both.
+pub fn beside_libmsf(need: &str) -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let mut files = maps.lines().filter_map(|line| line.split_once('/')).map(|(_, path)| Path::new("/").join(path));
+    let is_libmsf =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"libmsf.so"));
+    let beside = need.starts_with("libipc.so").then(|| files.find(is_libmsf))??.with_file_name(need);
+    beside.is_file().then_some(beside)
+}
+
 /// A library that is in none of the places.
 pub fn nowhere(settings: &Shell, service: &Service) -> String {
     format!(

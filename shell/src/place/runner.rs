@@ -10,6 +10,7 @@ use msf_sys::crash::HandlerStack;
 use msf_sys::event::Base;
 use msf_sys::library::{self, Library};
 use msf_sys::log::Level;
+use msf_sys::rest::{self, Begun};
 use msf_sys::service::{About, Service};
 use msf_sys::thread::{self, Thread};
 use msf_sys::usage;
@@ -17,6 +18,7 @@ use nix::unistd::gettid;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Usage {
     pub code: Vec<Range<usize>>,
     /// The number of its thread.
     pub runner: i32,
+    /// Threads that it has started.
+    pub begun: Vec<Begun>,
     /// Of its loop.
     pub events: u32,
     /// Of its loop.
@@ -82,6 +86,8 @@ pub struct Left {
     pub library: Library,
     /// What it has left beside it, one sentence each.
     pub told: Vec<String>,
+    /// Threads that began during its slots.
+    pub begun: Vec<Begun>,
 }
 
 enum Order {
@@ -98,6 +104,8 @@ pub struct Image {
     owner: u32,
     /// Descriptors that appeared during its slots.
     opened: Vec<(i32, PathBuf)>,
+    /// Threads that began during its slots, while no other slot of the process ran: they are nobody else's.
+    begun: Vec<Begun>,
 }
 
 impl Image {
@@ -135,6 +143,7 @@ impl Image {
         Usage {
             code: self.library.code(),
             runner: gettid().as_raw(),
+            begun: self.begun.clone(),
             events,
             timers,
             descriptors: self.opened.len(),
@@ -156,8 +165,15 @@ impl Image {
                 if service.offers(slot) {
                     msf_sys::log!(Level::Info, MODULE, "service {name}: {}", work::word(slot));
                 }
-                let before = usage::descriptors();
+                let (before, threads) = (usage::descriptors(), rest::begun());
+                let number = BEGUN.fetch_add(1, Ordering::AcqRel);
+                let alone = number == ENDED.load(Ordering::Acquire);
                 let outcome = Outcome::bare(service.run(slot));
+                // A slot that is late is not waited for, and others begin beside it.
+                if alone && BEGUN.load(Ordering::Acquire) == number + 1 {
+                    self.begun.extend(rest::begun().into_iter().filter(|one| !threads.contains(one)));
+                }
+                ENDED.fetch_add(1, Ordering::AcqRel);
                 let now = usage::descriptors();
                 self.opened.retain(|one| now.contains(one));
                 self.opened.extend(now.into_iter().filter(|one| !before.contains(one)));
@@ -197,7 +213,14 @@ impl Runner {
                 Ok(mut library) => {
                     library.belongs_to(&name);
                     let _ = told.send(Ok(()));
-                    let mut image = Image { library, services: Vec::new(), base: its, owner, opened: Vec::new() };
+                    let mut image = Image {
+                        library,
+                        services: Vec::new(),
+                        base: its,
+                        owner,
+                        opened: Vec::new(),
+                        begun: Vec::new(),
+                    };
                     image.run(&orders);
                     let _ = gone.send(image.end());
                 }
@@ -266,7 +289,7 @@ impl Image {
         if pool_bytes > 0 {
             told.push(format!("it has left pools with {pool_bytes} bytes"));
         }
-        Left { library: self.library, told }
+        Left { library: self.library, told, begun: self.begun }
     }
 
     fn run(&mut self, orders: &Receiver<Order>) {
@@ -312,4 +335,7 @@ fn load(plan: &Plan) -> io::Result<Library> {
     Ok(library)
 }
 
+/// How many slots of this process have begun, and how many have ended.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+static ENDED: AtomicUsize = AtomicUsize::new(0);
 const PAUSE: Duration = Duration::from_millis(100);

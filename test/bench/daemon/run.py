@@ -7,7 +7,11 @@ that have lived for more than a second (s6 and runit wait a second with others),
 meant to be quick there; the others' second is shown), and services with another user, limits and an affinity.
 
 A thousand: from the start of the supervisor until each has said that it runs; from killing all until all are back, with
-none lost; and how long the supervisor that was killed with SIGKILL and started again takes until it answers, with nobody restarted.
+none lost; how long the supervisor that was killed with SIGKILL and started again takes until it answers, with nobody restarted; how
+often it wakes up then, idle; and whether all are stopped in order.
+
+And, where there is a stage tree (MSF_STAGE): how soon a crash that writes a large core is noticed (crash.py), and how soon after a
+death the first call is answered (answer.py).
 
 Needs Debian's s6 and runit. Rounds are interleaved; the ratio is the median of the rounds'. Exits with 1 when a goal is missed.
 """
@@ -26,6 +30,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+import answer  # noqa: E402
+import crash  # noqa: E402
 from rounds import Verdicts  # noqa: E402
 
 NAMES = ("msf_daemon", "s6", "runit")
@@ -243,6 +249,7 @@ def thousand(name, count):
         result["back_ms"] = (max(born for born, _ in supervisor.last()) - killed) / 1e6
         if name == "msf_daemon":
             result |= adoption(supervisor)
+            result |= ending(supervisor)
     finally:
         supervisor.stop()
     return result
@@ -262,6 +269,26 @@ def adoption(supervisor):
     same = sum(process["pid"] == pid for process, pid in zip(processes, pids))
     again = [len(supervisor.lines(name)) for name in supervisor.names]
     return {"adopt_ms": answered, "adopted": same, "restarted": sum(again) - sum(lives)}
+
+
+def ending(supervisor):
+    """How often it wakes up when nothing happens, and how many stop behind the one they come after."""
+    woken = switches(supervisor.child.pid)
+    time.sleep(5)
+    woken = switches(supervisor.child.pid) - woken
+    supervisor.end()
+    down = {}
+    for file in (supervisor.folder / "log").glob("msf_daemon.events.jsonl*"):
+        events = map(json.loads, file.read_text().splitlines())
+        down |= {event["name"]: event["seq"] for event in events if event.get("to") == "down"}
+    first = supervisor.names[0]
+    behind = [name for name in supervisor.names[1:] if name not in down or down[name] > down.get(first, 0)]
+    return {"wake_ups": woken / 5, "unordered": len(behind)}
+
+
+def switches(pid):
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
 
 
 def default_daemon():
@@ -330,9 +357,14 @@ def measure(arguments, names):
     figures["thousand"], ours = middle, middle["msf_daemon"]
     if "s6" in middle:
         judge("1000 services", "cold start, msf_daemon / s6", ours["start_ms"] / middle["s6"]["start_ms"], 0.6)
+    judge("1000 services", "wake-ups a second, idle", ours["wake_ups"], 0)
+    judge("1000 services", "stopped behind whom they come after", ours["unordered"], 0)
     judge("1000 services", "PSS of msf_daemon, MiB", ours["pss"] / 2**20, 6)
     judge("1000 services", "adoption, ms", ours["adopt_ms"], 100)
     judge("1000 services", "restarted by adoption", ours["restarted"] + arguments.services - ours["adopted"], 0)
+    if stage := os.environ.get("MSF_STAGE"):
+        crash.measure(verdicts, Path(stage).resolve())
+        answer.measure(verdicts, Path(stage).resolve())
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
     print()

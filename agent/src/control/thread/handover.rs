@@ -62,11 +62,9 @@ impl<E: Errands> Control<E> {
     fn begin_upgrade(&mut self, reactor: &mut Reactor, asker: Token, drain: bool) -> Result<(), String> {
         self.may_change()?;
         let coming = self.errands.call_successor(drain)?;
-        match &coming {
-            Coming::Started(child) => {
-                msf_core::log!(Level::Info, LOG, "upgrade: process {} is to take over", child.pid());
-            }
-            _ => msf_core::log!(Level::Info, LOG, "upgrade: the supervisor is asked for a successor"),
+        match coming.pid() {
+            Some(pid) => msf_core::log!(Level::Info, LOG, "upgrade: process {pid} is to take over"),
+            None => msf_core::log!(Level::Info, LOG, "upgrade: the supervisor is asked for a successor"),
         }
         self.expect(reactor, Change::expected(Some(asker), Some(coming)));
         Ok(())
@@ -262,11 +260,7 @@ impl<E: Errands> Control<E> {
     fn give_up(&mut self, reactor: &mut Reactor, why: &str) {
         let Some(mut change) = self.change.take() else { return };
         msf_core::log!(Level::Error, LOG, "upgrade: {why}; this process goes on");
-        if let Some(Coming::Started(child)) = &mut change.coming {
-            let _ = child.kill();
-            // It dies at once; what is not collected by then the next one will find.
-            let _ = child.wait(Some(LOOK));
-        }
+        change.coming.iter_mut().for_each(Coming::call_off);
         if let Some(asker) = change.asker {
             self.tell(reactor, asker, &answers::error(why));
         }

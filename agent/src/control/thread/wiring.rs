@@ -8,7 +8,7 @@ use crate::observe::counter::Counters;
 use msf_conf::agent::Lists;
 use msf_core::event::Signals;
 use msf_core::event::mailbox::{Receiver, Sender};
-use msf_core::process::Child;
+use msf_core::process::{Child, Fate, Foster};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -73,6 +73,8 @@ pub trait Errands {
 pub enum Coming {
     /// We have started it.
     Started(Child),
+    /// We have started it, as nobody's child.
+    Released(Foster),
     /// A supervisor was asked to; what can be read is why there is none.
     Asked(UnixStream),
     /// The supervisor has gone. What he has started may come all the same.
@@ -83,10 +85,11 @@ impl Coming {
     /// Why there will be none, if that is known.
     pub fn none(&mut self) -> Option<String> {
         match self {
-            Coming::Started(child) => {
-                let exit = child.collect().ok().flatten()?;
-                Some(format!("the new msf_agent has ended before it was ready: {exit}; see its log"))
-            }
+            Coming::Started(child) => child.collect().ok().flatten().map(|exit| ended(&format!(": {exit}"))),
+            Coming::Released(successor) => match successor.collect().ok().flatten()? {
+                Fate::Exit(exit) => Some(ended(&format!(": {exit}"))),
+                Fate::Unknown => Some(ended("")),
+            },
             Coming::Asked(answer) => {
                 let mut why = [0; 512];
                 match answer.read(&mut why) {
@@ -101,7 +104,37 @@ impl Coming {
             Coming::Orphaned => None,
         }
     }
+
+    /// The number of the process, if we have started it.
+    pub fn pid(&self) -> Option<i32> {
+        match self {
+            Coming::Started(child) => Some(child.pid()),
+            Coming::Released(successor) => Some(successor.pid()),
+            Coming::Asked(_) | Coming::Orphaned => None,
+        }
+    }
+
+    /// It is not to come any more: ends what we have started.
+    pub fn call_off(&mut self) {
+        match self {
+            Coming::Started(child) => {
+                let _ = child.kill();
+                // It dies at once; what is not collected by then the next one will find.
+                let _ = child.wait(Some(A_MOMENT));
+            }
+            Coming::Released(successor) => {
+                let _ = successor.kill();
+            }
+            Coming::Asked(_) | Coming::Orphaned => {}
+        }
+    }
 }
+
+fn ended(how: &str) -> String {
+    format!("the new msf_agent has ended before it was ready{how}; see its log")
+}
+
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// What a reload changes in the control thread and the reactors.
 #[derive(Clone, Debug)]

@@ -182,6 +182,7 @@ impl Desk {
             past,
             params: keeps.then(|| Kept::new(&call.params)),
             timer: None,
+            tally: None,
             rules,
         };
         let Some(id) = self.jobs.insert(job) else { return Verdict::Refused(Failure::Busy) };
@@ -215,9 +216,11 @@ impl Desk {
             _ => return Settled::Foreign,
         }
         let Some(job) = self.end(id) else { return Settled::Foreign };
+        if let Some(tally) = &job.tally {
+            tally.finished(ok, self.micros.saturating_sub(job.since));
+        }
         if let Place::Worker(worker) = job.place {
-            let micros = self.micros.saturating_sub(job.since);
-            self.release(worker, id, &job.function, |tally| tally.finished(ok, micros));
+            self.release(worker, id);
             self.in_time(worker);
             self.serve(worker);
         }
@@ -227,8 +230,9 @@ impl Desk {
     /// The worker it was sent to will give no result: the arguments do not fit it, or its function has failed.
     pub fn give_up(&mut self, id: JobId, why: Failure) {
         let Some(job) = self.end(id) else { return };
+        job.count_lost();
         if let Place::Worker(worker) = job.place {
-            self.release(worker, id, &job.function, |tally| tally.lost());
+            self.release(worker, id);
             self.note_overdue(worker, id);
             self.serve(worker);
         }
@@ -384,9 +388,10 @@ impl Desk {
     /// will ever finish this one.
     fn overdue(&mut self, id: JobId) {
         let Some(job) = self.take(id) else { return };
+        job.count_lost();
         match job.place {
             Place::Worker(worker) => {
-                self.release(worker, id, &job.function, |tally| tally.lost());
+                self.release(worker, id);
                 self.note_overdue(worker, id);
                 self.fail(&job, Failure::Deadline);
                 self.serve(worker);

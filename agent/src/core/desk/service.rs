@@ -52,6 +52,7 @@ impl Desk {
             past: Past::default(),
             params: None,
             timer: None,
+            tally: None,
             rules,
         };
         let id = self.jobs.insert(job).ok_or(Failure::Busy)?;

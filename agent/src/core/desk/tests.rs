@@ -1,7 +1,9 @@
 //! The desk's promises, one by one, without threads and sockets.
 
+use super::super::routes::{self, Tables};
 use super::super::rules::Rulebook;
 use super::*;
+use crate::observe::function::{FunctionTally, Tally};
 
 const ANNA: Caller = Caller { address: Address { reactor: 0, session: 100 }, ticket: 1 };
 const BERT: Caller = Caller { address: Address { reactor: 0, session: 101 }, ticket: 1 };
@@ -15,7 +17,7 @@ fn desk(change: impl FnOnce(&mut Rules)) -> (Desk, Routes) {
     let mut rules = Rules { deadline: Duration::from_millis(DEADLINE), ..Rules::default() };
     change(&mut rules);
     let rulebook = Rulebook { usual: Arc::new(rules), ..Rulebook::default() };
-    let tables = super::super::routes::Tables { rulebook: Arc::new(rulebook), ..Default::default() };
+    let tables = Tables { rulebook: Arc::new(rulebook), ..Default::default() };
     let routes = Routes::none(1).succeed(tables);
     (Desk::new(0, 1, 1, Instant::now()), routes)
 }
@@ -241,4 +243,75 @@ fn a_service_answers_by_number_and_its_end_fails_the_rest() {
     desk.service_left(9);
     assert_eq!(desk.errands(), [Errand::Fail(ANNA, Failure::Lost)]);
     assert_eq!((desk.answered(9, first), desk.len()), (Settled::Late, 0));
+}
+
+/// The routes with worker `ONE` of `F`, and what is counted for it.
+fn counted(routes: &Routes) -> (Routes, Arc<Tally>) {
+    let tally = Arc::new(Tally::default());
+    let worker = routes::Worker {
+        address: Address { reactor: 0, session: ONE },
+        identity: 1,
+        who: Arc::new(named("W1")),
+        tally: Arc::clone(&tally),
+    };
+    let function = routes::Function {
+        name: b"F".as_slice().into(),
+        rules: Arc::clone(&routes.rulebook().usual),
+        workers: vec![worker],
+        tallies: [FunctionTally::default()].into(),
+    };
+    let rulebook = Arc::new(Rulebook { usual: Arc::clone(&routes.rulebook().usual), ..Rulebook::default() });
+    let tables = Tables { functions: vec![Arc::new(function)], rulebook, ..Tables::default() };
+    (routes.succeed(tables), tally)
+}
+
+#[test]
+fn regress_a_result_is_a_success_whatever_its_worker_has_done_meanwhile() {
+    for (leaves, back) in [(false, Some(ONE)), (true, None)] {
+        let (mut desk, routes) = desk(|_| {});
+        hire(&mut desk, &routes, ONE);
+        let (routes, tally) = counted(&routes);
+        desk.adopt(&routes);
+        let (_, id) = sent(&mut desk, ANNA);
+        desk.withdraw(ONE, b"F");
+        if leaves {
+            desk.leave(ONE, Moment(500));
+        }
+        assert_eq!(tally.sums().in_flight(), 1);
+        assert_eq!(desk.complete(id, back, &named("W1"), true), Settled::Due(ANNA));
+        let sums = tally.sums();
+        assert_eq!((sums.requests, sums.success, sums.fail), (1, 1, 0), "left: {leaves}");
+        assert_eq!(Arc::strong_count(&tally), 2, "the routes' and ours: it can be folded when they are others");
+    }
+}
+
+#[test]
+fn what_is_lost_is_counted_once_however_it_is_lost() {
+    type Loss = fn(&mut Desk, JobId);
+    let losses: [Loss; 6] = [
+        |desk, id| desk.give_up(id, Failure::Error),
+        |desk, _| at(desk, DEADLINE + 20),
+        |desk, _| desk.leave(ONE, Moment(500)),
+        |desk, _| desk.distrust(ONE),
+        |desk, _| {
+            desk.withdraw(ONE, b"F");
+            desk.leave(ONE, Moment(500));
+            at(desk, 520);
+        },
+        |desk, _| {
+            desk.withdraw(ONE, b"F");
+            desk.leave(ONE, Moment(5000));
+            at(desk, DEADLINE + 20);
+        },
+    ];
+    for (number, lose) in losses.into_iter().enumerate() {
+        let (mut desk, routes) = desk(|_| {});
+        hire(&mut desk, &routes, ONE);
+        let (routes, tally) = counted(&routes);
+        desk.adopt(&routes);
+        let (_, id) = sent(&mut desk, ANNA);
+        lose(&mut desk, id);
+        let sums = tally.sums();
+        assert_eq!((sums.requests, sums.success, sums.fail), (1, 0, 1), "{number}");
+    }
 }

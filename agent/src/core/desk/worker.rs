@@ -142,6 +142,12 @@ impl Desk {
                 let here = Address { reactor: self.me, session: *session };
                 let ours = known.into_iter().find(|known| known.address == here);
                 offer.tally = ours.map(|known| Arc::clone(&known.tally));
+                // What it was given before another process took our place is counted here as well.
+                for id in &worker.jobs {
+                    if let Some(job) = self.jobs.get_mut(*id).filter(|job| job.function == offer.name) {
+                        job.tally = job.tally.take().or_else(|| offer.tally.clone());
+                    }
+                }
             }
         }
     }
@@ -222,8 +228,6 @@ impl Desk {
             }
         }
         for id in jobs {
-            let tally = self.jobs.get(id).and_then(|job| self.workers.get(&session)?.tally(&job.function));
-            tally.inspect(|tally| tally.lost());
             if has_said_goodbye { self.orphan(id, &identity, grace) } else { self.bereave(id) }
         }
         self.unchoose(session, None);
@@ -240,8 +244,7 @@ impl Desk {
         for id in std::mem::take(&mut worker.jobs) {
             let Some(job) = self.end(id) else { continue };
             self.note_overdue(session, id);
-            let tally = self.workers.get(&session).and_then(|worker| worker.tally(&job.function));
-            tally.inspect(|tally| tally.lost());
+            job.count_lost();
             self.fail(&job, Failure::Lost);
         }
         self.serve(session);
@@ -268,20 +271,19 @@ impl Desk {
             worker.jobs.push(id);
             worker.pass += STRIDE / u64::from(worker.rules.weight.max(1));
             worker.worked = true;
-            if let Some(tally) = worker.tally(name) {
-                tally.started();
+            let tally = worker.tally(name).cloned();
+            tally.iter().for_each(|tally| tally.started());
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.tally = tally;
             }
         }
         self.show_offers(session);
     }
 
     /// A job is no longer with its worker.
-    pub(super) fn release(&mut self, session: u32, id: JobId, name: &[u8], count: impl FnOnce(&Tally)) {
+    pub(super) fn release(&mut self, session: u32, id: JobId) {
         if let Some(worker) = self.workers.get_mut(&session) {
             worker.jobs.retain(|each| *each != id);
-            if let Some(tally) = worker.tally(name) {
-                count(tally);
-            }
         }
     }
 
@@ -366,6 +368,8 @@ impl Desk {
     /// that no result of the first one can be taken for its own.
     pub(super) fn bereave(&mut self, id: JobId) {
         let Some(mut job) = self.end(id) else { return };
+        job.count_lost();
+        job.tally = None;
         let may_repeat = job.rules.idempotent && job.past.attempts < job.rules.retries && job.params.is_some();
         let Some(caller) = job.caller.filter(|_| may_repeat) else { return self.fail(&job, Failure::Lost) };
         let name = Arc::clone(&job.function);

@@ -10,11 +10,14 @@ use super::super::lane::Kind;
 use super::super::session::Session;
 use crate::core::admit;
 use crate::core::bus::Subscriber;
-use crate::core::message::Address;
+use crate::core::message::{Address, Peer, Refusal};
 use crate::core::order::{Report, Watched};
 use crate::observe::traffic::Malformed;
 use msf_core::event::Token;
-use msf_wire::librpc::{EVERY_EVENT, HEADER_LEN, Header, Publication, cmd, errcode, id, is_event_name, timeout};
+use msf_wire::librpc::{
+    COMPONENT_EVENTS, EVERY_EVENT, HEADER_LEN, Header, Publication, cmd, errcode, id, is_event_name, timeout,
+};
+use nix::unistd::geteuid;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -51,8 +54,11 @@ impl Broker {
 
     /// A member publishes an event.
     pub(super) fn publish(&mut self, token: Token, head: &Header, payload: &[u8]) {
-        if Publication::parse(payload).is_err() {
+        let Ok(Publication { name, .. }) = Publication::parse(payload) else {
             return self.refuse_event(token, head);
+        };
+        if name.starts_with(COMPONENT_EVENTS) && !self.is_trusted(token) {
+            return self.refuse_component(token, head);
         }
         self.counts().published.count();
         self.confirm(token, head);
@@ -61,6 +67,22 @@ impl Broker {
             self.post(Address { reactor, session: head.srcid }, token, Kind::Event, payload);
         }
         self.spread(head.srcid, payload);
+    }
+
+    /// Whether it may say who comes and goes: root and our own user may, who could end the agent as well. Of a peer on the
+    /// network nobody knows whose it is.
+    fn is_trusted(&self, token: Token) -> bool {
+        let peer = self.sessions.get(token).map(|session| session.peer);
+        matches!(peer, Some(Peer::Local { uid, .. }) if uid == 0 || uid == geteuid().as_raw())
+    }
+
+    fn refuse_component(&mut self, token: Token, head: &Header) {
+        self.refuse(self.address(token), head, Refusal::Denied);
+        if let Some(who) = self.note(token) {
+            self.complain(|| {
+                format!("{who}: its events component_... refused: it is neither root nor the agent's user")
+            });
+        }
     }
 
     /// Tells everybody here who wants to know.

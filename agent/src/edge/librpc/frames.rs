@@ -91,6 +91,7 @@ impl Broker {
             Standing::Member(id) if id == head.srcid => {
                 member.name = name;
                 self.put(token, &librpc::confirm(head, self.limits.payload));
+                self.inherited(token, body);
             }
             Standing::Member(id) => {
                 let why = format!("this connection is {id:#x} already");

@@ -4,6 +4,7 @@ mod calls;
 mod events;
 mod frames;
 mod function;
+mod heir;
 pub mod member;
 
 use crate::core::message::{Envelope, Patience, Refusal};

@@ -240,3 +240,14 @@ fn an_hour_of_answers_is_not_told_of_and_silence_is_after_two() {
         assert!(turn == Some(health::Turn::FellIll) && (none.is_none() || was_late));
     }
 }
+
+#[test]
+fn what_was_told_before_us_is_over_when_it_is_below_its_limit() {
+    let (bounds, now) = (bounds(HOUR), Instant::now());
+    let mut watch = Watch::warned([Thing::Fds].into_iter()).of_successor(&bounds, None, now);
+    assert_eq!(watch.above().collect::<Vec<_>>(), [Thing::Fds]);
+    let calm = Seen { fds: Some(10), threads: 1, ..Seen::default() };
+    let looks: Vec<Finding> = (0..4).flat_map(|_| watch.see(&bounds, &calm, now)).collect();
+    let found: Vec<_> = looks.iter().map(|finding| (finding.thing, finding.turn)).collect();
+    assert_eq!(found, [(Thing::Fds, Turn::Calm)]);
+}

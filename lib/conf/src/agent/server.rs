@@ -308,10 +308,10 @@ mod tests {
     #[test]
     fn wrong_types_and_ranges_name_the_file_and_the_keys_path() {
         for (text, said) in [
-            ("RpcServer: {port: [1]}", "RpcServer.port: expected a string or a number, found an array"),
+            ("RpcServer: {port: [1]}", "RpcServer.port: expected a string or a whole number, found an array"),
             ("RpcServer: {port: 70000}", "RpcServer.port: expected a whole number from 0 to 65535, found \"70000\""),
             ("RpcServer: {port: 0x10}", "RpcServer.port: expected a whole number from 0 to 65535, found \"0x10\""),
-            ("RpcServer: {port: true}", "RpcServer.port: expected a string or a number, found a truth value"),
+            ("RpcServer: {port: true}", "RpcServer.port: expected a string or a whole number, found a truth value"),
             (
                 "RpcServer: {host: example.org}",
                 "RpcServer.host: expected an IP address or NULL for any, found \"example.org\"",

@@ -8,7 +8,7 @@ use crate::tree::{Map, Value, json};
 /// One entry of `rlimits`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The kernel's name in small letters, such as `nofile`.
+    /// As in setrlimit(2), in small letters and without `RLIMIT_`: one of [`Limit::NAMES`].
     pub name: String,
     /// The one that holds; `None` is no limit.
     pub soft: Option<u64>,
@@ -28,6 +28,27 @@ pub struct Cgroup {
 }
 
 impl Limit {
+    /// What `name` may be. The kernel's numbers differ between machines, so whoever sets a limit has the system's own
+    /// constant for each.
+    pub const NAMES: &[&str] = &[
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+
     pub(super) fn read_all(layers: &Layers) -> Result<Vec<Limit>, ConfError> {
         let mut limits: Vec<Limit> = Vec::new();
         for layer in layers.upwards() {
@@ -44,8 +65,8 @@ impl Limit {
         let Some(object) = object.object("rlimits")? else { return Ok(Vec::new()) };
         let mut limits: Vec<Limit> = Vec::new();
         for key in object.keys() {
-            if !RESOURCES.contains(&key) {
-                return Err(object.error(key, unknown_name("limit", key, RESOURCES)));
+            if !Limit::NAMES.contains(&key) {
+                return Err(object.error(key, unknown_name("limit", key, Limit::NAMES)));
             }
             let (soft, hard) = pair(&object, key)?;
             limits.push(Limit { name: key.to_owned(), soft, hard });
@@ -113,22 +134,3 @@ impl Cgroup {
 }
 
 const UNLIMITED: &str = "unlimited";
-/// As in setrlimit(2), without `RLIMIT_`.
-const RESOURCES: &[&str] = &[
-    "as",
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];

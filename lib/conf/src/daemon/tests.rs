@@ -89,6 +89,23 @@ fn an_unknown_key_warns_in_the_originals_format_and_fails_in_ours() {
     let nested = with(r#", "ready": {"by": "fd", "timeuot_ms": 5}"#, "");
     assert!(complaint(&nested).ends_with("ready.timeuot_ms: unknown key; did you mean \"timeout_ms\"?"));
     assert!(complaint(&with("", r#", "defaults": {"uesr": "a"}"#)).contains("defaults.uesr: unknown key"));
+    // What is missing because it is misspelt.
+    for (process, key, meant) in [
+        (r#", "limits": {"fds": {"wran": 5}}"#, "limits.fds.wran", "warn"),
+        (r#", "scheduling": {"clas": "fifo"}"#, "scheduling.clas", "class"),
+        (r#", "sockets": [{"lsten": "127.0.0.1:1"}]"#, "sockets[0].lsten", "listen"),
+        (r#", "stdout": {"flie": "x"}"#, "stdout.flie", "file"),
+        (r#", "limits": {"rss": {"warn": 5}}"#, "limits.rss", "rss_bytes"),
+    ] {
+        let said = format!("d.json: msf_procs[0].{key}: unknown key; did you mean \"{meant}\"?");
+        assert_eq!(complaint(&with(process, "")), said);
+    }
+    let said = complaint(&with(r#", "args": []"#, "").replace("proc_path", "proc_paht"));
+    assert_eq!(said, "d.json: msf_procs[0].proc_paht: unknown key; did you mean \"proc_path\"?");
+    assert_eq!(
+        complaint(&with("", r#", "metrics": {"lisen": "x"}"#)),
+        "d.json: metrics.lisen: unknown key; did you mean \"listen\"?"
+    );
     let metrics = |value: &str| complaint(&with("", &format!(r#", "metrics": {value}"#)));
     assert_eq!(metrics("{}"), "d.json: metrics: expected either \"listen\" or \"unix\"");
     assert!(metrics(r#"{"listen": "9083"}"#).starts_with("d.json: metrics.listen: expected an address"));
@@ -244,7 +261,7 @@ fn what_cannot_be_meant_is_refused_with_what_was_expected() {
             r#""stdout": "lgo""#,
             "stdout: expected \"inherit\", \"log\", \"null\" or an object with \"file\", found \"lgo\"",
         ),
-        (r#""stderr": {"flie": "x"}"#, "stderr.file: missing; expected a string"),
+        (r#""stderr": {"flie": "x"}"#, "stderr.flie: unknown key; did you mean \"file\"?"),
         (r#""umask": "089""#, "umask: expected octal digits up to 0777, found \"089\""),
         (r#""umask": "+7""#, "umask: expected octal digits up to 0777, found \"+7\""),
         (r#""group": "x""#, "group: without \"user\"; who changes his groups changes his user"),

@@ -9,7 +9,7 @@ use super::{SERVICE, Service, Shell};
 use crate::json::{Doc, Object};
 use crate::tree::{self, Value};
 use crate::{ConfError, text};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,30 +122,28 @@ impl Shell {
                 }
             }
         }
-        // All at once, as it nearly always goes; else one after the other, until no more of them fit.
-        let all: Vec<Service> = open.iter().flat_map(|(_, services)| services).cloned().collect();
-        if self.fit(all).is_ok() {
-            return;
-        }
-        loop {
-            let before = open.len();
-            let mut left = Vec::new();
-            for (file, services) in open {
-                if let Err(why) = self.fit(services.clone()) {
-                    left.push((file, services, why));
-                }
-            }
-            if left.len() == before || left.is_empty() {
-                self.spoilt.extend(left.into_iter().map(|(file, _, why)| Spoilt { file, why }));
+        // Files in which something waits in vain go, and then those that wait for these, until the others fit.
+        while let Err(wrong) = self.fit(&open) {
+            let of = |(service, why): (Service, ConfError)| Some((service.source?.file, why));
+            let mut why: HashMap<PathBuf, ConfError> = wrong.into_iter().rev().filter_map(of).collect();
+            let (spoilt, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(|(file, _)| why.contains_key(file));
+            open = rest;
+            // The services of the configuration itself are to blame for nothing.
+            if spoilt.is_empty() {
                 return;
             }
-            open = left.into_iter().map(|(file, services, _)| (file, services)).collect();
+            self.spoilt
+                .extend(spoilt.into_iter().filter_map(|(file, _)| Some(Spoilt { why: why.remove(&file)?, file })));
         }
     }
 
-    fn fit(&mut self, more: Vec<Service>) -> Result<(), ConfError> {
-        let both: Vec<Service> = self.services.iter().cloned().chain(more).collect();
-        let order = order(&both, &|at, key, what| complaint(&both[at], key, what))?;
+    /// Adds services; else hands back those that are to blame.
+    fn fit(&mut self, more: &[(PathBuf, Vec<Service>)]) -> Result<(), Vec<(Service, ConfError)>> {
+        let more = more.iter().flat_map(|(_, services)| services);
+        let both: Vec<Service> = self.services.iter().chain(more).cloned().collect();
+        let order = order(&both, &|at, key, what| complaint(&both[at], key, what));
+        let blame = |(at, why): (usize, ConfError)| (both[at].clone(), why);
+        let order = order.map_err(|wrong| wrong.into_iter().map(blame).collect::<Vec<_>>())?;
         self.services = order.into_iter().map(|at| both[at].clone()).collect();
         Ok(())
     }
@@ -277,6 +275,41 @@ mod tests {
         let shell = home.read();
         assert_eq!(names(&shell), "main d");
         assert_eq!(shell.spoilt.len(), 3, "each waits for the others");
+    }
+
+    #[test]
+    fn one_that_waits_in_vain_takes_nobody_with_it_but_those_that_wait_for_it() {
+        let home = Home::new("vain");
+        // Two files of which neither fits alone.
+        home.write(
+            "a.json",
+            &format!(r#"{{"proc_svcs": [{}, {}]}}"#, entry("a", r#", "after": ["d"]"#), entry("b", "")),
+        );
+        home.write(
+            "c.json",
+            &format!(r#"{{"proc_svcs": [{}, {}]}}"#, entry("c", r#", "after": ["b"]"#), entry("d", "")),
+        );
+        home.write("e.json", &entry("emily", r#", "requires": ["nobody"]"#));
+        home.write("f.json", &entry("f", r#", "requires": ["emily"]"#));
+        let shell = home.read();
+        assert_eq!(names(&shell), "main b c d a");
+        let said =
+            ["e.json: requires: there is no service \"nobody\"", "f.json: requires: there is no service \"emily\""];
+        assert_eq!(home.wrong(&shell), said);
+    }
+
+    #[test]
+    fn thousands_that_wait_for_one_that_is_not_there_take_no_time() {
+        let home = Home::new("thousands");
+        for number in 0..2000 {
+            home.write(&format!("{number}.json"), &entry(&format!("s{number}"), r#", "requires": ["base"]"#));
+        }
+        home.write("z.json", &entry("z", ""));
+        let began = std::time::Instant::now();
+        let shell = home.read();
+        assert_eq!((names(&shell).as_str(), shell.spoilt.len()), ("main z", 2000));
+        // One after the other they took a minute.
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -9,19 +9,28 @@ use std::collections::{BinaryHeap, HashMap};
 /// Complains about a key of a service's entry: which service, which key, what.
 type Complain<'a> = &'a dyn Fn(usize, &str, String) -> ConfError;
 
-/// The services' places in `services`, in the order they go up.
-pub(super) fn order(services: &[Service], complain: Complain<'_>) -> Result<Vec<usize>, ConfError> {
+/// The services' places in `services`, in the order they go up; or of each that waits for one that is not there, else of one
+/// that waits for itself, its place and what is wrong.
+pub(super) fn order(services: &[Service], complain: Complain<'_>) -> Result<Vec<usize>, Vec<(usize, ConfError)>> {
     let places: HashMap<&str, usize> = services.iter().enumerate().map(|(at, one)| (one.name.as_str(), at)).collect();
     let mut waits = vec![0usize; services.len()];
     let mut followers = vec![Vec::new(); services.len()];
+    let (mut wrong, mut told) = (Vec::new(), HashMap::new());
     for (at, service) in services.iter().enumerate() {
         for (key, named) in [("requires", &service.requires), ("after", &service.after)] {
             for name in named {
-                let first = places.get(name.as_str()).ok_or_else(|| complain(at, key, unknown(name, services)))?;
+                let Some(first) = places.get(name.as_str()) else {
+                    let what = told.entry(name).or_insert_with(|| unknown(name, services));
+                    wrong.push((at, complain(at, key, what.clone())));
+                    continue;
+                };
                 followers[*first].push(at);
                 waits[at] += 1;
             }
         }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
     // Of those that may go up the first in the file does.
     let mut ready: BinaryHeap<Reverse<usize>> = (0..services.len()).filter(|at| waits[*at] == 0).map(Reverse).collect();
@@ -41,7 +50,7 @@ pub(super) fn order(services: &[Service], complain: Complain<'_>) -> Result<Vec<
     let circle = circle(services, &waits, &places);
     let names: Vec<&str> = circle.iter().map(|at| services[*at].name.as_str()).collect();
     let first = circle.first().copied().unwrap_or_default();
-    Err(complain(first, "svc_name", format!("waits for itself: {}", names.join(" goes up after "))))
+    Err(vec![(first, complain(first, "svc_name", format!("waits for itself: {}", names.join(" goes up after "))))])
 }
 
 /// The members of a circle among those that still wait, the first of them at the end again.

@@ -30,6 +30,7 @@
 //! ```
 
 mod bell;
+mod berth;
 mod caller;
 mod copy;
 mod datagram;

@@ -15,15 +15,16 @@
 //! A batch goes into the log between two marks. `Writing` says which records it holds (each ring's `intended`) and where
 //! the log ended before; whoever finds that looks into the log for how much of it is there. `Written` says that all is.
 
+use super::berth::{self, SUFFIX, hash, real};
 use super::ring::{Positions, Ring};
 use super::room::Room;
 use crate::error::Error;
-use crate::sys::{Map, environment, futex};
+use crate::sys::{Map, futex};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -85,7 +86,7 @@ impl Spool {
     /// A new file beside `log` for rings of `capacity` bytes each.
     pub fn create(log: &Path, capacity: u32) -> Result<Spool, Error> {
         let mut outcome = None;
-        for (folder, prefix) in places(log) {
+        for (folder, prefix) in berth::places(log) {
             match Spool::create_in(&folder, prefix, log, capacity) {
                 Ok(spool) => return Ok(spool),
                 Err(error) => outcome = Some(error),
@@ -323,59 +324,15 @@ impl Spool {
 /// The files of processes that are gone and had records for `log`, each locked for us. They are taken over one by one:
 /// there may be thousands, and a mapping of all of them at once is more than a 32-bit process has room for.
 pub(super) fn orphans(log: &Path) -> impl Iterator<Item = Spool> + use<> {
-    let places = places(log).into_iter();
-    let paths: Vec<PathBuf> = places.flat_map(|(folder, prefix)| rings_in(&folder, &prefix)).collect();
+    let places = berth::places(log).into_iter();
+    let paths: Vec<PathBuf> = places.flat_map(|(folder, prefix)| berth::rings_in(&folder, &prefix)).collect();
     let log = log.to_owned();
     paths.into_iter().filter_map(move |path| adopted(&path, &log))
-}
-
-/// The files in `folder` whose names begin so and end as those of rings do.
-pub(super) fn rings_in(folder: &Path, prefix: &OsStr) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let ours = |name: &OsString| {
-        let behind = name.as_bytes().strip_prefix(prefix.as_bytes());
-        let number = behind.and_then(|behind| behind.strip_suffix(SUFFIX.as_bytes()));
-        number.is_some_and(|number| number.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(*byte, b'-' | b'.')))
-    };
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(ours);
-    let mut paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
-    paths.sort();
-    paths
 }
 
 /// A file that cannot be taken over stays where it is, for somebody who can.
 fn adopted(path: &Path, log: &Path) -> Option<Spool> {
     Spool::adopt(path, Some(log)).ok().flatten()
-}
-
-/// The folders the rings of `log` may be in, best first, and how their names begin there.
-pub(super) fn places(log: &Path) -> Vec<(PathBuf, OsString)> {
-    let hashed = OsString::from(format!("{PREFIX}{:016x}.", hash(&real(log))));
-    let mut places = vec![(shared_folder(), hashed)];
-    if let (Some(folder), Some(name)) = (log.parent(), log.file_name()) {
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
-        places.push((folder.to_owned(), prefix));
-    }
-    places
-}
-
-/// Where the rings of all logs are, as a rule.
-pub(super) fn shared_folder() -> PathBuf {
-    environment::variable("MSF_LOG_RING_DIR").map_or_else(|| PathBuf::from(SHARED_MEMORY), PathBuf::from)
-}
-
-/// The log's path as it is without links: whoever opens the log looks for the same name.
-fn real(log: &Path) -> PathBuf {
-    let folder = log.parent().and_then(|folder| fs::canonicalize(folder).ok()).unwrap_or_default();
-    folder.join(log.file_name().unwrap_or_default())
-}
-
-/// FNV-1a of the log's [`real`] path.
-fn hash(path: &Path) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn length(capacity: u32) -> u64 {
@@ -395,10 +352,6 @@ const MAGIC_BEFORE: u32 = 0x6d73_6601;
 const PAGE: usize = 4096;
 /// Where in the first page the log's path is.
 const LOG_PATH: usize = 1024;
-/// How the names in the shared folder begin; a hash, the process's number and one more follow.
-pub(super) const PREFIX: &str = "msf-log-";
-const SUFFIX: &str = ".ring";
-const SHARED_MEMORY: &str = "/dev/shm";
 /// A file without a head is being made, unless it is older than this.
 const BEING_MADE: Duration = Duration::from_secs(60);
 
@@ -425,7 +378,7 @@ mod tests {
     fn the_file_of_a_process_that_lives_is_nobodys_to_take() {
         let folder = folder("lock");
         let log = folder.join("x.log");
-        for (place, prefix) in places(&log) {
+        for (place, prefix) in berth::places(&log) {
             let spool = Spool::create_in(&place, prefix, &log, SMALLEST).unwrap();
             assert!(orphans(&log).next().is_none());
             drop(spool);
@@ -445,7 +398,7 @@ mod tests {
     fn a_name_that_is_taken_is_left_alone_and_the_next_one_used() {
         let folder = folder("taken");
         let log = folder.join("x.log");
-        let (place, prefix) = places(&log).pop().unwrap();
+        let (place, prefix) = berth::places(&log).pop().unwrap();
         // Which number comes next is not known; every one of the next few is taken by somebody who lives.
         let first = Spool::create_in(&place, prefix.clone(), &log, SMALLEST).unwrap();
         let name = first.path.as_ref().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
@@ -461,17 +414,6 @@ mod tests {
         let second = Spool::create_in(&place, prefix, &log, SMALLEST).unwrap();
         assert_ne!(first.path, second.path);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), taken.len() + 2, "one was removed");
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn a_log_reached_by_a_link_is_the_same_log() {
-        let folder = folder("link");
-        fs::create_dir(folder.join("real")).unwrap();
-        std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
-        let hash = |name: &str| hash(&real(&folder.join(name)));
-        assert_eq!(hash("real/x.log"), hash("link/x.log"));
-        assert_ne!(hash("real/x.log"), hash("real/y.log"));
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -5,10 +5,11 @@
 //! it may become is not known here. All else stays: locked files, those of other users, those whose log is gone or on a
 //! volume that is not mounted now.
 
+use super::berth::{self, PREFIX};
 use super::logger::Logger;
 use super::rotate::Limit;
 use super::sink::Sink;
-use super::spool::{self, PREFIX, Spool};
+use super::spool::Spool;
 use nix::unistd::geteuid;
 use std::ffi::OsStr;
 use std::fs;
@@ -20,12 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) fn clear_once() {
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.swap(true, Ordering::Relaxed) {
-        clear(&spool::shared_folder());
+        clear(&berth::shared_folder());
     }
 }
 
 fn clear(folder: &Path) {
-    let paths = spool::rings_in(folder, OsStr::new(PREFIX)).into_iter();
+    let paths = berth::rings_in(folder, OsStr::new(PREFIX)).into_iter();
     let strays = paths.take(LOOKED_AT).filter_map(|path| Spool::stray(&path));
     strays.take(TAKEN).for_each(settle);
 }
@@ -55,8 +56,9 @@ const TAKEN: usize = 64;
 #[cfg(test)]
 #[cfg(not(feature = "loom"))]
 mod tests {
+    use super::super::berth::places;
     use super::super::entry::{Draft, Entry};
-    use super::super::spool::{SMALLEST, places};
+    use super::super::spool::SMALLEST;
     use super::super::{Level, Source};
     use super::*;
     use std::path::PathBuf;

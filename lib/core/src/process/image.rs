@@ -3,7 +3,10 @@
 //! It may be running in its parent's memory. No allocation, no lock, no panic, no libc function that keeps state: all
 //! of them would be the parent's.
 
+mod rights;
+
 use super::identity::Identity;
+use super::report::{PID, REPORT_LEN, What, pack};
 use libc::{c_char, c_int, c_long, c_void};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
@@ -78,23 +81,6 @@ pub(super) struct Limit {
     pub soft: u64,
     pub hard: u64,
     pub resource: c_int,
-}
-
-/// What was attempted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    Create = 1,
-    Folder = 2,
-    Execute = 3,
-    Descriptor = 4,
-    Limit = 5,
-    Nice = 6,
-    Processors = 7,
-    Identity = 8,
-    Session = 9,
-    Class = 10,
-    Cgroup = 11,
-    Capabilities = 12,
 }
 
 /// The child's whole life before exec. System calls only; see the top of this file.
@@ -286,48 +272,6 @@ impl Image<'_> {
         unsafe { call(libc::SYS_write, [c_long::from(self.cgroup), address(c"0".as_ptr()), 1]) }.map(drop)
     }
 
-    /// What is not kept can never be had again; and what is kept outlives the change of user.
-    fn bound_capabilities(&self) -> Result<(), c_int> {
-        let Some(kept) = self.capabilities else { return Ok(()) };
-        for number in 0..64 {
-            if kept & (1 << number) != 0 {
-                continue;
-            }
-            // SAFETY: numbers only.
-            match unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_CAPBSET_DROP), number]) } {
-                Ok(_) => {}
-                // Behind the last one.
-                Err(libc::EINVAL) => break,
-                // Whoever may not do this can still forbid that anything is gained by exec.
-                Err(libc::EPERM) => {
-                    // SAFETY: numbers only.
-                    unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_SET_NO_NEW_PRIVS), 1]) }?;
-                    break;
-                }
-                Err(errno) => return Err(errno),
-            }
-        }
-        // SAFETY: numbers only.
-        unsafe { call(libc::SYS_prctl, [c_long::from(libc::PR_SET_KEEPCAPS), 1]) }.map(drop)
-    }
-
-    fn take_capabilities(&self) -> Result<(), c_int> {
-        let Some(kept) = self.capabilities else { return Ok(()) };
-        let (low, high) = (kept as u32, (kept >> 32) as u32);
-        // Effective, permitted, inheritable; the lower and then the upper 32 of each.
-        let (head, sets) = ([CAPABILITY_VERSION, 0], [low, low, low, high, high, high]);
-        // SAFETY: the kernel reads two numbers of 32 bits, and for this version six.
-        unsafe { call(libc::SYS_capset, [address(head.as_ptr()), address(sets.as_ptr())]) }?;
-        for number in 0..64 {
-            if kept & (1 << number) != 0 {
-                let raise = [c_long::from(libc::PR_CAP_AMBIENT), c_long::from(libc::PR_CAP_AMBIENT_RAISE), number];
-                // SAFETY: numbers only; the rest are the zeroes the kernel wants.
-                unsafe { call(libc::SYS_prctl, raise) }?;
-            }
-        }
-        Ok(())
-    }
-
     fn choose_processors(&self) -> Result<(), c_int> {
         if self.cpus.is_empty() {
             return Ok(());
@@ -335,19 +279,6 @@ impl Image<'_> {
         let mask = [0, size_of_val(self.cpus) as c_long, address(self.cpus.as_ptr()), 0];
         // SAFETY: the kernel reads as many bytes as the slice has.
         unsafe { call(libc::SYS_sched_setaffinity, mask) }.map(drop)
-    }
-
-    /// System calls, not the C library's functions: those would change every thread of a process, of the parent's.
-    fn identify(&self) -> Result<(), c_int> {
-        let Some(Identity { uid, gid, groups }) = self.identity else { return Ok(()) };
-        let list = [groups.len() as c_long, address(groups.as_ptr()), 0, 0];
-        // SAFETY: the kernel reads as many numbers as the list has.
-        unsafe { call(SETGROUPS, list) }?;
-        let (uid, gid) = (c_long::from(uid.cast_signed()), c_long::from(gid.cast_signed()));
-        // SAFETY: numbers only.
-        unsafe { call(SETRESGID, [gid, gid, gid, 0]) }?;
-        // SAFETY: numbers only.
-        unsafe { call(SETRESUID, [uid, uid, uid, 0]) }.map(drop)
     }
 
     /// Reading from a terminal in the background would stop the program. Where there is no `/dev/null`, all stays ours.
@@ -464,74 +395,8 @@ pub(super) fn highest_fd() -> c_int {
     open.unwrap_or(1023)
 }
 
-/// What the child of a fork, and its child, have written to `report_to`.
-#[derive(Default)]
-pub(super) struct Report {
-    /// What failed, if anything did.
-    pub failure: Option<(What, c_int)>,
-    /// Who it is that was detached.
-    pub pid: Option<libc::pid_t>,
-}
-
-impl Report {
-    pub fn read(mut bytes: &[u8]) -> Report {
-        let mut report = Report::default();
-        while let Some((&[a, b, c, d, e, f, g, h], rest)) = bytes.split_first_chunk::<REPORT_LEN>() {
-            bytes = rest;
-            let (code, value) = (c_int::from_ne_bytes([a, b, c, d]), c_int::from_ne_bytes([e, f, g, h]));
-            if code == PID {
-                report.pid = Some(value);
-            } else {
-                report.failure = What::from_code(code).map(|what| (what, value));
-            }
-        }
-        report
-    }
-}
-
-fn pack(what: c_int, errno: c_int) -> [u8; REPORT_LEN] {
-    let [a, b, c, d] = what.to_ne_bytes();
-    let [e, f, g, h] = errno.to_ne_bytes();
-    [a, b, c, d, e, f, g, h]
-}
-
-impl What {
-    fn from_code(code: c_int) -> Option<What> {
-        What::ALL.iter().copied().find(|what| *what as c_int == code)
-    }
-
-    const ALL: &[What] = &[
-        What::Create,
-        What::Folder,
-        What::Execute,
-        What::Descriptor,
-        What::Limit,
-        What::Nice,
-        What::Processors,
-        What::Identity,
-        What::Session,
-        What::Class,
-        What::Cgroup,
-        What::Capabilities,
-    ];
-}
-
-/// On 32-bit ARM the plain names are calls of 16 bits.
-#[cfg(target_arch = "arm")]
-const IDENTITY_CALLS: [c_long; 3] = [libc::SYS_setgroups32, libc::SYS_setresgid32, libc::SYS_setresuid32];
-#[cfg(not(target_arch = "arm"))]
-const IDENTITY_CALLS: [c_long; 3] = [libc::SYS_setgroups, libc::SYS_setresgid, libc::SYS_setresuid];
-const SETGROUPS: c_long = IDENTITY_CALLS[0];
-const SETRESGID: c_long = IDENTITY_CALLS[1];
-const SETRESUID: c_long = IDENTITY_CALLS[2];
-
 const LAST_SIGNAL: c_long = 64;
 /// Bytes of the kernel's signal set.
 const SIGSET_LEN: c_long = 8;
 const CLOSE_RANGE_CLOEXEC: c_long = 4;
-const REPORT_LEN: usize = 8;
 const MPOL_PREFERRED: c_long = 1;
-/// Sets of 64.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-/// In place of a [`What`]: the value is no errno, but whom `detach` has made.
-const PID: c_int = 0;

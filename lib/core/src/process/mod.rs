@@ -12,6 +12,7 @@ mod image;
 mod limits;
 mod notice;
 mod plan;
+mod report;
 mod spawn;
 mod starter;
 mod title;

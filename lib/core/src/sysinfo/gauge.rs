@@ -28,6 +28,8 @@ pub struct Reading {
     pub busy: Duration,
     /// How many threads it has.
     pub threads: u64,
+    /// A signal is ending it: perhaps its core is being written.
+    pub is_dying: bool,
 }
 
 impl Gauge {
@@ -75,22 +77,26 @@ impl Gauge {
     }
 }
 
-/// As proc(5) counts them: 14 and 15 are times, 20 threads, 24 pages.
+/// As proc(5) counts them: 9 are flags, 14 and 15 times, 20 threads, 24 pages.
 fn parse(stat: &[u8], page: u64) -> Option<Reading> {
     let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
     // The third is the first behind the name.
     let words = std::str::from_utf8(stat.get(name_ends + 1..)?).ok()?.split_ascii_whitespace();
-    let (mut busy, mut threads, mut pages) = (0u64, None, None);
+    let (mut busy, mut threads, mut pages, mut is_dying) = (0u64, None, None, false);
     for (field, word) in (3..=24).zip(words) {
         match field {
+            9 => is_dying = word.parse::<u64>().ok()? & PF_SIGNALED != 0,
             14 | 15 => busy = busy.saturating_add(word.parse().ok()?),
             20 => threads = Some(word.parse().ok()?),
             24 => pages = Some(word.parse::<i64>().ok()?.max(0).cast_unsigned()),
             _ => {}
         }
     }
-    Some(Reading { resident: pages?.saturating_mul(page), busy: ticks(busy), threads: threads? })
+    Some(Reading { resident: pages?.saturating_mul(page), busy: ticks(busy), threads: threads?, is_dying })
 }
+
+/// The kernel's flag of whom a signal ends.
+const PF_SIGNALED: u64 = 0x400;
 
 #[cfg(test)]
 mod tests {
@@ -117,7 +123,9 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let mut gauge = Gauge::open(child.id().cast_signed()).unwrap();
         assert!(gauge.look().is_ok() && gauge.descriptors().is_ok());
+        assert!(!gauge.look().unwrap().is_dying);
         child.kill().unwrap();
+        while !gauge.look().unwrap().is_dying {}
         child.wait().unwrap();
         assert_eq!(gauge.look().unwrap_err().errno(), nix::errno::Errno::ESRCH);
         assert!(gauge.descriptors().is_err());
@@ -128,7 +136,8 @@ mod tests {
     fn a_name_that_looks_like_the_rest_is_only_a_name() {
         let rest = (4..=30).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
         let read = parse(format!("17 (a) R 1 (b) S {rest}\n").as_bytes(), 10).unwrap();
-        assert_eq!(read, Reading { resident: 240, busy: Duration::from_millis(290), threads: 20 });
+        let expected = Reading { resident: 240, busy: Duration::from_millis(290), threads: 20, is_dying: false };
+        assert_eq!(read, expected);
         assert_eq!(parse(b"17 (a) S 4 5 6", 10), None);
         assert_eq!(parse(b"", 10), None);
     }

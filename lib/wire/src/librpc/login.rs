@@ -1,4 +1,5 @@
-//! The payload of a login request: 68 bytes naming the service.
+//! The payload of a login request: 68 bytes naming the service. Said once more on a connection that has passed to another
+//! process, it has behind it which one that is.
 
 use super::WireError;
 
@@ -58,6 +59,32 @@ impl Login {
     }
 }
 
+/// The process that a connection belongs to now, though another one has made it: behind a second login, where an older
+/// agent does not look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heir {
+    /// Its number.
+    pub pid: i32,
+    /// The number's space: the inode of /proc/self/ns/pid.
+    pub space: u64,
+}
+
+impl Heir {
+    /// Reads it from the payload of a login; `None` where it ends after that.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let (pid, rest) = body.get(LOGIN_LEN..)?.split_first_chunk()?;
+        let space = rest.first_chunk()?;
+        Some(Self { pid: i32::from_le_bytes(*pid), space: u64::from_le_bytes(*space) })
+    }
+
+    /// What follows the login.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        [self.pid.to_le_bytes().as_slice(), &self.space.to_le_bytes()].concat()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +108,18 @@ mod tests {
         let bytes = Login::named(b"UPNP").encode();
         for cut in 0..LOGIN_LEN {
             assert_eq!(Login::parse(&bytes[..cut]), Err(WireError::ShortLogin(cut)));
+        }
+    }
+
+    #[test]
+    fn golden_an_heir_follows_the_login_and_half_of_one_is_none() {
+        let heir = Heir { pid: 0x0102_0304, space: 5 };
+        let mut bytes = Login::named(b"UPNP").encode().to_vec();
+        bytes.extend(heir.encode());
+        assert_eq!(bytes[LOGIN_LEN..], [4, 3, 2, 1, 5, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!((Login::parse(&bytes), Heir::parse(&bytes)), (Ok(Login::named(b"UPNP")), Some(heir)));
+        for cut in 0..bytes.len() {
+            assert_eq!(Heir::parse(&bytes[..cut]), None, "{cut}");
         }
     }
 

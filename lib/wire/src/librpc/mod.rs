@@ -24,9 +24,11 @@ pub use call::CallFunction;
 pub use error::WireError;
 pub use frame::{Frame, Step, decode};
 pub use header::{HEADER_LEN, Header, MAGIC, VERSION};
-pub use login::{LOGIN_LEN, Login, NAME_LEN};
+pub use login::{Heir, LOGIN_LEN, Login, NAME_LEN};
 pub use numbers::{cmd, errcode, id, opcode, timeout};
-pub use publication::{COMPONENT_OFFLINE, COMPONENT_ONLINE, EVENT_NAME_LEN, EVERY_EVENT, Publication, is_event_name};
+pub use publication::{
+    COMPONENT_EVENTS, COMPONENT_OFFLINE, COMPONENT_ONLINE, EVENT_NAME_LEN, EVERY_EVENT, Publication, is_event_name,
+};
 
 /// The payload limit of an agent that was not told another one: 1 MiB.
 pub const DEFAULT_PAYLOAD_LIMIT: u32 = 1 << 20;

@@ -11,6 +11,8 @@ use super::WireError;
 pub const COMPONENT_ONLINE: &[u8] = b"component_online";
 /// It has gone.
 pub const COMPONENT_OFFLINE: &[u8] = b"component_offline";
+/// Names that begin so are of whoever sees to it that services and processes run: an agent takes them from such alone.
+pub const COMPONENT_EVENTS: &[u8] = b"component_";
 /// Subscribed to, it stands for every name.
 pub const EVERY_EVENT: &[u8] = b"*";
 /// The longest name of an event.

@@ -34,3 +34,13 @@ fn resource(name: &str) -> Option<Resource> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_the_configuration_knows_is_one_of_the_kernels() {
+        assert!(Limit::NAMES.iter().all(|name| resource(name).is_some()));
+    }
+}
