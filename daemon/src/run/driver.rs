@@ -38,6 +38,7 @@ use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Bequest, Claim, Starter};
+use msf_core::sys::heap;
 use msf_core::timer::TimerId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -105,14 +106,14 @@ pub struct Driver {
     pub(super) unheard: bool,
 }
 
-/// What a token of ours stands for.
+/// What a token of ours stands for. Most stand for a process: what is larger is in a box.
 pub enum Watched {
     /// The signals.
     Signals,
     /// The control socket.
     Control,
     /// Somebody on it.
-    Conversation(Conversation),
+    Conversation(Box<Conversation>),
     /// The pidfd of this service.
     Process(Key),
     /// The pipe on which this service says that it is ready.
@@ -130,13 +131,13 @@ pub enum Watched {
     /// The pidfd of a command that tells of an alarm.
     Teller(TellerId),
     /// A probe that has been begun.
-    Attempt(Attempt),
+    Attempt(Box<Attempt>),
     /// The files that processes write to.
     Outputs,
     /// Where the metrics are shown.
     Stall,
     /// Somebody who asks for them.
-    Scraper(Scraper),
+    Scraper(Box<Scraper>),
 }
 
 /// What a timer stands for.
@@ -288,6 +289,8 @@ impl Driver {
         // Whoever is told may look into the log at once.
         let _ = msf_core::log::flush();
         self.tell_ready(reactor);
+        // The configuration's text, and what was read from it and from the state file.
+        heap::trim();
     }
 
     /// Whether everything is stopped, after it was told to.
@@ -325,7 +328,7 @@ impl Driver {
     fn take(&mut self, reactor: &mut Reactor, key: Key, event: Event) {
         let Some(service) = self.roll.get_mut(key) else { return };
         let from = service.life.phase;
-        let (life, actions) = step(&service.rules, service.life, event);
+        let (life, actions) = step(&service.rules(), service.life, event);
         service.life = life;
         if !from.keeps_timer(life.phase)
             && let Some(timer) = service.timer.take()

@@ -69,7 +69,7 @@ impl Driver {
     /// Who does not tell of it is found at it, if he is looked at while his core is written.
     pub(in crate::run) fn found_dumping(&mut self, reactor: &mut Reactor, key: Key) -> bool {
         // Nobody waits for the place of one that has no successor.
-        let service = self.roll.get(key).filter(|service| service.rules.restart.policy != Policy::Never);
+        let service = self.roll.get(key).filter(|service| service.rules().restart.policy != Policy::Never);
         let Some(pid) = service.and_then(Service::pid).filter(|pid| is_dumping(*pid)) else { return false };
         self.crash_begun(reactor, key, pid, None, String::new());
         self.settle(reactor);
@@ -97,7 +97,7 @@ impl Driver {
         let mut report = self.autopsy(service, at);
         report.fault = signal.map(|_| (address, Vec::new()));
         let (program, folder) = self.surroundings.where_it_runs(&service.entry.launch);
-        let patience = service.rules.stop_timeout.max(SHORTEST);
+        let patience = service.rules().stop_timeout.max(SHORTEST);
         let leaving = service.leaving;
         let Some(running) = self.roll.get_mut(key).and_then(|service| {
             service.last = Some((end, at));

@@ -310,7 +310,7 @@ impl Driver {
         }
         let cause = match change.event {
             Event::HeirDied | Event::Unstartable { .. } => std::mem::take(&mut service.succession.failed),
-            Event::Timeout => format!("the new process was not ready within {}", span(service.rules.upgrade_timeout)),
+            Event::Timeout => format!("the new process was not ready within {}", span(service.rules().upgrade_timeout)),
             _ => change.cause(service),
         };
         let Some(handover) = service.succession.under_way.take() else { return };

@@ -79,7 +79,7 @@ impl Driver {
             stage: if at_once { Stage::Asked } else { Stage::Draining },
             since: Instant::now(),
             timer: None,
-            stop: (service.stop_signal(), service.rules.stop_timeout),
+            stop: (service.stop_signal(), service.rules().stop_timeout),
         };
         let patience = if at_once { leaver.go_on() } else { service.entry.upgrade.drain };
         leaver.timer = self.arm(reactor, patience, Due::Leaver(pid));

@@ -149,7 +149,7 @@ impl Driver {
     ) -> Result<Token, Outcome> {
         let attempt = Attempt::begin(probe, asker, launch, &self.surroundings).map_err(Err)?;
         let full = || Err("no slot is left for a descriptor".to_owned());
-        let token = self.watched.insert(Watched::Attempt(attempt)).ok_or_else(full)?;
+        let token = self.watched.insert(Watched::Attempt(Box::new(attempt))).ok_or_else(full)?;
         let Some(Watched::Attempt(attempt)) = self.watched.get_mut(token) else { return Err(full()) };
         if let Some(outcome) = attempt.outcome() {
             self.watched.remove(token);

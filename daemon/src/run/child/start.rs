@@ -69,7 +69,8 @@ impl Driver {
             gift.env.push(("MSF_CRASH_SOCKET".into(), board.path().into()));
             gift.env.push(("MSF_UPGRADE_ASK".into(), board.path().into()));
         }
-        gift.hears_heartbeats(service.entry.health.as_ref(), self.notices.as_ref()).map_err(Unstartable::Readiness)?;
+        gift.hears_heartbeats(service.entry.health.as_deref(), self.notices.as_ref())
+            .map_err(Unstartable::Readiness)?;
         gift.env.push((MARK.into(), mark.into()));
         gift.cgroup = self.groups.of(&service.entry.name, &service.entry.launch.cgroup);
         self.surroundings.start(&service.entry.launch, gift)

@@ -36,7 +36,7 @@ impl Driver {
             Err(e) => return log!(Level::Warn, MODULE, "control: cannot learn who asks: {e}"),
         }
         self.break_off_the_oldest(reactor, MOST_CONVERSATIONS);
-        let Some(token) = self.watched.insert(Watched::Conversation(conversation)) else { return };
+        let Some(token) = self.watched.insert(Watched::Conversation(Box::new(conversation))) else { return };
         let Some(Watched::Conversation(conversation)) = self.watched.get(token) else { return };
         if let Err(e) = conversation.watch(reactor, token) {
             log!(Level::Warn, MODULE, "control: cannot listen to who asks: {e}");

@@ -28,18 +28,19 @@ impl Driver {
     /// Every service of the file, as it was; those that are new are returned. What runs and is in the file no more
     /// becomes a service that is to stop.
     pub(in crate::run) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
-        let mut before = self.store.read();
+        let mut before = self.store.take_over();
         let seq = before.values().map(|record| record.seq).max();
         self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
         for (name, mark, birth) in marked {
-            before.entry(name).and_modify(|record| match &mut record.heir {
+            let Some(record) = before.get_mut(&name) else { continue };
+            match &mut record.heir {
                 Some(heir) if heir.mark == mark => heir.process = Some(birth),
                 _ => record.process = Some(birth),
-            });
+            }
+            // Until it is decided what becomes of each, what is known stays known: we may die here as well.
+            self.store.append(record);
         }
-        // Until it is decided what becomes of each, what was known stays known: we may die here as well.
-        self.store.renew(before.values().cloned());
         let mut restored = Vec::new();
         for entry in entries {
             let record = before.remove(&entry.name);
@@ -90,7 +91,7 @@ impl Driver {
             None if record.phase == "down" => None,
             None if record.phase == "waiting" => {
                 service.life.phase = Phase::Waiting;
-                let after = service.rules.restart.delay;
+                let after = service.rules().restart.delay;
                 self.arm_phase(reactor, key, after);
                 None
             }
@@ -124,8 +125,8 @@ impl Driver {
     fn reopen_alarms(&mut self, key: Key, record: &Record) {
         let known = |(kind, severity): &(String, String)| Some((Kind::of(kind)?, Severity::of(severity)?));
         let open: Vec<Raised> = record.alarms.iter().filter_map(known).collect();
-        if let Some(service) = self.roll.get_mut(key) {
-            (service.vigil, service.usage) = (Vigil::of_alarms(&open), Usage::of_alarms(&open));
+        if let Some(service) = self.roll.get_mut(key).filter(|_| !open.is_empty()) {
+            (service.vigil, service.usage) = (Vigil::of_alarms(&open), Some(Box::new(Usage::of_alarms(&open))));
         }
         open.into_iter().for_each(|raised| self.alarms.reopen(key, raised));
     }
@@ -147,7 +148,7 @@ impl Driver {
         };
         if matches!(service.life.phase, Phase::Upgrading(_)) {
             service.readying = None;
-            let patience = service.rules.upgrade_timeout;
+            let patience = service.rules().upgrade_timeout;
             self.arm_phase(reactor, key, patience);
             return self.heir_has_told(key).then(|| Event::Ready(Instant::now()));
         }
@@ -158,7 +159,7 @@ impl Driver {
             return None;
         }
         service.life.phase = Phase::Starting;
-        if let Some(timeout) = service.rules.start_timeout {
+        if let Some(timeout) = service.rules().start_timeout {
             self.arm_phase(reactor, key, timeout);
         }
         self.await_readiness(reactor, key);
@@ -231,7 +232,7 @@ impl Service {
 
     /// Stands for what it is run with: another one is a reason to start it anew.
     pub(in crate::run) fn launch_sum(&self) -> u32 {
-        crc32(self.entry.launch.shown().to_string().as_bytes())
+        *self.sum.get_or_init(|| crc32(self.entry.launch.shown().to_string().as_bytes()))
     }
 }
 

@@ -13,7 +13,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Birth, boot};
 use nix::fcntl::{FallocateFlags, fallocate};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -95,14 +95,25 @@ impl Store {
         Store { path: run_dir.join(FILE), boot, file: None, length: 0, fresh: 0, lacks: false }
     }
 
-    /// What a daemon before us has left, by name.
-    pub fn read(&self) -> HashMap<String, Record> {
+    /// What a daemon before us has left, by name. The file is written anew with just that.
+    pub fn take_over(&mut self) -> HashMap<String, Record> {
+        let bytes = self.read();
+        let mut before = HashMap::new();
+        let found = records(&bytes, &self.boot);
+        self.replace(found.into_iter().map(|(record, line)| {
+            before.insert(record.name.clone(), record);
+            [line, b"\n"].concat()
+        }));
+        before
+    }
+
+    fn read(&self) -> Vec<u8> {
         match bytes_of(&self.path) {
-            Ok(bytes) => records(&bytes, &self.boot),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => HashMap::new(),
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => {
                 log!(Level::Error, MODULE, "{}: what ran before is not known: {e}", self.path.display());
-                HashMap::new()
+                Vec::new()
             }
         }
     }
@@ -133,8 +144,13 @@ impl Store {
 
     /// Writes all of it anew.
     pub fn renew(&mut self, records: impl Iterator<Item = Record>) {
+        self.replace(records.map(|record| line(&record.document())));
+    }
+
+    /// With these lines.
+    fn replace(&mut self, lines: impl Iterator<Item = Vec<u8>>) {
         let mut bytes = line(&json!({"format": 1, "boot": self.boot}));
-        records.for_each(|record| bytes.extend(line(&record.document())));
+        lines.for_each(|line| bytes.extend(line));
         let aside = self.aside();
         // Whatever lies there, a daemon before us may have died over it.
         let _ = fs::remove_file(&aside);
@@ -203,14 +219,30 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The records of a file of this run of the machine.
-fn records(bytes: &[u8], boot: &str) -> HashMap<String, Record> {
-    let mut documents = bytes.split(|byte| *byte == b'\n').filter_map(document);
-    let ours = documents.next().is_some_and(|head| head["format"] == 1 && head["boot"] == boot && !boot.is_empty());
-    if !ours {
-        return HashMap::new();
+/// The last record of each service, with its line; none of a file of another run of the machine.
+fn records<'a>(bytes: &'a [u8], boot: &str) -> Vec<(Record, &'a [u8])> {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let head = lines.find_map(document);
+    if !head.is_some_and(|head| head["format"] == 1 && head["boot"] == boot && !boot.is_empty()) {
+        return Vec::new();
     }
-    documents.filter_map(|document| Record::of(&document)).map(|record| (record.name.clone(), record)).collect()
+    let (mut known, mut found) = (HashSet::new(), Vec::new());
+    // From the end: most lines are history, and that is not even parsed.
+    for line in lines.rev() {
+        let Some(name) = name_in(line).filter(|name| !known.contains(name)) else { continue };
+        if let Some(record) = document(line).and_then(|document| Record::of(&document)) {
+            known.insert(name);
+            found.push((record, line));
+        }
+    }
+    found
+}
+
+/// The name in a line, as it is written there: quotation marks in texts have a backslash in front, so nothing else looks
+/// like its key.
+fn name_in(line: &[u8]) -> Option<&str> {
+    let (_, behind) = std::str::from_utf8(line).ok()?.split_once(NAME)?;
+    Some(behind.split_once("\",\"")?.0)
 }
 
 fn line(document: &Value) -> Vec<u8> {
@@ -303,6 +335,8 @@ pub fn monotonic() -> u64 {
 }
 
 const FILE: &str = "msf_daemon.state";
+/// In front of a service's name.
+const NAME: &str = ",\"name\":\"";
 /// So much history is no reason to write the file anew.
 const ROOM: usize = 1 << 16;
 
@@ -344,6 +378,14 @@ mod tests {
         Store::new(&folder)
     }
 
+    fn known(bytes: &[u8], boot: &str) -> HashMap<String, Record> {
+        records(bytes, boot).into_iter().map(|(record, _)| (record.name.clone(), record)).collect()
+    }
+
+    fn read(store: &Store) -> HashMap<String, Record> {
+        known(&store.read(), &store.boot)
+    }
+
     fn gone(store: &Store) {
         fs::remove_dir_all(store.path.parent().unwrap()).unwrap();
     }
@@ -355,11 +397,15 @@ mod tests {
         store.append(&record("a", 3));
         let odd = Record { name: "\u{1f600}\n\"".to_owned(), ..Record::default() };
         store.append(&odd);
-        let read = store.read();
-        assert_eq!((&read["a"], &read["b"], &read[&odd.name]), (&record("a", 3), &record("b", 2), &odd));
-        assert_eq!(read.len(), 3);
+        let found = read(&store);
+        assert_eq!((&found["a"], &found["b"], &found[&odd.name]), (&record("a", 3), &record("b", 2), &odd));
+        assert_eq!(found.len(), 3);
+        // Whoever takes over finds the same, and leaves no more of it.
+        assert_eq!(store.take_over(), found);
+        let bytes = store.read();
+        assert_eq!((known(&bytes, &store.boot), bytes.split(|byte| *byte == b'\n').count()), (found, 5));
         store.remove();
-        assert!(store.read().is_empty() && !store.path.exists());
+        assert!(read(&store).is_empty() && !store.path.exists());
         gone(&store);
     }
 
@@ -369,16 +415,16 @@ mod tests {
         store.renew([record("a", 1), record("b", 2)].into_iter());
         store.append(&record("a", 3));
         let bytes = fs::read(&store.path).unwrap();
-        let known = [record("a", 1), record("b", 2), record("a", 3)];
+        let written = [record("a", 1), record("b", 2), record("a", 3)];
         for length in 0..=bytes.len() {
-            assert!(records(&bytes[..length], &store.boot).values().all(|found| known.contains(found)), "{length}");
+            assert!(known(&bytes[..length], &store.boot).values().all(|found| written.contains(found)), "{length}");
         }
         for place in 0..bytes.len() {
             let mut broken = bytes.clone();
             broken[place] ^= 0x15;
-            assert!(records(&broken, &store.boot).values().all(|found| known.contains(found)), "{place}");
+            assert!(known(&broken, &store.boot).values().all(|found| written.contains(found)), "{place}");
         }
-        assert_eq!(records(&bytes, &store.boot).len(), 2);
+        assert_eq!(known(&bytes, &store.boot).len(), 2);
         gone(&store);
     }
 
@@ -387,8 +433,8 @@ mod tests {
         let mut store = store("boot");
         store.renew([record("a", 1)].into_iter());
         let bytes = fs::read(&store.path).unwrap();
-        assert!(records(&bytes, "another").is_empty());
-        assert!(records(&bytes, "").is_empty());
+        assert!(known(&bytes, "another").is_empty());
+        assert!(known(&bytes, "").is_empty());
         gone(&store);
     }
 
@@ -399,7 +445,7 @@ mod tests {
         store.file.as_mut().unwrap().write_all(b"00000000 {\"half").unwrap();
         store.complain(&io::ErrorKind::StorageFull.into());
         assert!(store.append(&record("a", 2)));
-        assert_eq!(store.read()["a"], record("a", 2));
+        assert_eq!(read(&store)["a"], record("a", 2));
         store.renew([record("a", 2)].into_iter());
         assert!(!store.append(&record("a", 3)));
         gone(&store);
@@ -413,9 +459,9 @@ mod tests {
         assert!(room >= ROOM as u64 || room == 0, "{room}");
         fs::create_dir(store.aside()).unwrap();
         store.renew([record("a", 2)].into_iter());
-        assert_eq!(store.read()["a"], record("a", 1));
+        assert_eq!(read(&store)["a"], record("a", 1));
         store.append(&record("a", 3));
-        assert_eq!(store.read()["a"], record("a", 3));
+        assert_eq!(read(&store)["a"], record("a", 3));
         gone(&store);
     }
 
@@ -426,14 +472,14 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         for path in [store.path.clone(), store.aside()] {
             nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-            assert!(store.read().is_empty());
+            assert!(read(&store).is_empty());
             store.renew([record("a", 1)].into_iter());
-            assert_eq!(store.read()["a"], record("a", 1));
+            assert_eq!(read(&store)["a"], record("a", 1));
             store.remove();
             std::os::unix::fs::symlink(&victim, &path).unwrap();
-            assert!(store.read().is_empty());
+            assert!(read(&store).is_empty());
             store.renew([record("a", 1)].into_iter());
-            assert_eq!((store.read().len(), fs::read_to_string(&victim).unwrap().as_str()), (1, "precious"));
+            assert_eq!((read(&store).len(), fs::read_to_string(&victim).unwrap().as_str()), (1, "precious"));
             store.remove();
         }
         gone(&store);
@@ -454,7 +500,7 @@ mod tests {
         assert!((100..2000).contains(&appended), "{appended}");
         store.renew([record("a", 1)].into_iter());
         assert!(!store.append(&record("a", 2)));
-        assert_eq!(store.read()["a"], record("a", 2));
+        assert_eq!(read(&store)["a"], record("a", 2));
         gone(&store);
     }
 }

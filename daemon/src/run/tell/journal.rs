@@ -159,7 +159,10 @@ fn last_of(path: &Path) -> Vec<Happening> {
         Ok(tail)
     };
     let tail = read().unwrap_or_default();
-    String::from_utf8_lossy(&tail).lines().filter_map(Happening::read).collect()
+    let text = String::from_utf8_lossy(&tail);
+    let mut last: Vec<Happening> = text.lines().rev().filter_map(Happening::read).take(MOST).collect();
+    last.reverse();
+    last
 }
 
 const FILE: &str = "msf_daemon.events.jsonl";

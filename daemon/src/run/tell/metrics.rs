@@ -69,7 +69,7 @@ impl Driver {
             match stall.accept() {
                 Ok(Some(scraper)) => {
                     self.send_away_scrapers(MOST_SCRAPERS - 1);
-                    let Some(token) = self.watched.insert(Watched::Scraper(scraper)) else { return };
+                    let Some(token) = self.watched.insert(Watched::Scraper(Box::new(scraper))) else { return };
                     if let Some(Watched::Scraper(scraper)) = self.watched.get(token)
                         && let Err(e) = scraper.watch(reactor, token)
                     {

@@ -79,7 +79,7 @@ impl Driver {
     /// It would not end when it was asked to.
     pub(in crate::run) fn tell_kill(&mut self, reactor: &mut Reactor, key: Key) {
         let Some(service) = self.roll.get(key).filter(|_| !self.hurried) else { return };
-        let text = format!("not ended in {}; killed", crate::face::status::span(service.rules.stop_timeout));
+        let text = format!("not ended in {}; killed", crate::face::status::span(service.rules().stop_timeout));
         let alarm = Alarm { kind: Kind::StopTimeout, severity: Severity::Warning, text, recovered: false };
         self.alarm(reactor, key, alarm);
     }
@@ -90,7 +90,7 @@ impl Driver {
             self.disarm(reactor, timer);
         }
         let Some(service) = self.roll.get(key) else { return };
-        let reset = service.rules.restart.reset;
+        let reset = service.rules().restart.reset;
         if let Phase::Up(since) = service.life.phase
             && self.alarms.has(key, Kind::CrashLoop)
             && let Some(timer) = self.arm(reactor, reset.saturating_sub(since.elapsed()), Due::Calm(key))
@@ -103,7 +103,7 @@ impl Driver {
     pub(in crate::run) fn calm(&mut self, reactor: &mut Reactor, key: Key) {
         self.calming.remove(&key);
         let Some(service) = self.roll.get(key) else { return };
-        let text = format!("up for {}", crate::face::status::span(service.rules.restart.reset));
+        let text = format!("up for {}", crate::face::status::span(service.rules().restart.reset));
         let alarm = Alarm { kind: Kind::CrashLoop, severity: Severity::Critical, text, recovered: true };
         self.alarm(reactor, key, alarm);
     }

@@ -101,7 +101,7 @@ impl Driver {
     /// It is to be found out how a process is.
     pub(in crate::run) fn check(&mut self, reactor: &mut Reactor, key: Key) {
         let Some(service) = self.roll.get_mut(key) else { return };
-        let Some(Health { way, interval, .. }) = service.entry.health.clone() else { return };
+        let Some(Health { way, interval, .. }) = service.entry.health.as_deref().cloned() else { return };
         let interval = service.vigil.every.filter(|_| way == Check::Heartbeat).unwrap_or(interval);
         self.check_at(reactor, key, after(Instant::now(), interval), interval);
         match way {

@@ -89,13 +89,11 @@ impl Driver {
     pub(in crate::run) fn begin_usage(&mut self, reactor: &mut Reactor, key: Key) {
         let now = Instant::now();
         let Some(service) = self.roll.get_mut(key) else { return };
-        let bounds = service.entry.bounds.clone();
-        let before = std::mem::take(&mut service.usage).watch;
-        if bounds.is_empty() {
-            return;
-        }
+        let before = service.usage.take().map(|usage| usage.watch).unwrap_or_default();
+        let Some(bounds) = service.entry.bounds.clone() else { return };
         // What was said of the one before holds until this one has been looked at.
-        service.usage.watch = before.of_successor(&bounds, None, now);
+        let watch = before.of_successor(&bounds, None, now);
+        service.usage = Some(Box::new(Usage { watch, ..Usage::default() }));
         let Some(pid) = service.pid() else { return };
         let gauge = match Gauge::open(pid) {
             Ok(gauge) => gauge,
@@ -104,38 +102,42 @@ impl Driver {
         };
         let busy = gauge.look().ok().map(|seen| seen.busy);
         let watch = before.of_successor(&bounds, busy, now);
-        service.usage = Usage { gauge: Some(gauge), watch, ..Usage::default() };
+        service.usage = Some(Box::new(Usage { gauge: Some(gauge), watch, ..Usage::default() }));
         self.look_at(reactor, key, now + bounds.sample / 2, bounds.sample);
     }
 
     /// It is no longer up, or has other limits.
     pub(in crate::run) fn end_usage(&mut self, reactor: &mut Reactor, key: Key) {
-        let Some(service) = self.roll.get_mut(key) else { return };
-        service.usage.gauge = None;
-        let timer = service.usage.next.take();
+        let Some(usage) = self.usage_of(key) else { return };
+        usage.gauge = None;
+        let timer = usage.next.take();
         timer.into_iter().for_each(|timer| self.disarm(reactor, timer));
     }
 
     fn look_at(&mut self, reactor: &mut Reactor, key: Key, earliest: Instant, every: Duration) {
         let timer = self.arm_at(reactor, shared(self.since, earliest, every), Due::Sample(key));
-        if let Some(service) = self.roll.get_mut(key) {
-            service.usage.next = timer;
+        if let Some(usage) = self.usage_of(key) {
+            usage.next = timer;
         }
+    }
+
+    fn usage_of(&mut self, key: Key) -> Option<&mut Usage> {
+        self.roll.get_mut(key)?.usage.as_deref_mut()
     }
 
     /// A process is to be looked at.
     pub(in crate::run) fn sample(&mut self, reactor: &mut Reactor, key: Key) {
         let now = Instant::now();
         let Some(service) = self.roll.get_mut(key) else { return };
-        let bounds = service.entry.bounds.clone();
-        let found = match service.usage.look(&bounds, now) {
+        let (Some(bounds), Some(usage)) = (service.entry.bounds.clone(), &mut service.usage) else { return };
+        let found = match usage.look(&bounds, now) {
             Ok(found) => found,
             Err(why) => {
                 log!(Level::Warn, MODULE, "{}: its descriptors cannot be counted: {why}", service.name());
                 Vec::new()
             }
         };
-        if service.usage.is_dying && self.found_dumping(reactor, key) {
+        if service.usage.as_ref().is_some_and(|usage| usage.is_dying) && self.found_dumping(reactor, key) {
             return;
         }
         self.look_at(reactor, key, after(now, bounds.sample), bounds.sample);
@@ -146,7 +148,7 @@ impl Driver {
 
     fn found(&mut self, reactor: &mut Reactor, key: Key, bounds: &Bounds, finding: &Finding) {
         let Finding { thing, turn, bound, value, over, grown } = finding;
-        let resident = self.roll.get(key).map_or(0, |service| service.usage.resident);
+        let resident = self.usage_of(key).map_or(0, |usage| usage.resident);
         let trouble = |limit: Option<u64>| {
             let limit = thing.limit(limit.unwrap_or_default());
             let over = over.map_or_else(String::new, |over| format!(", over {}", span(over)));
