@@ -172,7 +172,7 @@ impl Open {
             }
             let file = OpenOptions::new().read(true).append(true).create(true).open(path);
             // A pipe or a device that may only be written to is a log, too.
-            let file = file.or_else(|_| OpenOptions::new().append(true).open(path))?;
+            let file = file.or_else(|why| OpenOptions::new().append(true).open(path).map_err(|_| why))?;
             let identity = file.metadata()?;
             match fs::metadata(path) {
                 Ok(current) if same_file(&current, &identity) => return Ok(Open { file, identity }),
@@ -214,3 +214,15 @@ static ABANDONED: Mutex<Vec<ManuallyDrop<Open>>> = Mutex::new(Vec::new());
 /// Paths that std hands to the kernel without asking for memory.
 const BRIEF: usize = 256;
 const BETWEEN_ROTATIONS_THAT_FAIL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regress_why_a_log_cannot_be_made_is_told_and_not_that_it_is_not_there() {
+        // Nobody makes files there, not even root.
+        let Err(why) = Sink::open(Path::new("/sys/msf.log")) else { panic!("a log in /sys") };
+        assert!(!why.to_string().contains("No such file"), "{why}");
+    }
+}
