@@ -38,7 +38,7 @@ LAW = {
 PLUGIN_LAW = {"msf-sys"}
 PURE = ("msf-wire", "msf-conf", "msf-client")
 
-# Rooms inside a crate, lowest first; a room uses its own floor and those below.
+# Rooms inside a crate, lowest first; a room uses its own floor and those below, and the room that it is itself in.
 FLOORS = {
     "lib/core/src": [
         ["sys", "error", "crypto", "exposition"],
@@ -57,6 +57,11 @@ FLOORS = {
     "daemon/src": [
         ["law"],
         ["face"],
+        ["run::output"],
+        ["run::child"],
+        ["run::watch"],
+        ["run::tell", "run::keep"],
+        ["run::door"],
         ["run"],
     ],
     "shell/src": [
@@ -149,7 +154,7 @@ def broken_floors(sources):
                 continue
             named = {room_of(name, height) for name in names_used(text, module)} - {None, here}
             for room in sorted(named):
-                if height[room] > height[here]:
+                if height[room] > height[here] and not here.startswith(f"{room}::"):
                     yield f"{relative(path)}: {here} uses {room}, which lies above it"
                 elif any({here, room} == set(pair) for pair in STRANGERS.get(crate, ())):
                     yield f"{relative(path)}: {here} and {room} never name each other"

@@ -139,7 +139,7 @@ def shared_memory():
         pass
     shm = Path("/dev/shm")
     if shm.is_dir():
-        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("msf(?!-log-)", path.name)}
+        found |= {f"/dev/shm/{path.name}" for path in shm.iterdir() if re.search("^(?!msf-log-).*msf", path.name)}
     return found
 
 

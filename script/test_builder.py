@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import build                                            # noqa: E402
+import household                                        # noqa: E402
 from builder import machine, stage, suite, target       # noqa: E402
 from builder.command import BuildError                  # noqa: E402
 
@@ -118,6 +119,15 @@ class Package(unittest.TestCase):
                 self.assertTrue((tree / part).exists(), part)
             said = subprocess.run([tree / "bin/msf_shell", "-v"], stdout=subprocess.PIPE, text=True, check=True).stdout
             self.assertIn(stage.version(), said)
+
+
+class Household(unittest.TestCase):
+    def test_regress_what_other_programs_log_meanwhile_is_nothing_the_demo_has_left(self):
+        before = household.shared_memory()
+        with tempfile.NamedTemporaryFile(prefix="msf-log-msf-daemon-test-", dir="/dev/shm") as log:
+            self.assertNotIn(log.name, household.shared_memory() - before)
+        with tempfile.NamedTemporaryFile(prefix="msf-ring-", dir="/dev/shm") as ring:
+            self.assertIn(ring.name, household.shared_memory() - before)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,12 @@ class Floors(unittest.TestCase):
         self.assertEqual([], floors("agent/src/core/routes.rs", "use crate::observe::counter::Counter;"))
         self.assertIn("core uses edge", floors("agent/src/core/routes.rs", "use crate::edge::Session;")[0])
 
+    def test_a_room_may_name_the_room_it_is_in_but_no_higher_one_beside_it(self):
+        self.assertEqual([], floors("daemon/src/run/child/start.rs", "use crate::run::driver::Driver;"))
+        found = floors("daemon/src/run/child/start.rs", "use crate::run::tell::herald::Herald;")
+        self.assertEqual(["daemon/src/run/child/start.rs: run::child uses run::tell, which lies above it"], found)
+        self.assertEqual([], floors("daemon/src/run/driver.rs", "use super::tell::herald::Herald;"))
+
     def test_a_room_without_a_floor_is_refused(self):
         self.assertIn("no floor", floors("lib/core/src/misc.rs", "")[0])
 

@@ -18,13 +18,14 @@ use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Bequest, Ready, Starter, claim, daemonize, title};
+use msf_core::sys::heap;
 use msf_core::sys::place::{log_dir, run_dir};
-use run::courier::refused;
+use run::child::morgue::Morgue;
+use run::child::surroundings::{Surroundings, is_executable};
 use run::driver::{Driver, Setting};
-use run::journal::Journal;
-use run::morgue::Morgue;
-use run::outputs::Outputs;
-use run::surroundings::{Surroundings, is_executable};
+use run::output::outputs::Outputs;
+use run::tell::courier::refused;
+use run::tell::journal::Journal;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
@@ -187,6 +188,8 @@ fn parse(file: &Path) -> Result<(), Failure> {
 
 /// From the beginning to the end; whoever started us hears of a failure as well.
 fn run(file: &Path, background: bool) -> Result<u8, Failure> {
+    // A configuration of a thousand processes is large for a moment.
+    heap::keep_little();
     // Before anything is opened, which might get a number that the environment names.
     let starter = Starter::from_environment();
     let bequests = Bequest::claim();

@@ -77,7 +77,7 @@ def upgrade_pass(stage, options):
 
 def plugins_passes(stage, options):
     """Yields whether plugins have left nothing behind, and whether their upgrades have lost nothing."""
-    profile, cycles, upgrades = ("dev", 300, 50) if options.seconds else ("release", 10_000, 1_000)
+    profile, cycles, upgrades = ("dev", 200, 30) if options.seconds else ("release", 10_000, 1_000)
     print(f"soak plugins, {cycles} cycles of each, {upgrades} upgrades of each", flush=True)
     env = {**os.environ, "MSF_STAGE": str(stage), "MSF_PLUGIN_PROFILE": profile, "MSF_CYCLES": str(cycles),
            "MSF_UPGRADES": str(upgrades)}

@@ -4,8 +4,10 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import time
 import unittest
+from pathlib import Path
 
 from house import program, wait_for
 from shells import ShellCase
@@ -22,6 +24,11 @@ HEAD = """
 #define ARGUMENTS void *data, u32 len
 #define NOTHING (void)data, (void)len
 """
+
+
+def ticks_of(pid):
+    """The processor time of a process, in hundredths of a second."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
 
 
 class AttackCase(ShellCase):
@@ -309,6 +316,21 @@ class Names(AttackCase):
 
 
 class Readiness(AttackCase):
+    def test_regress_without_a_descriptor_nobody_is_let_in_and_no_time_is_burnt(self):
+        config = self.config(self.plugin("a"))
+        child = self.shell(config, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24)))
+        crowd = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+        for peer in crowd:
+            peer.connect(str(self.house.run / "msf_shell.trial.sock"))
+        wait_for("the record", lambda: "nobody can come in at the admin socket: Too many open files" in self.log_text())
+        before = ticks_of(child.pid)
+        time.sleep(0.5)
+        self.assertLess(ticks_of(child.pid) - before, 20, "hundredths of a second")
+        for peer in crowd:
+            peer.close()
+        wait_for("an answer", lambda: self.call("-c", config, "list").returncode == 0)
+        self.ends(child)
+
     def test_regress_a_number_from_somewhere_above_closes_nothing_of_ours(self):
         config = self.config(self.plugin("a"))
         for number in ("-1", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "x", "", "99999999999999"):

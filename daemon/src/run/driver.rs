@@ -4,30 +4,30 @@
 //! Decides nothing about a process's life: that is `law`. Knows of every source only how to find it: the files beside
 //! this one do the rest. Idle, it sleeps without a timer.
 
-use super::audience::Audience;
-use super::capture::Captures;
-use super::cgroup::Groups;
 use super::chance::Chance;
 use super::change::Change;
+use super::child::cgroup::Groups;
+use super::child::crash::Corpse;
+use super::child::leaver::Leaver;
+use super::child::morgue::Morgue;
+use super::child::notice::Noticeboard;
+use super::child::probe::Attempt;
+use super::child::surroundings::Surroundings;
 use super::clerk::Clerk;
-use super::crash::Corpse;
-use super::deposit::Deposits;
-use super::herald::Herald;
-use super::journal::Journal;
-use super::leaver::Leaver;
-use super::metrics::Show;
-use super::morgue::Morgue;
-use super::notice::Noticeboard;
-use super::outputs::Outputs;
-use super::probe::Attempt;
+use super::door::signals;
+use super::door::superior::Superior;
+use super::keep::deposit::Deposits;
+use super::keep::safe::Safe;
+use super::keep::state::Store;
+use super::output::capture::Captures;
+use super::output::outputs::Outputs;
 use super::purpose::Purpose;
 use super::roll::Roll;
-use super::safe::Safe;
-use super::signals;
-use super::state::Store;
-use super::superior::Superior;
-use super::surroundings::Surroundings;
-use super::teller::{TellerId, Tellers};
+use super::tell::audience::Audience;
+use super::tell::herald::Herald;
+use super::tell::journal::Journal;
+use super::tell::metrics::Show;
+use super::tell::teller::{TellerId, Tellers};
 use crate::face::control::Control;
 use crate::face::conversation::Conversation;
 use crate::face::scrape::Scraper;
@@ -38,6 +38,7 @@ use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Bequest, Claim, Starter};
+use msf_core::sys::heap;
 use msf_core::timer::TimerId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -105,14 +106,14 @@ pub struct Driver {
     pub(super) unheard: bool,
 }
 
-/// What a token of ours stands for.
+/// What a token of ours stands for. Most stand for a process: what is larger is in a box.
 pub enum Watched {
     /// The signals.
     Signals,
     /// The control socket.
     Control,
     /// Somebody on it.
-    Conversation(Conversation),
+    Conversation(Box<Conversation>),
     /// The pidfd of this service.
     Process(Key),
     /// The pipe on which this service says that it is ready.
@@ -130,13 +131,13 @@ pub enum Watched {
     /// The pidfd of a command that tells of an alarm.
     Teller(TellerId),
     /// A probe that has been begun.
-    Attempt(Attempt),
+    Attempt(Box<Attempt>),
     /// The files that processes write to.
     Outputs,
     /// Where the metrics are shown.
     Stall,
     /// Somebody who asks for them.
-    Scraper(Scraper),
+    Scraper(Box<Scraper>),
 }
 
 /// What a timer stands for.
@@ -288,6 +289,8 @@ impl Driver {
         // Whoever is told may look into the log at once.
         let _ = msf_core::log::flush();
         self.tell_ready(reactor);
+        // The configuration's text, and what was read from it and from the state file.
+        heap::trim();
     }
 
     /// Whether everything is stopped, after it was told to.
@@ -325,7 +328,7 @@ impl Driver {
     fn take(&mut self, reactor: &mut Reactor, key: Key, event: Event) {
         let Some(service) = self.roll.get_mut(key) else { return };
         let from = service.life.phase;
-        let (life, actions) = step(&service.rules, service.life, event);
+        let (life, actions) = step(&service.rules(), service.life, event);
         service.life = life;
         if !from.keeps_timer(life.phase)
             && let Some(timer) = service.timer.take()

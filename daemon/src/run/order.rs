@@ -14,7 +14,8 @@ impl Driver {
         let Some(service) = self.roll.get_mut(key) else { return Event::Present };
         match absent {
             None => {
-                service.missing.clear();
+                // With what it has taken: there are many.
+                service.missing = String::new();
                 Event::Present
             }
             Some((reason, missing)) => {

@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(of(End::Exit(Exit::Signal { number: 9, core: false })), 137);
         assert_eq!(of(End::Told { reason: String::new(), code: None, signal: Some(15) }), 143);
         assert_eq!(of(End::Unknown(String::new())), 1);
-        assert_eq!(of(End::Unstartable(super::super::surroundings::Unstartable::Gone)), 127);
+        assert_eq!(of(End::Unstartable(super::super::child::surroundings::Unstartable::Gone)), 127);
         assert_eq!(status(None), 1);
     }
 }

@@ -1,14 +1,15 @@
 //! Carrying out what a new configuration changes.
 
-use super::courier::refused;
 use super::driver::{Driver, Key, MODULE};
 use super::service::{End, Service};
+use super::tell::courier::refused;
 use crate::law::difference::{Change, Changes, difference};
 use crate::law::life::{Event, Phase};
 use msf_conf::daemon::{Process, Settings};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
+use msf_core::sys::heap;
 
 impl Driver {
     /// Reads the file again and does what has changed.
@@ -18,6 +19,7 @@ impl Driver {
             false => {
                 self.tell_reloading();
                 let outcome = self.read_again(reactor);
+                heap::trim();
                 self.tell_reloaded(reactor, &outcome);
                 outcome
             }

@@ -24,7 +24,7 @@ impl Driver {
         let Some(service) = self.roll.get_mut(key) else { return };
         let what = match act {
             Act::Alarm => "",
-            Act::Restart if service.rules.restart.policy == Policy::Never => "; stopped, and not to be started again",
+            Act::Restart if service.rules().restart.policy == Policy::Never => "; stopped, and not to be started again",
             Act::Restart => "; stopped and started again",
             Act::Stop => "; stopped for good",
         };

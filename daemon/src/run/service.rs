@@ -2,13 +2,13 @@
 //!
 //! Carries out what concerns it alone: signals, its records in the log, its row of the table.
 
+use super::child::heir::{Heir, Succession};
+use super::child::kin::Kin;
+use super::child::ready::Readying;
+use super::child::surroundings::Unstartable;
 use super::driver::{MODULE, Timer};
-use super::health::Vigil;
-use super::heir::{Heir, Succession};
-use super::kin::Kin;
-use super::ready::Readying;
-use super::surroundings::Unstartable;
-use super::usage::Usage;
+use super::watch::health::Vigil;
+use super::watch::usage::Usage;
 use crate::face::status::{Last, Row, span};
 use crate::law::life::{Life, Phase, Reason, Rules};
 use libc::{SIGCONT, SIGTERM};
@@ -18,6 +18,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Birth, Exit};
 use nix::sys::signal::Signal;
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -27,8 +28,8 @@ use std::time::{Duration, Instant};
 pub struct Service {
     /// What the configuration says.
     pub entry: Process,
-    /// What of it the law wants to know.
-    pub rules: Rules,
+    /// Stands for what it is run with, once that was asked for.
+    pub(super) sum: OnceCell<u32>,
     /// What it is.
     pub life: Life,
     /// The process, while there is one.
@@ -51,8 +52,8 @@ pub struct Service {
     pub says: Option<String>,
     /// Whether it is well, while it is up.
     pub vigil: Vigil,
-    /// What it uses, while it is up.
-    pub usage: Usage,
+    /// What it uses, while it is up, if that is looked at.
+    pub usage: Option<Box<Usage>>,
     /// Why it was last stopped for its own good, in words.
     pub ails: String,
     /// That was for good: what was wrong with it is not over because it is down.
@@ -106,8 +107,8 @@ impl Service {
     /// One that is down and has no past.
     pub fn new(entry: Process) -> Service {
         Service {
-            rules: Rules::of(&entry),
             entry,
+            sum: OnceCell::new(),
             life: Life::NEW,
             running: None,
             heir: None,
@@ -119,7 +120,7 @@ impl Service {
             mark: String::new(),
             says: None,
             vigil: Vigil::default(),
-            usage: Usage::default(),
+            usage: None,
             ails: String::new(),
             is_put_down: false,
             last: None,
@@ -132,8 +133,12 @@ impl Service {
 
     /// Another entry of the same name; what runs goes on.
     pub fn change(&mut self, entry: Process) {
-        self.rules = Rules::of(&entry);
-        self.entry = entry;
+        (self.entry, self.sum) = (entry, OnceCell::new());
+    }
+
+    /// What of its entry the law wants to know.
+    pub fn rules(&self) -> Rules {
+        Rules::of(&self.entry)
     }
 
     /// Its name.
@@ -192,10 +197,10 @@ impl Service {
         let name = self.name();
         match self.life.phase {
             Phase::Stopping(_) => {
-                log!(Level::Warn, MODULE, "{name}: not ended in {}; killed", span(self.rules.stop_timeout));
+                log!(Level::Warn, MODULE, "{name}: not ended in {}; killed", span(self.rules().stop_timeout));
             }
             Phase::Starting => {
-                let patience = span(self.rules.start_timeout.unwrap_or_default());
+                let patience = span(self.rules().start_timeout.unwrap_or_default());
                 let why = self.readying.as_ref().map(|readying| readying.complaint()).unwrap_or_default();
                 log!(Level::Warn, MODULE, "{name}: not ready in {patience}{why}; stopped and started again");
             }
@@ -231,7 +236,7 @@ impl Service {
             held_by: matches!(phase, Phase::Held(_)).then(|| self.missing.clone()),
             says: self.says.clone().filter(|_| phase.is_alive()),
             health: self.vigil.shown(),
-            above: self.usage.shown(),
+            above: self.usage.as_ref().map_or_else(Vec::new, |usage| usage.shown()),
             last,
             output: None,
             error_output: None,

@@ -75,7 +75,7 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// One entry of `msf_procs`.
+/// One entry of `msf_procs`. There may be thousands: what few have, and is large, is in a box.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// `proc_idx`: the number shown in the banner.
@@ -93,9 +93,9 @@ pub struct Process {
     /// How it is told to end.
     pub stop: Stop,
     /// `health`: how it is found out whether it still works.
-    pub health: Option<Health>,
-    /// `limits`: how much it may use.
-    pub bounds: Bounds,
+    pub health: Option<Box<Health>>,
+    /// `limits`: how much it may use, if there are any.
+    pub bounds: Option<Box<Bounds>>,
     /// `upgrade`: how another program takes its place.
     pub upgrade: Upgrade,
 }
@@ -238,8 +238,8 @@ impl Process {
             ready: Ready::read(layers, strangers)?,
             restart: Restart::read(layers, strangers)?,
             stop: Stop::read(layers)?,
-            health: Health::read(layers, strangers)?,
-            bounds: Bounds::read(layers, strangers)?,
+            health: Health::read(layers, strangers)?.map(Box::new),
+            bounds: Some(Bounds::read(layers, strangers)?).filter(|bounds| !bounds.is_empty()).map(Box::new),
             upgrade: Upgrade::read(layers, strangers)?,
         })
     }
@@ -254,8 +254,10 @@ impl Process {
         shown.insert("restart".to_owned(), self.restart.shown());
         shown.insert("stop_signal".to_owned(), json!(self.stop.signal));
         shown.insert("stop_timeout_ms".to_owned(), json!(self.stop.timeout.as_millis() as u64));
-        Health::show(self.health.as_ref(), &mut shown);
-        self.bounds.show(&mut shown);
+        Health::show(self.health.as_deref(), &mut shown);
+        if let Some(bounds) = &self.bounds {
+            bounds.show(&mut shown);
+        }
         shown.insert("upgrade".to_owned(), self.upgrade.shown());
         Value::Object(shown)
     }

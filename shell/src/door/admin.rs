@@ -80,7 +80,17 @@ impl Drop for Admin {
 
 /// Lets in whoever waits at the door, and may come in.
 fn admit(listener: &UnixListener, desk: &Desk, guests: &Arc<AtomicUsize>) {
-    while let Ok((stream, _)) = listener.accept() {
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+            Err(e) => {
+                // Of descriptors most likely: who waits goes on waiting, and must not be looked at without a pause meanwhile.
+                msf_sys::log!(Level::Error, MODULE, "nobody can come in at the admin socket: {e}");
+                std::thread::sleep(PAUSE);
+                return;
+            }
+        };
         match getsockopt(&stream, PeerCredentials).map(|peer| peer.uid()) {
             Ok(uid) if uid == 0 || uid == geteuid().as_raw() => {}
             Ok(uid) => {
@@ -212,5 +222,7 @@ fn said(service: &str, command: &str, outcome: Outcome) -> Result<Value, String>
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a call may take unless he says otherwise.
 const CALL: Duration = Duration::from_secs(10);
+/// How long nobody is let in when there is no room for him.
+const PAUSE: Duration = Duration::from_millis(200);
 const MOST_GUESTS: usize = 64;
 const LONGEST: u64 = 16 << 20;

@@ -70,8 +70,8 @@ impl Growth {
 }
 
 impl Bounds {
-    /// Whether there is anything to look at.
-    pub fn is_empty(&self) -> bool {
+    /// Whether there is nothing to look at.
+    pub(super) fn is_empty(&self) -> bool {
         *self == Bounds { sample: self.sample, ..Bounds::default() }
     }
 
@@ -110,9 +110,6 @@ impl Bounds {
     }
 
     pub(super) fn show(&self, into: &mut Map<String, Value>) {
-        if self.is_empty() {
-            return;
-        }
         let ms = |time: Duration| json!(time.as_millis() as u64);
         let mut shown = Map::from_iter([("sample_ms".to_owned(), ms(self.sample))]);
         let mut put = |key: &str, bound: Option<Bound>, more: Vec<(&str, Value)>| {

@@ -105,7 +105,11 @@ fn plain(object: &Object, key: &str, path: &str) -> Result<(), ConfError> {
 
 /// Strings the kernel will take as they are: without a NUL in them.
 pub(super) fn words(object: &Object, key: &str) -> Result<Vec<String>, ConfError> {
-    object.strings(key)?.unwrap_or_default().into_iter().map(|word| whole(object, key, word)).collect()
+    let words = object.strings(key)?.unwrap_or_default().into_iter();
+    let mut words = words.map(|word| whole(object, key, word)).collect::<Result<Vec<String>, ConfError>>()?;
+    // Collecting does not know how many they are.
+    words.shrink_to_fit();
+    Ok(words)
 }
 
 /// A string without a NUL in it.

@@ -1,6 +1,7 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
 pub mod cpus;
+pub mod heap;
 pub mod hole;
 mod inotify;
 mod machine;
