@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -220,7 +221,9 @@ class Misbehaviour(IsolateCase):
         child = self.shell(config)
         pids = self.forked(config)
         self.house.start([program("msf_shell"), "-c", config, "call", "bad", "msg_handler", "x"])
-        wait_for("its standstill", lambda: Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        # Of all its threads: only then the kernel counts it among the stopped, and wakes it.
+        tasks = Path(f"/proc/{pids[0]}/task")
+        wait_for("its standstill", lambda: all(re.search(r"^State:\s+T", (task / "status").read_text(), re.M) for task in tasks.iterdir()))
         child.kill()
         child.wait(10)
         wait_for("the end of both", lambda: all(gone(pid) for pid in pids))
