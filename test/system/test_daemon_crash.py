@@ -8,7 +8,7 @@ import unittest
 from datetime import datetime
 from pathlib import Path
 
-from house import gone, program, wait_for
+from house import HERE, gone, program, wait_for
 from test_daemon_attacks import DaemonCase
 
 LARGE = r"""
@@ -107,6 +107,20 @@ class Crash(DaemonCase):
         text = reports[0].read_text()
         for part in ("ended: SIGSEGV (core dumped)", "fault at: 0x", "libc.so", "KiB at most", "core: "):
             self.assertIn(part, text)
+        self.ends(daemon)
+
+    def test_regress_msf_shell_tells_that_it_crashes(self):
+        self.house.compile(HERE / "sick_plugin.c", self.house.folder / "libsick.so", "-shared", "-fPIC")
+        config = self.house.folder / "svc.json"
+        config.write_text(json.dumps({"proc_name": "ward", "proc_author": "", "proc_version": "", "proc_desc": "", "version": 1,
+                                      "proc_svcs": [{"svc_name": "sick", "svc_libs": "libsick.so"}]}))
+        self.configure(self.command("shell", str(program("msf_shell")), proc_conf=str(config), ready={"by": "notify"}))
+        daemon = self.start()
+        wait_for("the shell", lambda: self.status("shell")["state"] == "up")
+        pid = self.status("shell")["pid"]
+        os.kill(pid, signal.SIGSEGV)
+        wait_for("its own word", lambda: f"shell: pid {pid} is crashing: SIGSEGV" in self.log())
+        wait_for("a successor", lambda: self.status("shell")["state"] == "up" and self.status("shell")["pid"] != pid)
         self.ends(daemon)
 
 

@@ -11,15 +11,16 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// For the calling thread; `None` when it has one already.
+    /// For the calling thread; `None` when it has one already that is large enough. Threads of Rust's have one that is not.
     pub fn new() -> io::Result<Option<Stack>> {
-        if now()?.ss_flags & libc::SS_DISABLE == 0 {
-            return Ok(None);
-        }
         // What the kernel saves of a processor's registers, and what the handler needs.
         // SAFETY: asks for a number; 0 where the kernel does not say.
         let least = unsafe { libc::getauxval(AT_MINSIGSTKSZ) } as usize;
-        let stack = Stack { memory: vec![MaybeUninit::uninit(); least.max(libc::MINSIGSTKSZ) + HANDLER] };
+        let (size, there) = (least.max(libc::MINSIGSTKSZ) + HANDLER, now()?);
+        if there.ss_flags & libc::SS_DISABLE == 0 && there.ss_size >= size {
+            return Ok(None);
+        }
+        let stack = Stack { memory: vec![MaybeUninit::uninit(); size] };
         let given =
             libc::stack_t { ss_sp: stack.memory.as_ptr().cast_mut().cast(), ss_flags: 0, ss_size: stack.memory.len() };
         // SAFETY: the memory is this thread's until `drop` takes it back.
@@ -54,3 +55,20 @@ fn now() -> io::Result<libc::stack_t> {
 /// Of <linux/auxvec.h>; the C libraries' headers do not all have it.
 const AT_MINSIGSTKSZ: libc::c_ulong = 51;
 const HANDLER: usize = 24 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regress_a_stack_that_is_too_small_for_the_handler_is_replaced_and_a_large_one_stays() {
+        // Rust has given this thread one of its own.
+        assert!(now().unwrap().ss_size < HANDLER);
+        let own = Stack::new().unwrap().unwrap();
+        assert!(now().unwrap().ss_size > HANDLER);
+        assert!(Stack::new().unwrap().is_none());
+        drop(own);
+        assert_ne!(now().unwrap().ss_flags & libc::SS_DISABLE, 0);
+        assert!(Stack::new().unwrap().is_some());
+    }
+}
