@@ -77,16 +77,23 @@ pub struct Last {
 impl Status {
     /// As one JSON document.
     pub fn json(&self) -> String {
-        let processes: Vec<Value> = self.processes.iter().map(Row::json).collect();
-        let document = json!({
+        let head = json!({
             "pid": self.pid,
             "uptime_ms": millis(self.uptime),
             "config": self.config,
             "msf_version": self.version,
             "events": self.events,
-            "processes": processes,
         });
-        format!("{document:#}\n")
+        let mut text = format!("{head:#}");
+        text.truncate(text.trim_end_matches(['\n', '}']).len());
+        text.push_str(",\n  \"processes\": [");
+        // One by one: the values of a thousand are many times their text.
+        for (place, row) in self.processes.iter().enumerate() {
+            text.push_str(if place > 0 { ",\n    " } else { "\n    " });
+            text.push_str(&format!("{:#}", row.json()).replace('\n', "\n    "));
+        }
+        text.push_str("\n  ]\n}\n");
+        text
     }
 
     /// As a table.
