@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 300         # seconds a program may take
 # Begun first, or everybody waits for them in the end.
-LONG = ("documentation", "msf-agent/nmid_workers")
+LONG = ("msf-core/msf_core", "documentation", "msf-agent/msf_agent", "msf-conf/mutation", "msf-agent/nmid_workers", "msf-daemon/limits")
 
 
 @dataclass

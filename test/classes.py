@@ -12,7 +12,7 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-LIMIT = 300         # seconds a class may take
+LIMIT = 500         # seconds a class may take
 
 
 def run_classes(folder, pattern="test_*.py", wanted=lambda name: True, jobs=None, slowest=0):

@@ -13,7 +13,7 @@ from pathlib import Path
 import peers
 
 STAGE = Path(os.environ.get("MSF_STAGE") or peers.ROOT / "build" / f"{platform.machine()}-unknown-linux-gnu").resolve()
-PATIENCE = 10.0                     # seconds until a test gives up waiting for something that takes milliseconds
+PATIENCE = 30.0                     # seconds until a test gives up waiting for something that takes milliseconds
 SETTINGS = """\
 net_enable = false
 nmid_enable = true

@@ -17,6 +17,7 @@ STARVED = 5                         # runs on a machine too busy to judge by
 
 
 class GoPeers(Scene):
+    LONG = True
     settings = f"function.Fail.deadline_ms = {int(DEADLINE * 1000)}\n"
 
     def test_every_client_reaches_every_worker(self):

@@ -287,6 +287,29 @@ class Agents(Upgrade):
         self.assertEqual(traffic.troubles, [])
         self.ends(daemon)
 
+    def test_regress_what_was_done_while_no_daemon_listened_is_done(self):
+        daemon, place = self.begin()
+        with GoodTraffic(place) as traffic:
+            before = self.status("broker")["pid"]
+            self.upgrade("broker", "--no-wait")
+            # It knows of the successor, and hears nothing of it any more, unless that was very quick.
+            daemon.send_signal(signal.SIGSTOP)
+            wait_for("the end of the old one", lambda: gone(before))
+            wait_for("the new one", lambda: f"goes on for process {before}" in self.house.text("msf_agent.log"))
+            daemon.kill()
+            daemon.wait()
+            # Collected, where somebody collects orphans.
+            until = time.monotonic() + 2
+            while Path(f"/proc/{before}").exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            daemon = self.start()
+            one = wait_for("its word", lambda: (one := self.status("broker"))["state"] == "up" and one)
+            self.assertEqual((one["successor"], one["restarts"], one["last_exit"]), (None, 0, None), self.log())
+            calls = traffic.calls
+            wait_for("calls", lambda: traffic.calls > calls + 20)
+        self.assertEqual(traffic.troubles, [])
+        self.ends(daemon)
+
     def test_the_daemon_may_die_at_any_moment_of_an_upgrade(self):
         daemon, place = self.begin()
         dice = random.Random(11)

@@ -83,6 +83,7 @@ impl Driver {
         self.restore_leavers(reactor, key, &record.left);
         self.reopen_alarms(key, record);
         let heir = self.restore_heir(reactor, key, record);
+        let told = self.heir_has_told(key);
         let service = self.roll.get_mut(key)?;
         let at = Instant::now();
         let since = record.up_since.map_or(at, instant);
@@ -115,6 +116,10 @@ impl Driver {
                 } else {
                     up
                 };
+                // It has handed over, and its successor has said so: both while nobody listened.
+                if matches!(service.life.phase, Phase::Upgrading(_)) && told {
+                    return Some(Event::Ready(at));
+                }
                 service.last = Some((End::Unknown("while no daemon ran".to_owned()), at));
                 Some(Event::Died { at, clean: false, chance: self.chance.draw() })
             }
