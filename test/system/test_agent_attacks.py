@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 from connection import Connection
-from house import PATIENCE, House, program, wait_for
+from house import PATIENCE, House, listens, program, wait_for
 
 AGENT = 0xFFFFFFF1
 FOREVER = 0xFFFFFFFF
@@ -376,7 +376,7 @@ class Signals(Attack):
             with self.subTest(number):
                 child = self.house.start([program("msf_agent"), "-c", self.settings],
                                          env={**self.house.env, "MSF_READY_FD": str(number)})
-                wait_for("the agent's socket", self.place.is_socket)
+                wait_for("the agent", lambda: listens(self.place))
                 self.serves(self.peer(0x12), self.peer(0x11))
                 code, _, errors = self.house.end(child)
                 self.assertEqual(code, 0, errors)

@@ -57,10 +57,10 @@ class Health(DaemonCase):
         return [(datetime.fromisoformat(line["time"]).timestamp(), line["state"], line["cause"])
                 for line in lines if line["event"] == "alarm" and line["alarm"] == kind]
 
-    def told(self, kind, state, within, since, known=()):
-        """The alarm, which has come in time."""
+    def told(self, kind, state, within, since, known=(), says=""):
+        """The alarm that says so, which has come in time."""
         def found():
-            return [one for one in self.alarms(kind)[len(known):] if one[1] == state]
+            return [one for one in self.alarms(kind)[len(known):] if one[1] == state and says in one[2]]
         when, _, text = wait_for(f"{kind} {state}", found)[0]
         self.assertLess(when - since, within + SLACK, text)
         return text
@@ -68,8 +68,8 @@ class Health(DaemonCase):
     def treated(self, kind, within, since):
         """It is told and acted upon in time, and its recovery is told."""
         before = self.pid
-        text = self.told(kind, "raised", within, since)
-        self.assertIn("stopped and started again", text)
+        # On a busy machine it may have been seen on its way, and warned of.
+        self.told(kind, "raised", within, since, says="stopped and started again")
         after = wait_for("its successor", lambda: (row := self.status("shell"))["state"] == "up" and row["pid"])
         self.assertNotEqual(after, before)
         self.told(kind, "recovered", 60, since)
