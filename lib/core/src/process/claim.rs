@@ -2,10 +2,11 @@
 //!
 //! `R/<name>.lock` is locked with flock: that is the claim. `R/<name>.pid` holds the number, and is locked as well from the
 //! moment it has its name: a number without a lock was left by a crash, and whoever has that number now is a stranger
-//! whom nobody must name or signal. A forked child that outlives its parent keeps both locks, so the lock file says when
+//! whom nobody must name or signal. One that tells of its crash lets go of both at once. A forked child that outlives its parent keeps both locks, so the lock file says when
 //! the holder was started: numbers come again, that does not (but within a tick of the kernel's, a hundredth of a second).
 //! Both files are removed when the claim is dropped.
 
+use super::crash::LOCKS;
 use crate::error::Error;
 use crate::sys::{place, regular};
 use crate::sysinfo::process;
@@ -15,7 +16,7 @@ use nix::unistd::{self, Pid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -93,7 +94,17 @@ impl Claim {
         }
         write_start(&lock).map_err(failed)?;
         let pid = write_pid(&pid_path)?;
-        Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() })
+        Ok(Claim::of((lock, lock_path), (pid, pid_path)))
+    }
+
+    fn of((lock, lock_path): (File, PathBuf), (pid, pid_path): (File, PathBuf)) -> Claim {
+        let claim = Claim { lock, pid, lock_path, pid_path, owner: std::process::id() };
+        LOCKS.are(claim.files());
+        claim
+    }
+
+    fn files(&self) -> [i32; 2] {
+        [self.lock.as_raw_fd(), self.pid.as_raw_fd()]
     }
 
     /// Makes the calling process the owner, after a fork in which the old one is about to end.
@@ -101,6 +112,7 @@ impl Claim {
         self.owner = std::process::id();
         write_start(&self.lock).map_err(|error| Error::file("write the lock", &self.lock_path, error))?;
         self.pid = write_pid(&self.pid_path)?;
+        LOCKS.are(self.files());
         Ok(())
     }
 }
@@ -109,6 +121,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         // A forked child has a copy of this value; the files are its parent's.
         if self.is_ours() {
+            LOCKS.were(self.files());
             let _ = fs::remove_file(&self.pid_path);
             // While the lock is still held: who waits for it sees that the name leads elsewhere and starts over.
             let _ = fs::remove_file(&self.lock_path);
@@ -143,7 +156,7 @@ fn claim_in(folder: &Path, name: &str) -> Result<Claim, Held> {
         if let Some(lock) = try_lock(&lock_path)? {
             write_start(&lock).map_err(|error| Error::file("write the lock", &lock_path, error))?;
             let pid = write_pid(&pid_path)?;
-            return Ok(Claim { lock, pid, lock_path, pid_path, owner: std::process::id() });
+            return Ok(Claim::of((lock, lock_path), (pid, pid_path)));
         }
         // Somebody has the lock: its holder, perhaps before writing his pid down.
         let pid = holder_in(folder, name);

@@ -1,15 +1,17 @@
 //! Tells whoever started us that this process is crashing, at the moment in which it begins to: a core of some hundred
 //! megabytes keeps the kernel from telling of the end for as long as it is written.
 //!
-//! A handler for the signals of faults sends one datagram with the signal and the address, another one with a backtrace,
+//! A handler for the signals of faults lets go of the name that the process has claimed, sends one datagram with the signal and the address, another one with a backtrace,
 //! puts back what was there before it, and lets the fault happen again. Everything in it is async-signal-safe: it
 //! allocates nothing, locks nothing, and calls the kernel only.
 
 mod line;
+mod locks;
 mod stack;
 mod trace;
 
 use line::Line;
+use locks::Locks;
 use stack::Stack;
 use std::cell::RefCell;
 use std::io;
@@ -127,6 +129,8 @@ extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut lib
     let info = unsafe { &*info };
     // Threads that crash together tell once.
     if !TOLD.swap(true, Ordering::Relaxed) {
+        // First: whoever hears of it may start a successor at once.
+        LOCKS.let_go();
         let hearer = Hearer::now();
         let mut line = Line::new();
         line.text(b"MSF_CRASH=").number(signal as u64, 10).text(b"\nMSF_CRASH_ADDRESS=0x");
@@ -162,6 +166,8 @@ fn put_back(signal: i32, before: *const libc::sigaction) -> i32 {
 thread_local! {
     static OWN_STACK: RefCell<Option<Stack>> = const { RefCell::new(None) };
 }
+/// What is the successor's as soon as somebody has been told.
+pub(super) static LOCKS: Locks = Locks::new();
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
 static WHOM: AtomicPtr<Whom> = AtomicPtr::new(ptr::null_mut());
 static TOLD: AtomicBool = AtomicBool::new(false);
