@@ -28,7 +28,7 @@ class Options(ShellCase):
             self.assertIn("msf_shell:", done.stderr)
 
     def test_words_match_exactly(self):
-        for word, hint in (("r", "one of"), ("reloa", "reload"), ("shut", "one of")):
+        for word, hint in (("r", "one of"), ("reloa", "reload"), ("shut", "shutdown"), ("halt", "one of")):
             done = self.call("-k", word, "-c", self.config())
             self.assertEqual(done.returncode, 2)
             self.assertIn(hint, done.stderr)
