@@ -72,9 +72,10 @@ class Director:
         self.begin_load()
         time.sleep(1)
         began = time.monotonic()
-        # What a program makes when it first loses the agent, such as the thread that writes its log, it has from then on.
-        self.kill_one("agent")
         for victim in self.victims():
+            # What a program makes when it first loses the agent, such as the thread that writes its log, it has from then on;
+            # so does a daemon, who may be a new one by now, with the thread that writes its first crash report.
+            self.kill_one("agent")
             self.levelly(victim, lambda victim=victim: self.killed_often(victim, self.options.kills))
         if self.options.only is None:
             for _ in range(max(1, self.options.kills // 4)):
