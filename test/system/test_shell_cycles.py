@@ -24,9 +24,6 @@ class Cycles(PluginCase):
 
     def cycles(self, plugin, name):
         config = self.config(self.counter("b"))
-        # Threads of the C library keep some of what they free for themselves, which fills up over thousands of cycles and would
-        # hide what nobody frees.
-        self.house.env["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
         child = self.shell(config)
         self.config(self.counter("b"), plugin())
         rounds = int(self.CYCLES or 100)

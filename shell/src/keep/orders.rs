@@ -8,6 +8,7 @@ use msf_conf::tree::{Map, Value};
 use msf_sys::rest::HostThread;
 use msf_sys::thread;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
@@ -80,7 +81,7 @@ impl AtWork {
             while let Some(Order::Do(what, answer)) = next(&take, &mut keeper) {
                 // On the way down the orders before it are not carried out any more.
                 if !keeper.house.hurry.load(Ordering::Acquire) {
-                    let _ = answer.send(carry_out(&mut keeper, what));
+                    let _ = answer.send(aside(&mut keeper, &what));
                     keeper.watch(&orders);
                 }
             }
@@ -115,16 +116,32 @@ fn next(take: &mpsc::Receiver<Order>, keeper: &mut Keeper) -> Option<Order> {
     take.recv().ok()
 }
 
-fn carry_out(keeper: &mut Keeper, what: What) -> Value {
+/// On a thread that ends with the order: what the C library caches for a thread goes with it, and the keeper's own would
+/// gather some of what each library has left.
+fn aside(keeper: &mut Keeper, what: &What) -> Value {
+    let done = std::thread::scope(|scope| {
+        let order = || {
+            let _host = HostThread::this();
+            carry_out(keeper, what)
+        };
+        let named = std::thread::Builder::new().name("msf_shell:order".to_owned());
+        let thread = named.spawn_scoped(scope, order).ok()?;
+        Some(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    // Where no thread is to be had, the keeper does it itself.
+    done.unwrap_or_else(|| carry_out(keeper, what))
+}
+
+fn carry_out(keeper: &mut Keeper, what: &What) -> Value {
     keeper.revisit();
     let answer = match what {
         What::List => keeper.list(),
         What::Stats => keeper.stats(),
         What::Reload => told(keeper.reload()),
         What::Follow => told(keeper.follow()),
-        What::Load(name) => told(keeper.load_service(&name)),
-        What::Unload(name) => told(keeper.unload_service(&name)),
-        What::Upgrade(name) => told(keeper.upgrade_service(&name)),
+        What::Load(name) => told(keeper.load_service(name)),
+        What::Unload(name) => told(keeper.unload_service(name)),
+        What::Upgrade(name) => told(keeper.upgrade_service(name)),
         What::Rotate => {
             keeper.annexes().for_each(Annex::rotate);
             Value::Null
