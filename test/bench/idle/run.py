@@ -118,7 +118,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write all results there")
     options = parser.parse_args()
     if not Path(options.agent).exists():
-        sys.exit(f"{options.agent}: not there; build it with cargo build --release -p msf-agent")
+        sys.exit(f"{options.agent}: not there; ./build.py builds it")
     allow_files(options.connections + SPARE_FILES)
     verdicts, everything = Verdicts(), {}
     with tempfile.TemporaryDirectory(prefix="msf-idle-") as folder:
