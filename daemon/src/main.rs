@@ -25,7 +25,7 @@ use run::child::surroundings::{Surroundings, is_executable};
 use run::driver::{Driver, Setting};
 use run::output::outputs::Outputs;
 use run::tell::courier::refused;
-use run::tell::journal::Journal;
+use run::tell::outbox::Outbox;
 use std::env;
 use std::error::Error;
 use std::io::{self, Write};
@@ -221,11 +221,10 @@ fn begin(file: &Path, background: bool, starter: Starter, bequests: io::Result<V
         ready = Some(daemonize(true, false)?);
         claim.renew()?;
     }
-    let journal = Journal::new(&settings.events, folder_of(file), &log_dir()?);
+    let outbox = Outbox::new(&settings.events, folder_of(file), &log_dir()?, &run_dir);
     let morgue = Morgue::new(&log_dir()?, settings.crash_reports);
     let config = file.to_owned();
-    let setting =
-        Setting { config, claim, run_dir, control, surroundings, outputs, morgue, journal, starter, bequests };
+    let setting = Setting { config, claim, run_dir, control, surroundings, outputs, morgue, outbox, starter, bequests };
     supervise(setting, settings, ready).inspect_err(|failure| {
         if background {
             log!(Level::Fatal, "DAEMON", "{}", failure.what);

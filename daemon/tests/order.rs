@@ -70,9 +70,9 @@ fn whoever_is_not_ready_in_time_is_started_again_by_the_law() {
 #[test]
 fn readiness_is_heard_on_the_notify_socket_from_the_process_and_its_group() {
     let place = Place::new();
-    let notify = "import os,socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET']); s.send(b'STATUS=half way\\nREADY=1\\n')";
-    // Its child says so, while the shell stays.
-    let script = format!("python3 -c \"{notify}\"; while :; do sleep 1000; done");
+    let notify = "import os,socket,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET']); s.send(b'STATUS=half way\\nREADY=1\\n'); time.sleep(1000)";
+    // Its child says so, and stays: of one that has ended meanwhile nobody knows whose it was.
+    let script = format!("python3 -c \"{notify}\"; exit 1");
     place.configure(json!([
         with(shell(0, "tells", &script), json!({"ready": {"by": "notify"}})),
         with(shell(1, "mute", "exec sleep 1000"), json!({"ready": {"by": "notify"}})),

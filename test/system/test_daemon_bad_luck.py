@@ -138,8 +138,9 @@ class Processes(DaemonCase):
         for folder in (self.house.run, self.house.log):
             os.chown(folder, 54321, 54321)
         self.configure(*(self.sleeper(f"p{i}") for i in range(4)))
-        others = [self.house.start(["sleep", "1000"], user=54321) for _ in range(4)]
-        daemon = self.start(user=54321, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (5, 5)))
+        others = [self.house.start(["sleep", "1000"], user=54321) for _ in range(5)]
+        # Room for the daemon, a thread that it makes, and its four.
+        daemon = self.start(user=54321, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (6, 6)))
         wait_for("the log to tell", lambda: "Resource temporarily unavailable" in self.log())
         for other in others:
             self.house.end(other)
@@ -277,6 +278,28 @@ class Disks(DaemonCase):
         self.assertEqual(numbers[-1] - numbers[0] + 1, len(numbers) + lost)
         self.assertGreater(lost, 0)
         self.ends(self.adopted(daemon))
+
+    def test_a_disk_that_stands_still_under_log_and_events_holds_up_nobody(self):
+        image = self.house.folder / "disk"
+        with image.open("wb") as file:
+            file.truncate(16 << 20)
+        for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, self.house.log]):
+            if self.house.call(command).returncode:
+                self.skipTest("no file system can be made here")
+        self.addCleanup(self.house.call, ["umount", "--lazy", self.house.log])
+        self.configure(self.sleeper(), restart={**QUICK, "immediate": 1000})
+        daemon = self.start()
+        if self.house.call(["fsfreeze", "--freeze", self.house.log]).returncode:
+            self.skipTest("no file system can be made to stand still here")
+        try:
+            self.die_and_come_back()
+        finally:
+            self.house.call(["fsfreeze", "--unfreeze", self.house.log])
+        written = lambda: (self.house.log / "msf_daemon.events.jsonl").read_text().splitlines()
+        wait_for("the events", lambda: json.loads(written()[-1])["restarts"] == 5)
+        numbers = [json.loads(line)["seq"] for line in written()]
+        self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
+        self.ends(daemon)
 
     def test_regress_in_a_full_run_directory_it_is_still_written_down_who_runs(self):
         self.mount(self.house.run, "size=1m")

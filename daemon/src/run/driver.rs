@@ -25,8 +25,8 @@ use super::purpose::Purpose;
 use super::roll::Roll;
 use super::tell::audience::Audience;
 use super::tell::herald::Herald;
-use super::tell::journal::Journal;
 use super::tell::metrics::Show;
+use super::tell::outbox::Outbox;
 use super::tell::teller::{TellerId, Tellers};
 use crate::face::control::Control;
 use crate::face::conversation::Conversation;
@@ -71,7 +71,7 @@ pub struct Driver {
     events: VecDeque<(Key, Event)>,
     /// Whether somebody below us on the stack deals with them.
     feeding: bool,
-    pub(super) journal: Journal,
+    pub(super) outbox: Outbox,
     pub(super) herald: Herald,
     /// Reports of ends that nobody asked for.
     pub(super) morgue: Morgue,
@@ -207,7 +207,7 @@ pub struct Setting {
     /// Where crash reports are kept.
     pub morgue: Morgue,
     /// Where events are written to.
-    pub journal: Journal,
+    pub outbox: Outbox,
     /// Whom to tell that we are ready.
     pub starter: Starter,
     /// Descriptors that were left to us.
@@ -243,7 +243,7 @@ impl Driver {
             show: Show::default(),
             events: VecDeque::new(),
             feeding: false,
-            journal: setting.journal,
+            outbox: setting.outbox,
             herald: Herald::default(),
             morgue: setting.morgue,
             clerk: Clerk::default(),

@@ -37,7 +37,7 @@ impl Driver {
         let changes = difference(&runs, &settings.processes);
         log!(Level::Info, MODULE, "reloading {}: {changes}", self.config.display());
         self.banner(&settings);
-        self.journal.follow(&settings.events);
+        self.outbox.follow(&settings.events, &mut self.clerk);
         self.herald.follow(settings.broker.as_ref());
         self.morgue.follow(settings.crash_reports);
         self.tell_to(reactor, &settings.alarms);

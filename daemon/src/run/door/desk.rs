@@ -168,7 +168,7 @@ impl Driver {
             uptime: now.saturating_duration_since(self.since),
             config: self.config.display().to_string(),
             version: self.version.clone(),
-            events: self.journal.path().display().to_string(),
+            events: self.outbox.path().display().to_string(),
             processes: self.roll.pairs().map(|(key, service)| self.row(key, service, now)).collect(),
         }
     }

@@ -21,6 +21,7 @@ use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Birth, Foster};
 use std::collections::HashMap;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ impl Driver {
     pub(in crate::run) fn take_over(&mut self, reactor: &mut Reactor, entries: Vec<Process>) -> Vec<Key> {
         let mut before = self.store.take_over();
         let seq = before.values().map(|record| record.seq).max();
-        self.audience.chronicle.resume(self.journal.last(), seq.unwrap_or(0));
+        self.audience.chronicle.resume(self.outbox.last(), seq.unwrap_or(0));
         let marked = find_marked(&before);
         for (name, mark, birth) in marked {
             let Some(record) = before.get_mut(&name) else { continue };
@@ -204,6 +205,9 @@ impl Driver {
 
     /// Everything is stopped.
     pub fn finish(&mut self) {
+        self.outbox.finish(&mut self.clerk);
+        // Whoever waits for our end finds everything written.
+        drop(take(&mut self.clerk));
         self.store.remove();
     }
 }

@@ -1,7 +1,6 @@
 //! The events file: one line of JSON for every change of a process and every alarm.
 //!
-//! Each line is one write to a file opened for appending, made before what it tells of has any effect: it is there
-//! whatever becomes of the daemon. A disk that takes nothing stops nobody: what is lost is counted, and told by the next line.
+//! Each line is one write to a file opened for appending. What a disk does not take is counted, and told by the next line.
 
 use crate::face::chronicle::MOST;
 use crate::face::event::{Happening, older};
@@ -33,9 +32,8 @@ pub struct Journal {
 impl Journal {
     /// For `events`, whose path is taken from `conf_folder`; without one it is [`FILE`] in `log_folder`.
     pub fn new(events: &Events, conf_folder: &Path, log_folder: &Path) -> Journal {
-        let path = events.path.as_ref().map_or_else(|| log_folder.join(FILE), |path| conf_folder.join(path));
         let mut journal = Journal {
-            path,
+            path: path_of(events, conf_folder, log_folder),
             conf_folder: conf_folder.to_owned(),
             log_folder: log_folder.to_owned(),
             max_bytes: events.max_bytes,
@@ -87,6 +85,11 @@ impl Journal {
                 self.lost += 1;
             }
         }
+    }
+
+    /// So many were not given to us.
+    pub fn lose(&mut self, many: u64) {
+        self.lost += many;
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
@@ -144,6 +147,11 @@ impl Journal {
     fn complain(&self, error: &io::Error) {
         log!(Level::Error, MODULE, "{}: events are lost: {error}", self.path.display());
     }
+}
+
+/// Where the file of `events` is.
+pub fn path_of(events: &Events, conf_folder: &Path, log_folder: &Path) -> PathBuf {
+    events.path.as_ref().map_or_else(|| log_folder.join(FILE), |path| conf_folder.join(path))
 }
 
 /// The last that a file tells of; none of one that cannot be read.

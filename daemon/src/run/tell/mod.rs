@@ -5,5 +5,6 @@ pub mod courier;
 pub mod herald;
 pub mod journal;
 pub mod metrics;
+pub mod outbox;
 pub mod publication;
 pub mod teller;

@@ -38,7 +38,7 @@ impl Driver {
     /// Something has happened: it gets its number, is written down, and told to those who listen.
     pub(in crate::run) fn publish(&mut self, reactor: &mut Reactor, happening: Happening) {
         let happening = self.audience.chronicle.add(happening);
-        self.journal.write(&happening);
+        self.outbox.write(&happening, &mut self.clerk);
         self.herald.tell(&happening);
         self.announce(reactor, &happening);
     }
