@@ -38,7 +38,7 @@ use msf_core::event::{Interest, Reactor, Ready, Signals, Slots, Token, Turn};
 use msf_core::log;
 use msf_core::log::Level;
 use msf_core::process::{Bequest, Claim, Starter};
-use msf_core::sys::heap;
+use msf_core::sys::{code, heap};
 use msf_core::timer::TimerId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -291,6 +291,7 @@ impl Driver {
         self.tell_ready(reactor);
         // The configuration's text, and what was read from it and from the state file.
         heap::trim();
+        code::let_go();
     }
 
     /// Whether everything is stopped, after it was told to.

@@ -1,12 +1,12 @@
 //! What the allocator keeps of the memory that was given back to it. Without glibc's nothing here does anything.
 
 /// From now on little: large pieces and the end of the heap go back to the system at once, however large those before
-/// were. For programs that seldom need much.
+/// were, and threads share the one heap. For programs that seldom need much, in one thread above all; before they have others.
 pub fn keep_little() {
     #[cfg(target_env = "gnu")]
-    for what in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+    for (what, much) in [(libc::M_MMAP_THRESHOLD, LITTLE), (libc::M_TRIM_THRESHOLD, LITTLE), (libc::M_ARENA_MAX, 1)] {
         // SAFETY: takes two numbers; a value that it does not like leaves things as they are.
-        unsafe { libc::mallopt(what, LITTLE) };
+        unsafe { libc::mallopt(what, much) };
     }
 }
 

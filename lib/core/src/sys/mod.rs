@@ -1,5 +1,6 @@
 //! The operating system as the other rooms see it: places, the clock on the wall, fork, processors and NUMA nodes.
 
+pub mod code;
 pub mod cpus;
 pub mod heap;
 pub mod hole;
