@@ -54,7 +54,7 @@ class Apart(IsolateCase):
         self.assertNotEqual(self.pid_of(config), first)
         self.assertTrue(gone(first))
         self.assertIn("has ended with its process", self.ask(config, "unload", "a"))
-        self.assertEqual(self.children(child), [])
+        wait_for("its burial", lambda: self.children(child) == [])
         self.assertIn("service a is started", self.ask(config, "load", "a"))
         self.assertEqual(self.ask(config, "call", "a", "get"), "0\n")
         self.ask(config, "call", "a", "add", "7")
@@ -65,7 +65,7 @@ class Apart(IsolateCase):
             self.assertIn(said, told)
             self.assertIn("generation 1 goes on", told)
             self.assertEqual(self.ask(config, "call", "a", "get"), "7\n")
-        self.assertEqual(len(self.children(child)), 1)
+        wait_for("the others to be buried", lambda: len(self.children(child)) == 1)
         self.ends(child)
 
     def test_it_moves_out_and_back_with_its_state(self):
@@ -80,7 +80,7 @@ class Apart(IsolateCase):
         self.config(self.counter("a"))
         self.assertIn("upgraded to generation 3, with its state", self.ask(config, "reload"))
         self.assertEqual(self.ask(config, "call", "a", "get"), "6\n")
-        self.assertEqual(self.children(child), [])
+        wait_for("its burial", lambda: self.children(child) == [])
         self.ends(child)
 
 
@@ -110,7 +110,7 @@ class Death(IsolateCase):
         second = self.pid_of(config, "bad", first)
         row = self.listed(config)[0]["bad"]
         self.assertEqual((row["respawns"], row["state"]), (1, "started"))
-        self.assertEqual(self.children(child), [second])
+        wait_for("the first to be buried", lambda: self.children(child) == [second])
         wait_for("the event", lambda: f"service bad: its process {first} was ended by SIGKILL; it is started again" in self.log_text())
         self.assertEqual(self.ask(config, "call", "b", "get"), "0\n")
         self.ends(child)
