@@ -380,6 +380,8 @@ class Forgery(Attack):
 
 
 class Floods(Attack):
+    ALONE = "a broker whose processor others use keeps more of a flood in memory, and says RATE_LIMIT sooner"
+
     def test_a_flood_of_pings_is_answered_and_holds_nobody_up(self):
         self.start()
         with self.good() as good:
