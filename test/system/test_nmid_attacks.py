@@ -380,7 +380,7 @@ class Forgery(Attack):
 
 
 class Floods(Attack):
-    ALONE = "a broker whose processor others use keeps more of a flood in memory, and says RATE_LIMIT sooner"
+    ALONE = "in company a caller beside a flood was once told RATE_LIMIT; it is not known why"
 
     def test_a_flood_of_pings_is_answered_and_holds_nobody_up(self):
         self.start()
