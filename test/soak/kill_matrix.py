@@ -218,12 +218,13 @@ def inside(options, programs):
         house = House(options.stage, Path(folder), programs)
         house.furnish()
         # A run folder lies in memory, as /run does: on a disk that has to do, a start can wait a second for its pid file.
-        for place in ("/dev/shm", house.run):
+        # So do the logs here: a process that is killed while it waits for a disk dies when the disk has answered, not before.
+        for place in ("/dev/shm", house.run, house.log):
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", place], check=True)
         status = matrix_house.first_process(options.pid1 == "reaps", house, Director(house, options).direct)
         if options.logs:
             shutil.copytree(house.log, options.logs / options.pid1, dirs_exist_ok=True)
-        subprocess.run(["umount", "--lazy", house.run], check=True)
+        subprocess.run(["umount", "--lazy", house.run, house.log], check=True)
     return status
 
 

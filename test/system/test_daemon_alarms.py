@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -176,6 +177,46 @@ class Alarms(DaemonCase):
         wait_for("the second", lambda: second.told())
         self.assertEqual((first.told(), second.told()), ([("a", "crash-loop", "raised")], [("b", "crash-loop", "raised")]))
         self.ends(daemon)
+
+    def test_regress_an_alarm_whose_check_is_gone_from_the_file_is_over(self):
+        receiver = Receiver(self)
+        limits = {"sample_ms": 50, "threads": {"warn": 1, "periods": 1}, "fds": {"warn": 1, "periods": 1}}
+        sick = {"by": "exec", "command": ["false"], "interval_ms": 50, "failures": 1, "act": "alarm"}
+        self.configure({**self.sleeper(), "limits": limits, "health": sick}, alarms=[self.hook(receiver)])
+        daemon = self.start()
+        wait_for("the alarms", lambda: len(receiver.told()) == 3)
+        del limits["threads"]
+        self.configure({**self.sleeper(), "limits": limits}, alarms=[self.hook(receiver)])
+        self.assertEqual(self.call("reload").returncode, 0)
+        wait_for("the end of two", lambda: len(receiver.told()) == 5)
+        self.assertEqual(set(receiver.told()[3:]), {("one", "threads", "recovered"), ("one", "health", "recovered")})
+        self.configure(self.sleeper(), alarms=[self.hook(receiver)])
+        self.assertEqual(self.call("reload").returncode, 0)
+        wait_for("the end of the third", lambda: len(receiver.told()) == 6)
+        self.assertEqual(receiver.told()[5:], [("one", "files", "recovered")])
+        self.ends(daemon)
+
+    def test_regress_who_said_that_it_is_ill_is_well_when_its_successor_is(self):
+        says = ("import os, socket, sys, time\n"
+                "peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                "peer.connect(os.environ['NOTIFY_SOCKET'])\n"
+                "peer.send(b'READY=1')\n"
+                "first = not os.path.exists(sys.argv[1])\n"
+                "open(sys.argv[1], 'w').close()\n"
+                "if first: peer.send(b'WATCHDOG=trigger')\n"
+                "while True:\n"
+                "  peer.send(b'WATCHDOG=1')\n"
+                "  time.sleep(0.02)\n")
+        for kind, health in (("none", None), ("heartbeat", {"by": "heartbeat", "interval_ms": 1000})):
+            with self.subTest(kind):
+                receiver = Receiver(self)
+                process = self.command("one", sys.executable, "-c", says, str(self.house.folder / kind), ready={"by": "notify"})
+                self.configure({**process, **({"health": health} if health else {})}, alarms=[self.hook(receiver)])
+                daemon = self.start()
+                wait_for("the end of it", lambda: len(receiver.told()) == 2)
+                self.assertEqual(receiver.told(), [("one", "health", "raised"), ("one", "health", "recovered")])
+                self.assertEqual(self.status("one")["restarts"], 1)
+                self.ends(daemon)
 
 
 class Tls(DaemonCase):

@@ -75,6 +75,19 @@ pub struct Finding {
     pub grown: Option<Grown>,
 }
 
+impl Thing {
+    /// Whether these say anything about it.
+    pub fn is_limited_by(self, bounds: &Bounds) -> bool {
+        match self {
+            Thing::Rss => bounds.rss.is_some(),
+            Thing::Growth => bounds.growth.is_some(),
+            Thing::Cpu => bounds.cpu.is_some(),
+            Thing::Fds => bounds.fds.is_some(),
+            Thing::Threads => bounds.threads.is_some(),
+        }
+    }
+}
+
 impl Watch {
     /// Of a process of which somebody has been told already that these are above their limits.
     pub fn warned(things: impl Iterator<Item = Thing>) -> Watch {
@@ -90,7 +103,11 @@ impl Watch {
             Growing { trend: Trend::new(), low: u64::MAX, ends: now + part, warm }
         });
         let busy = bounds.cpu.and(busy).map(|busy| (now, busy));
-        Watch { ladders: self.ladders.map(Ladder::of_successor), busy, growing }
+        let of_successor = |thing: Thing| match thing.is_limited_by(bounds) {
+            true => self.ladders[thing as usize].of_successor(),
+            false => Ladder::default(),
+        };
+        Watch { ladders: ALL.map(of_successor), busy, growing }
     }
 
     /// One look at everything.

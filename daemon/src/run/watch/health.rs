@@ -6,6 +6,7 @@
 use crate::face::status::span;
 use crate::law::alarm::{Kind, Raised};
 use crate::law::health::{Pulse, Turn, Verdict, step};
+use crate::law::watch::Thing;
 use crate::run::child::probe::{Asker, Outcome};
 use crate::run::driver::{Driver, Due, Key, Timer};
 use crate::run::remedy::Trouble;
@@ -54,6 +55,21 @@ impl Driver {
     pub(in crate::run) fn watch_over(&mut self, reactor: &mut Reactor, key: Key) {
         self.begin_vigil(reactor, key);
         self.begin_usage(reactor, key);
+        self.forget_unchecked(reactor, key);
+    }
+
+    /// The configuration may no longer ask for the check that has raised an alarm: nobody else would notice its end.
+    fn forget_unchecked(&mut self, reactor: &mut Reactor, key: Key) {
+        let Some(service) = self.roll.get(key) else { return };
+        let (health, bounds) = (service.entry.health.is_some(), service.entry.bounds.clone());
+        let is_unchecked = |kind: Kind| match (kind, Thing::of_alarm(kind)) {
+            (Kind::Health | Kind::Heartbeat, _) => !health,
+            (_, Some(thing)) => bounds.as_ref().is_none_or(|bounds| !thing.is_limited_by(bounds)),
+            (_, None) => false,
+        };
+        for (kind, _) in self.alarms.of(key).into_iter().filter(|(kind, _)| is_unchecked(*kind)) {
+            self.recovered(reactor, key, Trouble { kind, text: "not checked any more".to_owned() });
+        }
     }
 
     /// It is no longer up, or is to be looked after in another way.
@@ -161,8 +177,17 @@ impl Driver {
             // He is not ill but dead, and his core is not to be cut short.
             Some(Turn::FellIll) if act == Act::Restart && self.found_dumping(reactor, key) => {}
             Some(Turn::FellIll) => self.remedy(reactor, key, &Trouble { kind, text: format!("ill: {why}") }, act),
-            Some(Turn::Recovered) => self.recovered(reactor, key, Trouble { kind, text: "well again".to_owned() }),
+            Some(Turn::Recovered) => self.well_again(reactor, key),
             None => {}
+        }
+    }
+
+    /// Whatever its illness was called: it may have been found by a check of another kind, or told by itself.
+    fn well_again(&mut self, reactor: &mut Reactor, key: Key) {
+        for kind in [Kind::Health, Kind::Heartbeat] {
+            if self.alarms.has(key, kind) {
+                self.recovered(reactor, key, Trouble { kind, text: "well again".to_owned() });
+            }
         }
     }
 
@@ -188,6 +213,11 @@ impl Driver {
     /// It says itself that it is ill.
     pub(in crate::run) fn called_in_sick(&mut self, reactor: &mut Reactor, key: Key) {
         let text = "ill: it says so itself".to_owned();
+        if let Some(service) = self.roll.get_mut(key) {
+            // Its successor has to show that it is well.
+            service.vigil.pulse = Pulse::known(Some(Verdict::Ill));
+            service.vigil.wrong = "it says so itself".to_owned();
+        }
         self.remedy(reactor, key, &Trouble { kind: Kind::Health, text }, Act::Restart);
     }
 }

@@ -55,6 +55,11 @@ impl Thing {
         }
     }
 
+    /// What an alarm of this kind is about.
+    pub fn of_alarm(kind: Kind) -> Option<Thing> {
+        ALL.into_iter().find(|thing| thing.alarm() == kind)
+    }
+
     fn alarm(self) -> Kind {
         match self {
             Thing::Rss => Kind::Memory,
