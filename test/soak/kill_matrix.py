@@ -36,7 +36,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # From one kill to the next: what is outside a second after a kill has to be seen, too.
 GAP, SHORT_GAP = (1.05, 1.8), (0.4, 0.8)
-BACK = 10
+# For everybody to be back. Long, for it is the calls that are judged; the longest is told.
+BACK = 60
 VICTIMS = ("agent", "daemon", "shell", "apart", "worker")
 LEVEL = 5
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
