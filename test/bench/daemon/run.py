@@ -17,6 +17,7 @@ Needs Debian's s6 and runit. Rounds are interleaved; the ratio is the median of 
 """
 import argparse
 import json
+import math
 import os
 import random
 import shutil
@@ -338,7 +339,7 @@ def measure(arguments, names):
         for _ in range(arguments.rounds):
             for name in names:
                 # The others take a second for each of these.
-                samples = arguments.samples // arguments.rounds
+                samples = math.ceil(arguments.samples / arguments.rounds)
                 samples = min(samples, 10) if young and name != "msf_daemon" else samples
                 results[name] += restart(name, samples, young, extras)
         show(case, results)
