@@ -191,7 +191,7 @@ def all_passes(options):
 # In this order.
 PASSES = {"librpc": librpc_passes, "nmid": nmid_passes, "matrix": matrix_passes, "plugins": plugins_passes,
           "shm": shm_passes, "log": log_passes, "health": health_pass, "conf": conf_pass, "upgrade": upgrade_pass}
-ALONE = ("librpc", "nmid")
+ALONE = ("librpc", "nmid", "matrix")
 
 
 if __name__ == "__main__":
