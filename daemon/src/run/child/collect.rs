@@ -103,7 +103,8 @@ impl Driver {
                 true
             }
             (None, Some(teller)) => self.command_ended(reactor, teller),
-            (None, None) => reap(pid).is_ok_and(|exit| exit.is_some()),
+            // Who is not there any more has been buried in between: there may be others behind him.
+            (None, None) => reap(pid).map_or(true, |exit| exit.is_some()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A process of a service: our child, or one that a daemon before us has started.
 
+use super::sexton::bury;
 use crate::run::service::End;
 use msf_core::process::{Birth, Child, Fate, Foster};
 use std::io;
@@ -55,10 +56,13 @@ impl Kin {
         }
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has. Its pid is released soon.
     pub fn collect(&mut self) -> io::Result<Option<End>> {
         Ok(match self {
-            Kin::Own(child) => child.collect()?.map(End::Exit),
+            Kin::Own(child) => child.leave()?.map(|exit| {
+                bury(child.pid());
+                End::Exit(exit)
+            }),
             Kin::Foster(foster) => foster.collect()?.map(|fate| match fate {
                 Fate::Exit(exit) => End::Exit(exit),
                 Fate::Unknown => End::Unknown("it was not our child".to_owned()),

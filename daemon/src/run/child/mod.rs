@@ -14,5 +14,6 @@ pub mod morgue;
 pub mod notice;
 pub mod probe;
 pub mod ready;
+pub mod sexton;
 pub mod start;
 pub mod surroundings;

@@ -10,6 +10,7 @@ use crate::law::tally::Tally;
 use crate::run::child::kin::Kin;
 use crate::run::child::mark::{environments, has};
 use crate::run::child::ready::Readying;
+use crate::run::child::sexton;
 use crate::run::driver::{Driver, Due, Key, MODULE};
 use crate::run::service::{End, Service};
 use crate::run::watch::health::Vigil;
@@ -208,6 +209,7 @@ impl Driver {
         self.outbox.finish(&mut self.clerk);
         // Whoever waits for our end finds everything written.
         drop(take(&mut self.clerk));
+        sexton::finish();
         self.store.remove();
     }
 }

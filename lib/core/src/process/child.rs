@@ -55,13 +55,23 @@ impl Child {
     /// How it ended, if it has, and releases the pid. What it left behind in its process group is killed first, while
     /// the unreleased pid still keeps the group's number from belonging to anybody else.
     pub fn collect(&mut self) -> io::Result<Option<Exit>> {
-        if self.collected || ended_of(libc::P_PID, self.pid, libc::WNOWAIT)?.is_none() {
+        let Some(exit) = self.leave()? else { return Ok(None) };
+        reap(self.pid)?;
+        Ok(Some(exit))
+    }
+
+    /// As [`Child::collect`], but the pid is not released: that is the caller's, by [`reap`], on whichever thread he likes.
+    /// The kernel may take its time for it.
+    pub fn leave(&mut self) -> io::Result<Option<Exit>> {
+        if self.collected {
             return Ok(None);
         }
-        // Refused when it is a set-user-ID program's group: no reason to leave the dead uncollected.
-        let _ = send(-self.pid, libc::SIGKILL);
-        let ended = ended_of(libc::P_PID, self.pid, 0)?;
+        let ended = ended_of(libc::P_PID, self.pid, libc::WNOWAIT)?;
         self.collected = ended.is_some();
+        if self.collected {
+            // Refused when it is a set-user-ID program's group: no reason to leave the dead uncollected.
+            let _ = send(-self.pid, libc::SIGKILL);
+        }
         Ok(ended.map(|(_, exit)| exit))
     }
 
