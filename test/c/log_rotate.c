@@ -62,6 +62,9 @@ static void look_at(const char *name)
         MUST(number >= 0 && number < WRITERS && record >= 0 && record < RECORDS);
         seen[number][record]++;
     }
+    if (size > LIMIT + 2 * LIMIT / 8) {
+        fprintf(stderr, "%s has %ld bytes\n", name, size);
+    }
     MUST(size <= LIMIT + 3 * LIMIT / 8 + 256); /* each process may see the last gap as its own batch's */
     fclose(file);
 }
