@@ -40,7 +40,7 @@ fn overwrite(file: &File, piece: &[u8]) {
     let Some((&[kind, low, high], value)) = piece.split_first_chunk() else { return };
     let offset = u64::from(u16::from_le_bytes([low, high]));
     let at = match kind % 4 {
-        0 => offset % 72,
+        0 => offset % 80,
         1 => PAGE + offset % 80,
         2 => 2 * PAGE + offset % CAPACITY,
         _ => 2 * PAGE + CAPACITY + offset % (2 * PAGE),

@@ -92,7 +92,11 @@ pub fn recover(path: &Path) -> Result<u64, Error> {
 pub fn limit(bytes: u64, files: u32) -> Result<(), Error> {
     let limit = Limit::checked(bytes, files)?;
     let _inside = Inside::enter()?;
-    lock().limit = limit;
+    let mut logger = lock();
+    logger.limit = limit;
+    if let Some(session) = &logger.session {
+        session.spool.set_limit(&limit);
+    }
     Ok(())
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Logger {
     /// None until the first record that goes through a ring, and in direct mode.
     pub session: Option<Arc<Session>>,
     pub limit: Limit,
+    /// What the process asked for whose records are being taken over, as long as they are: it is its log.
+    pub inherited: Option<Limit>,
     pub mode: Mode,
     /// Bytes of each ring of the sessions to come.
     pub capacity: u32,
@@ -61,6 +63,7 @@ impl Logger {
             sink: None,
             session: None,
             limit: Limit::DEFAULT,
+            inherited: None,
             mode: Mode::Ring,
             capacity: DEFAULT_CAPACITY,
             outputs: Outputs::NONE,
@@ -137,6 +140,7 @@ impl Logger {
             }
             None => in_memory(self.capacity)?,
         };
+        spool.set_limit(&self.limit);
         // The writer must not wait for memory: a handler that waits for room may have interrupted its thread in malloc.
         self.cursors.reserve(RINGS as usize);
         self.lines.reserve(BATCH as usize + 2 * self.capacity as usize);
@@ -272,7 +276,7 @@ impl Logger {
 
     fn write_between(&mut self, sink: &mut Sink, spool: &Spool) -> Result<(), Error> {
         self.tell_lost(sink);
-        let spot = sink.prepare(self.lines.len() as u64, &self.limit, complain)?;
+        let spot = sink.prepare(self.lines.len() as u64, self.log_limit(), complain)?;
         spool.begin(spot);
         sink.write(&self.lines)
     }
@@ -318,7 +322,7 @@ impl Logger {
         if self.lost > 0 {
             let text = format!("{} records before this one could not be written", self.lost);
             let notice = self.notice(Level::Warn, &text);
-            if sink.append(&notice, &self.limit, complain).is_ok() {
+            if sink.append(&notice, self.log_limit(), complain).is_ok() {
                 self.lost = 0;
             }
         }
@@ -338,7 +342,7 @@ impl Logger {
     pub fn tell(&mut self, level: Level, text: &str) {
         if let Some(mut sink) = self.sink.take() {
             let notice = self.notice(level, text);
-            let written = sink.append(&notice, &self.limit, complain);
+            let written = sink.append(&notice, self.log_limit(), complain);
             self.sink = Some(sink);
             // It was not asked for, so it does not count as lost.
             drop(written);
@@ -354,9 +358,14 @@ impl Logger {
         line
     }
 
+    /// The log's own limit; what is beside it, and this process's, goes by `limit`.
+    pub fn log_limit(&self) -> &Limit {
+        self.inherited.as_ref().unwrap_or(&self.limit)
+    }
+
     /// How much is written at once: little of a small file, so that several processes do not overfill it.
     fn batch_size(&self) -> usize {
-        (self.limit.bytes / 8).clamp(1, BATCH) as usize
+        (self.log_limit().bytes / 8).clamp(1, BATCH) as usize
     }
 }
 

@@ -28,7 +28,10 @@ impl Logger {
     }
 
     /// Writes what is in the rings of a process that is gone, and removes their file. Returns how many records.
+    ///
+    /// The log is rotated as the dead would have done it: with a limit of our own it could lose files that he kept.
     pub fn take_over(&mut self, orphan: &Spool) -> u64 {
+        self.inherited = orphan.limit();
         let begun = match orphan.batch() {
             Batch::Begun(spot) => self.complete(orphan, spot),
             Batch::Written => {
@@ -38,6 +41,7 @@ impl Logger {
             Batch::Complete => 0,
         };
         let total = begun + self.drain(orphan, u64::MAX);
+        self.inherited = None;
         orphan.remove();
         total
     }
@@ -67,7 +71,7 @@ impl Logger {
         } else if found.torn {
             sink.complete(missing)
         } else {
-            sink.append(missing, &self.limit, logger::complain)
+            sink.append(missing, self.log_limit(), logger::complain)
         }
     }
 }

@@ -8,7 +8,7 @@
 //! writes what is left.
 //!
 //! ```text
-//! 0        the head: magic, pid, sizes, and where in the log a batch is being written
+//! 0        the head: magic, pid, sizes, where in the log a batch is being written, and how large the log may become
 //! 4096     ring 0: its positions, 4096 bytes later its entries
 //! ...      ring 1, as far as there are threads
 //! ```
@@ -18,6 +18,7 @@
 use super::berth::{self, SUFFIX, hash, real};
 use super::ring::{Positions, Ring};
 use super::room::Room;
+use super::rotate::Limit;
 use crate::error::Error;
 use crate::sys::{Map, futex};
 use nix::errno::Errno;
@@ -80,6 +81,9 @@ struct Head {
     size: AtomicU64,
     /// The hash of the log's path.
     log: AtomicU64,
+    /// The log's limit; 0 bytes: not known, as in the files of older programs.
+    bytes: AtomicU64,
+    files: AtomicU32,
 }
 
 impl Spool {
@@ -170,6 +174,18 @@ impl Spool {
         unsafe { ptr::copy_nonoverlapping(place.as_ptr(), bytes.as_mut_ptr(), length) };
         let log = PathBuf::from(OsString::from_vec(bytes));
         (log.is_absolute() && hash(&log) == self.head().log.load(Ordering::Relaxed)).then_some(log)
+    }
+
+    /// Tells whoever takes the file over how the log is rotated.
+    pub fn set_limit(&self, limit: &Limit) {
+        self.head().files.store(limit.files, Ordering::Relaxed);
+        self.head().bytes.store(limit.bytes, Ordering::Relaxed);
+    }
+
+    /// How the log is rotated, if the file tells, and it makes sense.
+    pub fn limit(&self) -> Option<Limit> {
+        let head = self.head();
+        Limit::checked(head.bytes.load(Ordering::Relaxed), head.files.load(Ordering::Relaxed)).ok()
     }
 
     /// Whether there is nothing in it that is not in the log.
@@ -432,6 +448,17 @@ mod tests {
         spool.finish();
         assert_eq!(spool.batch(), Batch::Complete);
         assert_eq!(ring.positions().waiting(), (64, 64));
+    }
+
+    #[test]
+    fn a_limit_is_told_unless_it_makes_no_sense() {
+        let spool = Spool::in_memory(SMALLEST).unwrap();
+        let told = || spool.limit().map(|limit| (limit.bytes, limit.files));
+        assert_eq!(told(), None);
+        for (bytes, files, sound) in [(4096, 0, true), (u64::MAX, 99, true), (4095, 5, false), (1 << 20, 100, false)] {
+            spool.set_limit(&Limit { bytes, files });
+            assert_eq!(told(), sound.then_some((bytes, files)));
+        }
     }
 
     #[test]
