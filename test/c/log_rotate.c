@@ -75,6 +75,8 @@ int main(void)
     pid_t children[2];
     int i, j, status, number, files = 0;
     MUST(mkdtemp(folder) != NULL);
+    /* Whoever else logs on this machine must not bring the children's last records to the log while it is being read. */
+    MUST(setenv("MSF_LOG_RING_DIR", folder, 1) == 0);
     snprintf(name, sizeof name, "%s/x.log", folder);
     MUST(msf_log_init(name) == 0 && msf_log_limit(LIMIT, 99) == 0);
     for (i = 0; i < 2; i++) {
