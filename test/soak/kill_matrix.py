@@ -75,7 +75,9 @@ class Director:
         began = time.monotonic()
         for victim in self.victims():
             # What a program makes when it first loses the agent, such as the thread that writes its log, it has from then on;
-            # so does a daemon, who may be a new one by now, with the thread that writes its first crash report.
+            # so does a daemon, who may be a new one by now, with the thread that writes its first crash report, and with the
+            # one that buries the first of its own children: the agent is that only when it has been started by this one.
+            self.kill_one("agent")
             self.kill_one("agent")
             self.levelly(victim, lambda victim=victim: self.killed_often(victim, self.options.kills))
         if self.options.only is None:
