@@ -12,15 +12,11 @@ use std::sync::{Mutex, PoisonError};
 /// Releases the pid of a child of ours that has ended, soon.
 pub fn bury(pid: i32) {
     let mut sexton = SEXTON.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = sexton.as_ref().is_some_and(|sexton| sexton.dead.try_send(pid).is_ok());
-    if taken {
-        return;
-    }
     if sexton.is_none() {
         *sexton = Sexton::new();
-        if sexton.as_ref().is_some_and(|sexton| sexton.dead.try_send(pid).is_ok()) {
-            return;
-        }
+    }
+    if sexton.as_ref().is_some_and(|sexton| sexton.dead.try_send(pid).is_ok()) {
+        return;
     }
     // There may be no more threads, or he has too much to do. That it is gone already is fine.
     let _ = reap(pid);

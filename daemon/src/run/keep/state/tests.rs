@@ -1,3 +1,5 @@
+//! What a state file gives back, whole, cut or broken.
+
 use super::*;
 
 fn record(name: &str, pid: i32) -> Record {
