@@ -280,6 +280,31 @@ class Subreaper(Container):
         self.assertTrue(gone(one))
         self.ends(daemon)
 
+    def test_regress_the_loop_releases_nobody_itself(self):
+        probe = {"by": "exec", "command": ["true"], "interval_ms": 50}
+        self.configure({**self.sleeper("p0"), "health": probe}, *(self.sleeper(f"p{i}") for i in range(1, 20)),
+                       self.with_orphans("one", 50, "time.sleep(1000)"), restart={"immediate": 10})
+        daemon = self.start()
+        wait_for("orphans", lambda: len(children(daemon.pid)) >= 71)
+        calls = self.house.folder / "calls"
+        strace = self.house.start(["strace", "-f", "-qq", "-e", "trace=waitid", "-o", calls, "-p", str(daemon.pid)])
+        traced = Path(f"/proc/{daemon.pid}/status")
+        wait_for("strace", lambda: strace.poll() is not None or "TracerPid:\t0\n" not in traced.read_text())
+        if strace.poll() is not None:
+            self.skipTest(f"strace may not: {strace.stderr.read().strip()}")
+        old = {self.status(f"p{i}")["pid"] for i in range(20)}
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        self.until_alone(daemon.pid, "one", left=21)
+        wait_for("all anew", lambda: all(self.status(f"p{i}")["pid"] not in (None, *old) for i in range(20)))
+        strace.terminate()
+        strace.wait()
+        released = [line.split()[0] for line in calls.read_text().splitlines() if "WEXITED" in line and "WNOWAIT" not in line]
+        self.assertGreaterEqual(len(released), 70)
+        self.assertEqual(len(set(released)), 1)
+        self.assertNotIn(str(daemon.pid), released)
+        self.ends(daemon)
+
 
 if __name__ == "__main__":
     unittest.main()

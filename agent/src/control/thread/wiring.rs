@@ -8,7 +8,7 @@ use crate::observe::counter::Counters;
 use msf_conf::agent::Lists;
 use msf_core::event::Signals;
 use msf_core::event::mailbox::{Receiver, Sender};
-use msf_core::process::{Child, Fate, Foster};
+use msf_core::process::{Child, Fate, Foster, reap};
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -88,6 +88,11 @@ impl Coming {
             Coming::Started(child) => child.collect().ok().flatten().map(|exit| ended(&format!(": {exit}"))),
             Coming::Released(successor) => match successor.collect().ok().flatten()? {
                 Fate::Exit(exit) => Some(ended(&format!(": {exit}"))),
+                // We are process 1.
+                Fate::Child(exit) => {
+                    let _ = reap(successor.pid());
+                    Some(ended(&format!(": {exit}")))
+                }
                 Fate::Unknown => Some(ended("")),
             },
             Coming::Asked(answer) => {

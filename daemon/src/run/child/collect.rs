@@ -2,6 +2,7 @@
 
 use super::crash::used;
 use super::morgue::Unwanted;
+use super::sexton;
 use crate::face::report::Report;
 use crate::law::life::{Event, Phase};
 use crate::run::driver::{Driver, Due, Key, MODULE, Watched};
@@ -9,7 +10,7 @@ use crate::run::service::{End, Service};
 use msf_core::event::Reactor;
 use msf_core::log;
 use msf_core::log::Level;
-use msf_core::process::{Usage, ended, reap};
+use msf_core::process::{Usage, ended};
 use std::time::{Duration, Instant};
 
 impl Driver {
@@ -72,6 +73,8 @@ impl Driver {
     pub(in crate::run) fn collect_all(&mut self, reactor: &mut Reactor) {
         for _ in 0..self.roll.keys().len() + OTHERS {
             let pid = match ended() {
+                // Whoever ended after it is seen when it is buried.
+                Ok(Some(pid)) if sexton::is_at(pid) => return,
                 Ok(Some(pid)) => pid,
                 Ok(None) => return,
                 Err(e) => return log!(Level::Error, MODULE, "cannot look for ended processes: {e}"),
@@ -103,8 +106,10 @@ impl Driver {
                 true
             }
             (None, Some(teller)) => self.command_ended(reactor, teller),
-            // Who is not there any more has been buried in between: there may be others behind him.
-            (None, None) => reap(pid).map_or(true, |exit| exit.is_some()),
+            (None, None) => {
+                sexton::bury(pid);
+                true
+            }
         }
     }
 }

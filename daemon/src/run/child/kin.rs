@@ -1,6 +1,6 @@
 //! A process of a service: our child, or one that a daemon before us has started.
 
-use super::sexton::bury;
+use super::sexton;
 use crate::run::service::End;
 use msf_core::process::{Birth, Child, Fate, Foster};
 use std::io;
@@ -59,12 +59,13 @@ impl Kin {
     /// How it ended, if it has. Its pid is released soon.
     pub fn collect(&mut self) -> io::Result<Option<End>> {
         Ok(match self {
-            Kin::Own(child) => child.leave()?.map(|exit| {
-                bury(child.pid());
-                End::Exit(exit)
-            }),
+            Kin::Own(child) => sexton::collect(child)?.map(End::Exit),
             Kin::Foster(foster) => foster.collect()?.map(|fate| match fate {
                 Fate::Exit(exit) => End::Exit(exit),
+                Fate::Child(exit) => {
+                    sexton::bury(foster.pid());
+                    End::Exit(exit)
+                }
                 Fate::Unknown => End::Unknown("it was not our child".to_owned()),
             }),
         })

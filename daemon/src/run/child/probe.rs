@@ -3,6 +3,7 @@
 
 use super::http::Question;
 use super::ready::Gift;
+use super::sexton;
 use super::surroundings::Surroundings;
 use crate::run::driver::{Driver, Key, Watched};
 use msf_conf::daemon::{Launch, Probe};
@@ -88,7 +89,7 @@ impl Attempt {
                 Some(Ok(())) => question.go_on(socket),
                 other => other,
             },
-            Way::Command(child) => match child.collect() {
+            Way::Command(child) => match sexton::collect(child) {
                 Ok(None) => None,
                 Ok(Some(msf_core::process::Exit::Code(0))) => Some(Ok(())),
                 Ok(Some(exit)) => Some(Err(format!("the command ended with {exit}"))),

@@ -5,6 +5,7 @@ use super::courier::Courier;
 use crate::face::letter::{Letter, message};
 use crate::law::outbox::{Next, Outbox};
 use crate::run::child::ready::Gift;
+use crate::run::child::sexton;
 use crate::run::driver::{Driver, Due, MODULE, Timer, Watched};
 use libc::SIGKILL;
 use msf_conf::daemon::{Launch, Target, To};
@@ -184,7 +185,7 @@ impl Driver {
         let Some(teller) = self.tellers.get_mut(id) else { return false };
         let Way::Here { running, .. } = &mut teller.way else { return false };
         let Some(Running { child, .. }) = running else { return false };
-        let said = match child.collect() {
+        let said = match sexton::collect(child) {
             Ok(None) => return false,
             Ok(Some(msf_core::process::Exit::Code(0))) => None,
             Ok(Some(exit)) => Some(exit.to_string()),

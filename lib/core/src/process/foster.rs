@@ -36,6 +36,8 @@ pub struct Foster {
 pub enum Fate {
     /// Like this.
     Exit(Exit),
+    /// Like this, and it was our child after all: its pid is to be released, see [`reap`](super::reap).
+    Child(Exit),
     /// Nobody can say any more.
     Unknown,
 }
@@ -98,9 +100,9 @@ impl Foster {
         if self.gone {
             return Ok(None);
         }
-        let fate = match ended_of(libc::P_PID, self.birth.pid, 0) {
-            // It may be our child after all: we have become another program since, or are who waits for orphans.
-            Ok(Some((_, exit))) => Some(Fate::Exit(exit)),
+        let fate = match ended_of(libc::P_PID, self.birth.pid, libc::WNOWAIT) {
+            // We have become another program since, or are who waits for orphans.
+            Ok(Some((_, exit))) => Some(Fate::Child(exit)),
             Ok(None) => None,
             Err(e) if e.raw_os_error() == Some(libc::ECHILD) => self.look(),
             Err(e) => return Err(e),
@@ -298,7 +300,7 @@ mod tests {
         drop(plan);
         let mut foster = Foster::adopt(Birth::of(child.pid()).unwrap()).unwrap().unwrap();
         foster.kill().unwrap();
-        assert_eq!(fate(&mut foster), Fate::Exit(Exit::Signal { number: libc::SIGKILL, core: false }));
+        assert_eq!(fate(&mut foster), Fate::Child(Exit::Signal { number: libc::SIGKILL, core: false }));
         // Ends when no sleeper holds the other end.
         assert_eq!(here.read_to_end(&mut Vec::new()).unwrap(), 0);
         foster.signal(libc::SIGTERM).unwrap();
@@ -310,7 +312,8 @@ mod tests {
         let plan = Plan::new(Path::new("/bin/sh"), ["sh", "-c", "exit 5"], [("A", "b")]).unwrap();
         let child = plan.spawn().unwrap();
         let mut foster = Foster::adopt(Birth::of(child.pid()).unwrap()).unwrap().unwrap();
-        assert_eq!(fate(&mut foster), Fate::Exit(Exit::Code(5)));
+        assert_eq!(fate(&mut foster), Fate::Child(Exit::Code(5)));
+        assert_eq!(super::super::reap(child.pid()).unwrap(), Some(Exit::Code(5)));
     }
 
     #[test]
