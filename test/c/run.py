@@ -134,11 +134,14 @@ class Room:
         # Short, because a socket's path is at most 107 bytes.
         self.temporary = tempfile.TemporaryDirectory(prefix="msf-c-")
         self.folder = Path(self.temporary.name)
+        # What the killed leave behind of their logs is to go with the rest.
+        self.rings = tempfile.TemporaryDirectory(prefix="msf-c-", dir="/dev/shm")
         self.agent = None
         self.env = {
             **os.environ,
             "MSF_RUN_DIR": str(self.made("run")),
             "MSF_LOG_DIR": str(self.made("log")),
+            "MSF_LOG_RING_DIR": self.rings.name,
             "MSF_AGENT_SOCK": str(self.folder / "agent.sock"),
             "MSF_STAGE": str(tools.stage),
             "MSF_TEST_PLUGINS": str(plugins),
@@ -162,6 +165,7 @@ class Room:
     def __exit__(self, *_):
         self.stop_agent()
         self.temporary.cleanup()
+        self.rings.cleanup()
 
     def start_agent(self):
         program = self.tools.stage / "bin/msf_agent"

@@ -30,6 +30,8 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("msf-agent-test-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
+        // Where that cannot be, they lie beside the log.
+        let _ = std::fs::create_dir_all(rings(&path));
         Folder(path)
     }
 }
@@ -37,7 +39,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(rings(&self.0));
     }
+}
+
+/// What the log's authors leave behind when they are killed is to go with the test.
+fn rings(folder: &Path) -> PathBuf {
+    Path::new("/dev/shm").join(folder.file_name().unwrap())
 }
 
 /// `msf_agent` as it would be called here, with nothing of the outer world around it.
@@ -49,6 +57,7 @@ pub fn command(folder: &Path) -> Command {
 pub fn command_of(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("MSF_RUN_DIR", folder).env("MSF_LOG_DIR", folder.join("log"));
+    command.env("MSF_LOG_RING_DIR", rings(folder));
     command.env_remove("MSF_AGENT_SOCK").env_remove("NOTIFY_SOCKET").env_remove("MSF_READY_FD");
     command
 }

@@ -27,7 +27,9 @@ impl House {
     /// Starts the broker, waits until it listens, and starts the services.
     pub fn start(agent: &Path, service: &Path) -> Result<House, String> {
         let dir = std::env::temp_dir().join(format!("msf-soak-{}", std::process::id()));
-        fs::create_dir_all(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
+        for folder in [&dir, &Self::rings(&dir)] {
+            fs::create_dir_all(folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
+        }
         let conf = dir.join("msf_agent.conf");
         fs::write(&conf, "net_enable=false\n").map_err(|e| format!("cannot write {}: {e}", conf.display()))?;
         let agent = Self::command(&dir, agent).arg("-c").arg(&conf).spawn();
@@ -70,9 +72,17 @@ impl House {
         if status.success() { Ok(()) } else { Err(format!("the agent ended with {status}")) }
     }
 
+    /// What the killed leave behind of their logs is to go with the rest.
+    fn rings(dir: &Path) -> PathBuf {
+        Path::new("/dev/shm").join(dir.file_name().unwrap_or_default())
+    }
+
     fn command(dir: &Path, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("MSF_RUN_DIR", dir).env("MSF_LOG_DIR", dir.join("log")).env_remove("MSF_AGENT_SOCK");
+        if Self::rings(dir).exists() {
+            command.env("MSF_LOG_RING_DIR", Self::rings(dir));
+        }
         command.current_dir(dir);
         command
     }
@@ -111,6 +121,7 @@ impl Drop for House {
             let _ = agent.kill();
             let _ = agent.wait();
             let _ = fs::remove_dir_all(&self.dir);
+            let _ = fs::remove_dir_all(Self::rings(&self.dir));
         }
     }
 }

@@ -7,11 +7,12 @@
 use super::logger::{self, Cursor, Logger};
 use super::ring::Ring;
 use super::rotate;
-use super::sink::Sink;
+use super::sink::{Sink, wait_for_others};
 use super::spool::{self, Batch, Spool, Spot};
 use crate::error::Error;
-use std::fs::File;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::iter;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
@@ -63,15 +64,16 @@ impl Logger {
 
     fn complete_in(&self, sink: &mut Sink, spot: Spot) -> Result<(), Error> {
         let lines = self.lines();
-        let found =
+        let (file, found) =
             find(sink.path(), spot, lines).map_err(|error| Error::file("look into the log", sink.path(), error))?;
         let missing = lines.get(found.there..).unwrap_or_default();
-        if missing.is_empty() {
-            Ok(())
-        } else if found.torn {
-            sink.complete(missing)
-        } else {
-            sink.append(missing, self.log_limit(), logger::complain)
+        match file {
+            _ if missing.is_empty() => Ok(()),
+            // The rest of a line goes where its beginning is, though that file was rotated; and what is behind it with it.
+            Some(mut file) if found.torn => {
+                file.write_all(missing).map_err(|error| Error::file("write to the log", sink.path(), error))
+            }
+            _ => sink.append(missing, self.log_limit(), logger::complain),
         }
     }
 }
@@ -80,30 +82,46 @@ impl Logger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Found {
     there: usize,
-    /// They are at the log's very end, and the last one there is not whole.
+    /// They are at the file's very end, and the last one there is not whole.
     torn: bool,
 }
 
-/// Looks for `lines` in the file that was the log when they were written, which may have been rotated since.
-fn find(log: &Path, spot: Spot, lines: &[u8]) -> io::Result<Found> {
-    let current = File::open(log)?;
-    if is_at(&current, spot)? {
-        return Ok(search(&tail(&current, spot.size, lines.len())?, lines));
+impl Found {
+    /// What of it is in whole lines.
+    fn whole(self, lines: &[u8]) -> Found {
+        Found { there: whole_lines(lines.get(..self.there).unwrap_or_default()), torn: false }
     }
-    for number in 1..100 {
-        match File::open(rotate::numbered(log, number)) {
+}
+
+/// Looks for `lines` in the file that was the log when they were written, which may have been rotated since.
+fn find(log: &Path, spot: Spot, lines: &[u8]) -> io::Result<(Option<File>, Found)> {
+    let rotated = (1..100).map(|number| rotate::numbered(log, number));
+    for name in iter::once(log.to_owned()).chain(rotated) {
+        let file = OpenOptions::new().read(true).append(true).open(&name);
+        let may_grow = file.is_ok();
+        match file.or_else(|_| File::open(&name)) {
             Ok(file) if is_at(&file, spot)? => {
-                let found = search(&tail(&file, spot.size, lines.len())?, lines);
-                // Nobody appends to a file that was rotated: what is not whole there is written anew.
-                let whole = whole_lines(lines.get(..found.there).unwrap_or_default());
-                return Ok(Found { there: whole, torn: false });
+                let found = look(&file, spot, lines)?;
+                return Ok(if may_grow { (Some(file), found) } else { (None, found.whole(lines)) });
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(Found { there: 0, torn: false })
+    Ok((None, Found { there: 0, torn: false }))
+}
+
+fn look(file: &File, spot: Spot, lines: &[u8]) -> io::Result<Found> {
+    let mut found = search(&tail(file, spot.size, lines.len())?, lines);
+    // What looks like half a line of ours may be another's that is just being written.
+    for _ in 0..3 {
+        if found.torn {
+            wait_for_others(file);
+            found = search(&tail(file, spot.size, lines.len())?, lines);
+        }
+    }
+    Ok(found)
 }
 
 fn is_at(file: &File, spot: Spot) -> io::Result<bool> {
@@ -159,6 +177,26 @@ mod tests {
     use super::*;
 
     const LINES: &[u8] = b"[1] a\n[1] b\n[1] c\n";
+
+    #[test]
+    fn regress_half_a_line_is_found_where_it_is_also_in_a_file_that_was_rotated() {
+        let folder = std::env::temp_dir().join(format!("msf-recover-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let log = folder.join("x.log");
+        let rotated = rotate::numbered(&log, 2);
+        std::fs::write(&log, "[2] z\n").unwrap();
+        std::fs::write(&rotated, "[0] x\n[1] a\n[1]").unwrap();
+        let about = std::fs::metadata(&rotated).unwrap();
+        let spot = Spot { dev: about.dev(), ino: about.ino(), size: 6 };
+        let (file, found) = find(&log, spot, LINES).unwrap();
+        assert_eq!(found, Found { there: 9, torn: true });
+        file.unwrap().write_all(&LINES[9..]).unwrap();
+        assert_eq!(std::fs::read_to_string(&rotated).unwrap(), "[0] x\n[1] a\n[1] b\n[1] c\n");
+        assert_eq!(find(&log, spot, LINES).unwrap().1, Found { there: 18, torn: false });
+        // Not where it was, and not there at all.
+        assert_eq!(find(&log, Spot { ino: 0, ..spot }, LINES).unwrap().1, Found { there: 0, torn: false });
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn what_is_there_is_found_wherever_the_write_stopped() {

@@ -7,6 +7,7 @@ use super::rotate::{self, Limit, same_file};
 use super::spool::Spot;
 use crate::error::Error;
 use crate::sys::place;
+use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::mem::{self, ManuallyDrop};
@@ -21,7 +22,11 @@ use std::time::{Duration, Instant};
 pub(super) struct Sink {
     path: PathBuf,
     open: Open,
-    end: End,
+    /// How large the file was when it was made ready.
+    size: u64,
+    /// As long as it is this large it ends as we have left it, with a whole line. Others that append may be killed in the
+    /// middle of one, and a write of ours that fails may leave half of one.
+    whole_at: Option<u64>,
     /// Rotation failed; not tried again before this.
     no_rotation_before: Option<Instant>,
 }
@@ -32,14 +37,6 @@ struct Open {
     identity: Metadata,
 }
 
-/// How the file ends: an append that failed may have left half a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Whole,
-    Torn,
-    Unknown,
-}
-
 impl Sink {
     /// Opens `path` for appending and creates what is missing, folders included.
     pub fn open(path: &Path) -> Result<Sink, Error> {
@@ -48,7 +45,7 @@ impl Sink {
         }
         let path = place::absolute(path).map_err(|error| Error::file("open the log", path, error))?;
         let open = Open::at(&path).map_err(|error| Error::file("open the log", &path, error))?;
-        Ok(Sink { path, open, end: End::Unknown, no_rotation_before: None })
+        Ok(Sink { path, open, size: 0, whole_at: None, no_rotation_before: None })
     }
 
     /// Where the file is.
@@ -59,7 +56,7 @@ impl Sink {
     /// Opens the name again, for example after an outside tool has renamed the file.
     pub fn reopen(&mut self) -> Result<(), Error> {
         self.open = Open::at(&self.path).map_err(|error| Error::file("open the log", &self.path, error))?;
-        self.end = End::Unknown;
+        self.whole_at = None;
         Ok(())
     }
 
@@ -80,6 +77,7 @@ impl Sink {
             }
             size = self.follow().map_err(|error| self.not_open(error))?;
         }
+        self.size = size;
         self.end_line().map_err(|error| self.not_written(error))?;
         Ok(Spot { dev: self.open.identity.dev(), ino: self.open.identity.ino(), size })
     }
@@ -87,23 +85,17 @@ impl Sink {
     /// Appends whole lines to the file that [`Sink::prepare`] has made ready.
     pub fn write(&mut self, lines: &[u8]) -> Result<(), Error> {
         // Until they are written whole, they may be there in part.
-        self.end = End::Unknown;
+        self.whole_at = None;
         self.open.file.write_all(lines).map_err(|error| self.not_written(error))?;
-        self.end = End::Whole;
+        self.whole_at = Some(self.size + lines.len() as u64);
         Ok(())
-    }
-
-    /// Appends the rest of a line of which the file has the beginning.
-    pub fn complete(&mut self, rest: &[u8]) -> Result<(), Error> {
-        self.end = End::Whole;
-        self.write(rest)
     }
 
     /// Whether `more` bytes can be appended to the file that is open, as it is: then no memory is needed for it.
     pub fn takes(&self, more: u64, limit: &Limit) -> bool {
         let is_the_log =
             |found: &Metadata| same_file(found, &self.open.identity) && !limit.is_reached(found.len(), more);
-        let brief = self.path.as_os_str().len() < BRIEF && self.end == End::Whole && self.open.is_intact();
+        let brief = self.path.as_os_str().len() < BRIEF && self.whole_at.is_some() && self.open.is_intact();
         brief && fs::metadata(&self.path).is_ok_and(|found| is_the_log(&found))
     }
 
@@ -139,7 +131,7 @@ impl Sink {
                 if !intact {
                     old.abandon();
                 }
-                self.end = End::Whole;
+                self.whole_at = None;
                 Ok(self.open.identity.len())
             }
             Err(_) if intact => Ok(0),
@@ -153,12 +145,9 @@ impl Sink {
     }
 
     fn end_line(&mut self) -> io::Result<()> {
-        if self.end == End::Unknown {
-            self.end = if self.open.ends_with_newline() { End::Whole } else { End::Torn };
-        }
-        if self.end == End::Torn {
+        if self.whole_at != Some(self.size) && !self.open.ends_with_newline() {
             self.open.file.write_all(b"\n")?;
-            self.end = End::Whole;
+            self.size += 1;
         }
         Ok(())
     }
@@ -194,17 +183,25 @@ impl Open {
         self.file.metadata().is_ok_and(|found| same_file(&found, &self.identity))
     }
 
-    /// While another process appends, the size runs ahead of a line's end for a moment: so it is looked at again.
+    /// While another process appends, the size runs ahead of a line's end: so whoever is at it is waited for.
     fn ends_with_newline(&self) -> bool {
         (0..3).any(|attempt| {
             if attempt > 0 {
-                thread::sleep(Duration::from_millis(1));
+                wait_for_others(&self.file);
             }
             let size = self.file.metadata().map_or(0, |metadata| metadata.size());
             let mut last = [b'\n'];
             // A file that cannot be read back (a pipe, a device) is taken as whole.
             size == 0 || self.file.read_at(&mut last, size - 1).is_err() || last == [b'\n']
         })
+    }
+}
+
+/// Returns when whoever is just writing to the file has done so. Blocks are allocated when nobody writes, and the first
+/// byte's are there already. Where a file system has no such call, time has to do.
+pub(super) fn wait_for_others(file: &File) {
+    if fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1).is_err() {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -218,6 +215,23 @@ const BETWEEN_ROTATIONS_THAT_FAIL: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regress_half_a_line_that_another_has_left_is_ended_first() {
+        let path = std::env::temp_dir().join(format!("msf-sink-{}.log", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let limit = Limit { bytes: 4096, files: 1 };
+        let mut sink = Sink::open(&path).unwrap();
+        let mut add = |line: &[u8]| sink.append(line, &limit, |_| ()).unwrap();
+        add(b"one\n");
+        let mut other = OpenOptions::new().append(true).open(&path).unwrap();
+        other.write_all(b"half").unwrap();
+        add(b"two\n");
+        other.write_all(b"whole\n").unwrap();
+        add(b"three\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nhalf\ntwo\nwhole\nthree\n");
+        fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn regress_why_a_log_cannot_be_made_is_told_and_not_that_it_is_not_there() {
