@@ -154,6 +154,7 @@ static void more_than_there_is(void)
     int failed = errno;
 
     CHECK(shm == NULL && (failed == ENOSPC || failed == ENOMEM || failed == EFBIG));
+    CHECK_NULL(msf_shm_open(name, 0600), ENOENT);
 }
 
 static void descriptors_that_could_kill_us(void)

@@ -7,28 +7,33 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open as open_file, posix_fallocate};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat};
 use nix::unistd::{linkat, unlink as remove};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A file of `size` zeros. It is made without a name and gets one when it is whole, so nobody opens half a segment, and
-/// a process that dies meanwhile leaves nothing behind.
-pub(super) fn create(name: &str, size: usize, mode: u32) -> Result<OwnedFd, Error> {
+/// A file of `size` zeros, made without a name, and what [`appear`] is to call it when it is whole: so nobody opens half a
+/// segment, and a process that dies meanwhile, or cannot use it, leaves nothing behind.
+pub(super) fn create(name: &str, size: usize, mode: u32) -> Result<(OwnedFd, PathBuf), Error> {
     let path = path(name)?;
     let size = libc::off_t::try_from(size).map_err(|_| failed("create the segment", &path)(Errno::EFBIG))?;
     if size == 0 || mode & !0o777 != 0 || mode & 0o600 != 0o600 {
         return Err(failed("create the segment", &path)(Errno::EINVAL));
     }
-    complete(&path, size, mode).map_err(failed("create the segment", &path))
+    let file = nameless(&path, size, mode).map_err(failed("create the segment", &path))?;
+    Ok((file, path))
 }
 
-fn complete(path: &Path, size: libc::off_t, mode: u32) -> Result<OwnedFd, Errno> {
+/// From now on it has its name.
+pub(super) fn appear(file: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
+    let here = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    linkat(AT_FDCWD, &here, AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW).map_err(failed("create the segment", path))
+}
+
+fn nameless(path: &Path, size: libc::off_t, mode: u32) -> Result<OwnedFd, Errno> {
     let folder = path.parent().unwrap_or(Path::new(FOLDER));
     let file = open_file(folder, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::S_IRUSR | Mode::S_IWUSR)?;
     // The permissions are what was asked for, whatever the umask.
     fchmod(&file, Mode::from_bits_truncate(mode))?;
     posix_fallocate(&file, 0, size)?;
-    let here = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    linkat(AT_FDCWD, &here, AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?;
     Ok(file)
 }
 

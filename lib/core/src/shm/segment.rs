@@ -59,8 +59,10 @@ impl Segment {
     ///
     /// Fails with EEXIST when there is one of that name, ENOSPC when there is not so much memory.
     pub fn create(name: &str, size: usize, mode: u32) -> Result<Segment, Error> {
-        let file = named::create(name, size, mode)?;
-        Segment::mapped(file).map_err(Error::system("map a new segment"))
+        let (file, path) = named::create(name, size, mode)?;
+        let segment = Segment::mapped(file).map_err(Error::system("map a new segment"))?;
+        named::appear(segment.as_fd(), &path)?;
+        Ok(segment)
     }
 
     /// The segment called `name`. It must belong to us or to root, and have no permission bit that is not in `mode`: 0600
